@@ -1,0 +1,112 @@
+"""What the engine knows of a model and of a split of data, whatever format they came in.
+
+`audits.sources` and `audits.models` provide these; evidence, checks and repairs use nothing else of them.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Array = npt.NDArray[Any]
+SplitName = Literal["train", "validation"]
+ColumnKind = Literal["number", "string", "boolean", "time"]
+
+# The feature values of some rows: a frame (one column a feature) for tables, an array (rows, ...) for arrays.
+Rows = pd.DataFrame | Array
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table, with the one type that all of its files agree on."""
+
+    name: str
+    kind: ColumnKind
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some consecutive rows of a split.
+
+    Attributes:
+        first_row: number of the first row within the split, counted from 0 over all files.
+        features: rows as read. Numbers are float64 (int64 where the column is whole and has no holes),
+            strings are object with None for missing, booleans float64, times datetime64[ns].
+        labels: (rows,) float64, int64 or object (strings, None for missing); (rows, classes) when one-hot.
+        roles: the other role columns (weight, id, group, time) that were named, each (rows,).
+    """
+
+    first_row: int
+    features: Rows
+    labels: Array
+    roles: Mapping[str, Array] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Split(Protocol):
+    """An opened split: its schema is known and checked, its rows are read batch by batch, once."""
+
+    name: SplitName
+    layout: Literal["table", "array"]
+    columns: tuple[Column, ...]  # feature columns in file order; empty for arrays
+    row_shape: tuple[int, ...]  # (columns,) for tables, the shape of one row for arrays
+    files: tuple[str, ...]
+
+    def batches(self, rows: int = 8192) -> Iterator[Batch]:
+        """All rows in file order.
+
+        Raises:
+            DataError: naming the file, and the row or column to blame.
+        """
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What was read and what was done to each column, for the report's `data` section (JSON values)."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of a signature. `dtype` is numpy's name or "string"; None in `shape` is any size."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What the protobuf says before anything runs."""
+
+    path: str
+    signature: str
+    signatures: tuple[str, ...]
+    tags: tuple[str, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    tensorflow_version: str
+    parameters: int | None = None
+    # The op that produces each output, looked through Identity and function calls: "Sigmoid", "Softmax", "BiasAdd" ...
+    output_ops: Mapping[str, str] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """A model that can be run, in a process of its own."""
+
+    description: ModelDescription
+
+    def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs by name, each (rows, ...), for inputs by name, each (rows, ...).
+
+        Raises:
+            ModelError: the model refused these inputs.
+            EvaluatorError: the model's process died.
+        """
+        ...
+
+    def close(self) -> None: ...
