@@ -41,4 +41,6 @@ class Job(Sent):
 
 class JobPage(Sent):
     items: list[Job]
-    next_cursor: str | None = Field(None, description="Pass as `cursor` for the next page; null on the last one.")
+    next_cursor: str | None = Field(
+        None, description="Pass as `cursor` for the next page; null on the last one."
+    )

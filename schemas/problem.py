@@ -1,11 +1,11 @@
 """Problem details (RFC 9457), and the exception that carries one through our code.
 
-    Exception
-      └ ProblemError          something the user can act on; knows the problem, not HTTP
-          ├ RequestError      the request contradicts itself or names what is not allowed
-          ├ ModelError        the model cannot be found, opened or run
-          ├ DataError         the data cannot be found, read or used
-          └ EvaluatorError    the machinery around the model failed: killed, crashed, out of time
+Exception
+  └ ProblemError          something the user can act on; knows the problem, not HTTP
+      ├ RequestError      the request contradicts itself or names what is not allowed
+      ├ ModelError        the model cannot be found, opened or run
+      ├ DataError         the data cannot be found, read or used
+      └ EvaluatorError    the machinery around the model failed: killed, crashed, out of time
 """
 
 from typing import Self
@@ -29,7 +29,9 @@ class Problem(Sent):
     row: int | None = Field(None, ge=0, description="The first row to blame, counted from 0.")
     column: str | None = Field(None, description="The column to blame.")
     op: str | None = Field(None, description="The model's operation to blame.")
-    errors: list["FieldError"] | None = Field(None, description="Every invalid field, where there are several.")
+    errors: list["FieldError"] | None = Field(
+        None, description="Every invalid field, where there are several."
+    )
 
 
 class FieldError(Sent):

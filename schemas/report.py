@@ -46,7 +46,9 @@ class Effect(Sent):
 
 class Affected(Sent):
     columns: list[str] = []
-    rows: list[int] = Field([], description="At most 100 row numbers of the validation split, counted from 0.")
+    rows: list[int] = Field(
+        [], description="At most 100 row numbers of the validation split, counted from 0."
+    )
     share_of_rows: FiniteFloat | None = Field(None, ge=0, le=1)
 
 
@@ -74,7 +76,8 @@ class Confirmation(Sent):
     )
     n: int | None = Field(None, ge=0, description="Rows on which both runs were compared.")
     by_exclusion: bool = Field(
-        False, description="True where no repair exists without training anew: all other causes were excluded."
+        False,
+        description="True where no repair exists without training anew: all other causes were excluded.",
     )
 
 

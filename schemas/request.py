@@ -43,7 +43,9 @@ class Data(Received):
     validation: DataReference
     label: str | None = Field(None, description="Name of the label column. Required for tables.")
     features: list[str] | None = Field(
-        None, min_length=1, description="Feature columns in the model's order. Default: all others, in file order."
+        None,
+        min_length=1,
+        description="Feature columns in the model's order. Default: all others, in file order.",
     )
     weight: str | None = Field(None, description="Column of row weights: no feature.")
     id: str | None = Field(None, description="Column that identifies a row: no feature.")
@@ -53,7 +55,13 @@ class Data(Received):
     @property
     def roles(self) -> dict[str, str]:
         """Role -> column, for the columns that are never features."""
-        named = {"label": self.label, "weight": self.weight, "id": self.id, "group": self.group, "time": self.time}
+        named = {
+            "label": self.label,
+            "weight": self.weight,
+            "id": self.id,
+            "group": self.group,
+            "time": self.time,
+        }
         return {role: column for role, column in named.items() if column is not None}
 
     @model_validator(mode="after")
@@ -92,7 +100,9 @@ class ReportedMetric(Received):
 
 class History(Received):
     uri: Uri = Field(
-        min_length=1, max_length=MAX_URI_CHARACTERS, description="Keras `History.history` as JSON, or a CSVLogger file."
+        min_length=1,
+        max_length=MAX_URI_CHARACTERS,
+        description="Keras `History.history` as JSON, or a CSVLogger file.",
     )
 
 
@@ -112,7 +122,9 @@ class Gate(Received):
 
 class Resources(Received):
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    timeout_seconds: float = Field(3600, gt=0, le=7 * 24 * 3600, description="Running time after which the audit ends.")
+    timeout_seconds: float = Field(
+        3600, gt=0, le=7 * 24 * 3600, description="Running time after which the audit ends."
+    )
     max_rows: int | None = Field(None, gt=0, description="Read at most so many rows of each split.")
 
 
@@ -147,5 +159,7 @@ class AuditRequest(Received):
     @classmethod
     def _few_and_short(cls, value: dict[str, str]) -> dict[str, str]:
         if len(value) > MAX_TAGS or any(not k or len(k) > 64 or len(v) > 256 for k, v in value.items()):
-            raise ValueError(f"give at most {MAX_TAGS} tags, keys of 1 to 64 and values of at most 256 characters")
+            raise ValueError(
+                f"give at most {MAX_TAGS} tags, keys of 1 to 64 and values of at most 256 characters"
+            )
         return value
