@@ -1,0 +1,63 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+BIN := .venv/bin
+EXAMPLES := random_labels imbalanced missing_values wrong_scaling
+
+.PHONY: help
+help: ## Show this list
+	@echo 'fitcheck: finds out why a trained TensorFlow model performs poorly'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install everything into .venv; quick when nothing changed
+	@scripts/setup.sh cpu
+
+.PHONY: demo
+demo: setup ## Start the service, audit a real SavedModel over HTTP, show the diagnosis
+	@$(BIN)/python -m scripts.demo
+
+.PHONY: test
+test: setup lint types contracts ## Lint, check types and imports, run every test
+	@$(BIN)/pytest
+
+.PHONY: lint
+lint: setup ## Check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+.PHONY: format
+format: setup ## Format the code and fix what can be fixed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: types
+types: setup ## Check types with mypy --strict
+	@$(BIN)/mypy
+
+.PHONY: contracts
+contracts: setup ## Check that schemas <- audits <- service holds
+	@$(BIN)/lint-imports
+
+.PHONY: docs
+docs: setup ## Write docs/checks from the docstrings of the checks
+	@$(BIN)/python -m scripts.write_check_docs
+
+.PHONY: openapi
+openapi: setup ## Write docs/openapi.json from the routes
+	@$(BIN)/python -m scripts.write_openapi
+
+.PHONY: examples
+examples: setup ## Train the models of examples/ anew and write their data
+	@for example in $(EXAMPLES); do $(BIN)/python -m examples.$$example.make; done
+
+.PHONY: clean
+clean: ## Remove the demo's state and every cache
+	@rm -rf .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis build dist
+	@find . -name __pycache__ -not -path './.venv/*' -not -path './.uv/*' -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## Remove the installed environments too
+	@rm -rf .venv .uv
