@@ -1,0 +1,150 @@
+"""Confidence intervals that keep their level at small n and at the ends of the scale."""
+
+from math import inf, sqrt
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+from scipy.stats import beta, norm, rankdata, t
+
+from audits.artefacts import Array
+
+Interval = tuple[float, float]
+
+
+def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
+    """Score interval of a proportion; (0, 1) when n is 0.
+
+    Reference: Wilson, 1927, https://doi.org/10.1080/01621459.1927.10502953
+    """
+    if n <= 0:
+        return 0.0, 1.0
+    z2 = _normal_quantile(confidence) ** 2
+    p = successes / n
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    # the bounds at 0 and n successes are exact; rounding must not pull them inside
+    low = 0.0 if successes <= 0 else max(centre - half, 0.0)
+    high = 1.0 if successes >= n else min(centre + half, 1.0)
+    return low, high
+
+
+def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Interval of a proportion that never covers less than `confidence`; wider than Wilson's.
+
+    Reference: Clopper & Pearson, 1934, https://doi.org/10.1093/biomet/26.4.404
+    """
+    tail = (1 - confidence) / 2
+    low = 0.0 if successes <= 0 else float(beta.ppf(tail, successes, n - successes + 1))
+    high = 1.0 if successes >= n else float(beta.ppf(1 - tail, successes + 1, n - successes))
+    return low, high
+
+
+def newcombe(
+    successes1: float, n1: float, successes2: float, n2: float, confidence: float = 0.95
+) -> Interval:
+    """Hybrid score interval of p1 - p2 of two independent samples; (-1, 1) when one of them is empty.
+
+    Reference: Newcombe, 1998, method 10, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
+    """
+    if n1 <= 0 or n2 <= 0:
+        return -1.0, 1.0
+    p1, p2 = successes1 / n1, successes2 / n2
+    low1, high1 = wilson(successes1, n1, confidence)
+    low2, high2 = wilson(successes2, n2, confidence)
+    below = sqrt((p1 - low1) ** 2 + (high2 - p2) ** 2)
+    above = sqrt((high1 - p1) ** 2 + (p2 - low2) ** 2)
+    return max(p1 - p2 - below, -1.0), min(p1 - p2 + above, 1.0)
+
+
+def mean_interval(values: Array, confidence: float = 0.95) -> Interval:
+    """Student's t interval of the mean of (n,) values, NaN ignored; (-inf, inf) below two values."""
+    values = np.asarray(values, dtype=float)
+    values = values[~np.isnan(values)]
+    n = len(values)
+    if n < 2:
+        return -inf, inf
+    half = float(t.ppf((1 + confidence) / 2, n - 1) * values.std(ddof=1) / sqrt(n))
+    mean = float(values.mean())
+    return mean - half, mean + half
+
+
+def auc_delong(scores: Array, positives: Array) -> tuple[float, float]:
+    """Area under the ROC curve and its variance, in O(n log n); ties count half.
+
+    Args:
+        scores: (n,), higher speaks for positive.
+        positives: (n,) booleans.
+
+    Returns:
+        (auc, variance). Both NaN without positives or without negatives; the variance alone is NaN when
+        one of them has a single row. The variance is 0 when the scores separate the classes.
+
+    References: DeLong et al., 1988, https://doi.org/10.2307/2531595; Sun & Xu, 2014 (the fast version),
+        https://doi.org/10.1109/LSP.2014.2337313
+    """
+    scores, positives = np.asarray(scores, dtype=float), np.asarray(positives, dtype=bool)
+    upper, lower = scores[positives], scores[~positives]
+    m, n = len(upper), len(lower)
+    if m == 0 or n == 0:
+        return float("nan"), float("nan")
+    ranks = rankdata(np.concatenate([upper, lower]))
+    above = (ranks[:m] - rankdata(upper)) / n  # share of the negatives below each positive
+    below = 1 - (ranks[m:] - rankdata(lower)) / m  # share of the positives above each negative
+    auc = float(above.mean())
+    if m < 2 or n < 2:
+        return auc, float("nan")
+    return auc, float(above.var(ddof=1) / m + below.var(ddof=1) / n)
+
+
+def auc_interval(scores: Array, positives: Array, confidence: float = 0.95) -> Interval:
+    """Interval of the area under the ROC curve: DeLong's variance on the logit scale, within [0, 1].
+
+    Where that variance says nothing (perfect separation, a class of one row) the bounds are those of
+    `auc_interval_from_counts`; (0, 1) when a class is empty.
+
+    Reference: Qin & Hotilovac, 2008, https://doi.org/10.1177/0962280207087173
+    """
+    positives = np.asarray(positives, dtype=bool)
+    m, n = int(positives.sum()), int((~positives).sum())
+    auc, variance = auc_delong(scores, positives)
+    if np.isnan(auc):
+        return 0.0, 1.0
+    if np.isnan(variance) or variance <= 0 or auc in (0.0, 1.0):
+        return auc_interval_from_counts(auc, m, n, confidence)
+    half = _normal_quantile(confidence) * sqrt(variance) / (auc * (1 - auc))
+    return float(expit(logit(auc) - half)), float(expit(logit(auc) + half))
+
+
+def auc_interval_from_counts(
+    auc: float, positives: int, negatives: int, confidence: float = 0.95
+) -> Interval:
+    """Interval of an area of which only the value and the class sizes are known; (0, 1) when one is 0.
+
+    The variance is that of exponential scores, taken at the bound and not at the estimate, so that the
+    interval has a width at 0 and 1 too.
+
+    Reference: Newcombe, 2006, method 5, https://doi.org/10.1002/sim.2324
+    """
+    if positives <= 0 or negatives <= 0:
+        return 0.0, 1.0
+    z2 = _normal_quantile(confidence) ** 2
+
+    def excess(theta: float) -> float:
+        return (theta - auc) ** 2 - z2 * _exponential_auc_variance(theta, positives, negatives)
+
+    # at 0 and 1 the estimate itself solves the equation; the bound is the other solution
+    inside = min(max(auc, 1e-9), 1 - 1e-9)
+    low = 0.0 if auc <= 0 else float(brentq(excess, 0.0, inside, xtol=1e-10))
+    high = 1.0 if auc >= 1 else float(brentq(excess, inside, 1.0, xtol=1e-10))
+    return low, high
+
+
+def _exponential_auc_variance(auc: float, positives: int, negatives: int) -> float:
+    half = (positives + negatives) / 2 - 1
+    spread = 1 + half * ((1 - auc) / (2 - auc) + auc / (1 + auc))
+    return auc * (1 - auc) * spread / (positives * negatives)
+
+
+def _normal_quantile(confidence: float) -> float:
+    return float(norm.ppf((1 + confidence) / 2))
