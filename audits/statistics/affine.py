@@ -48,8 +48,9 @@ def fit_affine(source: Array, target: Array) -> AffineMap:
     """The map that carries the distribution of `source` onto that of `target`.
 
     Theil-Sen over 49 quantile pairs, so that a tenth of the values may be outliers; with fewer than 10
-    distinct values, the levels one by one, or the moments. The map increases unless only a decreasing
-    one explains the target. What cannot be fitted (no value, a constant) gives a shift of the median, or the identity.
+    distinct values, the levels one by one, or the moments. The map increases unless only a decreasing one
+    explains the target. What cannot be fitted (no value, a constant) gives a shift of the median, or the
+    identity.
 
     Args:
         source: (n,), NaN and infinity ignored.

@@ -35,18 +35,20 @@ def balanced_accuracy(labels: Array, predicted: Array, n_classes: int, weights: 
 
 def recall(labels: Array, predicted: Array, n_classes: int, weights: Array | None = None) -> Array:
     """(..., classes) share of the rows of each class that are found; NaN for a class without rows."""
-    return _divide(*_hits_and_labels(labels, predicted, n_classes, weights)[:2])
+    labels = np.asarray(labels, dtype=np.intp)
+    hits = np.where(labels == predicted, labels, -1)
+    return _divide(_class_sums(hits, n_classes, weights), _class_sums(labels, n_classes, weights))
 
 
 def precision(labels: Array, predicted: Array, n_classes: int, weights: Array | None = None) -> Array:
     """(..., classes) share of the answers of each class that are right; NaN for a class never answered."""
-    hits, _, answered = _hits_and_labels(labels, predicted, n_classes, weights)
+    hits, _, answered = _hits_labels_answers(labels, predicted, n_classes, weights)
     return _divide(hits, answered)
 
 
 def f1(labels: Array, predicted: Array, n_classes: int, weights: Array | None = None) -> Array:
     """(..., classes) harmonic mean of precision and recall; NaN for a class in neither labels nor answers."""
-    hits, truth, answered = _hits_and_labels(labels, predicted, n_classes, weights)
+    hits, truth, answered = _hits_labels_answers(labels, predicted, n_classes, weights)
     return _divide(2 * hits, truth + answered)
 
 
@@ -60,7 +62,7 @@ def mcc(labels: Array, predicted: Array, n_classes: int, weights: Array | None =
 
     Reference: Gorodkin, 2004 (many classes), https://doi.org/10.1016/j.compbiolchem.2004.09.006
     """
-    hits, truth, answered = _hits_and_labels(labels, predicted, n_classes, weights)
+    hits, truth, answered = _hits_labels_answers(labels, predicted, n_classes, weights)
     total = truth.sum(axis=-1)
     unanswered = total - answered.sum(axis=-1)
     covariance = hits.sum(axis=-1) * total - (truth * answered).sum(axis=-1)
@@ -157,7 +159,7 @@ def confusion(labels: Array, predicted: Array, n_classes: int) -> Array:
     return counts.reshape(n_classes, n_classes + 1)
 
 
-def _hits_and_labels(
+def _hits_labels_answers(
     labels: Array, predicted: Array, n_classes: int, weights: Array | None
 ) -> tuple[Array, Array, Array]:
     """Each (..., classes): right answers, rows and answers per class."""

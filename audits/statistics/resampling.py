@@ -75,6 +75,46 @@ def resample_counts(
     return np.concatenate(list(count_chunks(n, rng, n_resamples=n_resamples, groups=groups, strata=strata)))
 
 
+def collapse(*columns: Array) -> tuple[Array, Array]:
+    """Rows that a statistic cannot tell apart, as one: the way to resample many rows at the price of few.
+
+    Args:
+        columns: each (n,), everything the statistic looks at: labels, answers.
+
+    Returns:
+        (distinct,) the first row of each combination, and (distinct,) how many rows have it.
+    """
+    codes = np.stack([np.unique(column, return_inverse=True)[1] for column in columns], axis=1)
+    _, first, sizes = np.unique(codes, axis=0, return_index=True, return_counts=True)
+    return first, sizes
+
+
+def collapsed_counts(
+    sizes: Array,
+    rng: np.random.Generator,
+    *,
+    n_resamples: int = DEFAULT_RESAMPLES,
+    strata: Array | None = None,
+) -> Array:
+    """(n_resamples, distinct) float64 counts of the combinations of `collapse`, as if rows had been drawn.
+
+    Args:
+        sizes: (distinct,) rows of each combination.
+        rng: source of the draws.
+        n_resamples: cheap, whatever the number of rows.
+        strata: (distinct,) every stratum keeps its number of rows.
+    """
+    counts = np.zeros((n_resamples, len(sizes)))
+    stratum = (
+        np.zeros(len(sizes), dtype=np.intp) if strata is None else np.unique(strata, return_inverse=True)[1]
+    )
+    for k in range(stratum.max(initial=-1) + 1):
+        inside = np.flatnonzero(stratum == k)
+        total = int(sizes[inside].sum())
+        counts[:, inside] = rng.multinomial(total, sizes[inside] / total, size=n_resamples)
+    return counts
+
+
 def bootstrap_draws(
     statistic: StatisticOfCounts,
     n: int,
@@ -199,9 +239,9 @@ class _Draw:
 
     n_units: int
     unit_of_row: Array | None
-    order: Array | None
-    first: Array | None
-    size: Array | None
+    order: Array | None = None
+    first: Array | int = 0
+    size: Array | int = 0
 
     @classmethod
     def of(cls, n: int, groups: Array | None, strata: Array | None) -> "_Draw":
@@ -211,7 +251,7 @@ class _Draw:
             n_units = len(first_row)
             strata = None if strata is None else np.asarray(strata)[first_row]
         if strata is None:
-            return cls(n_units, unit_of_row, None, None, None)
+            return cls(n_units, unit_of_row)
         _, stratum, sizes = np.unique(strata, return_inverse=True, return_counts=True)
         order = np.argsort(stratum, kind="stable")
         firsts = np.cumsum(sizes) - sizes
@@ -220,16 +260,13 @@ class _Draw:
     def counts(self, rng: np.random.Generator, resamples: int) -> Array:
         """(resamples, rows) float64."""
         shape = (resamples, self.n_units)
-        if self.first is None or self.size is None:
+        if self.order is None:
             drawn = rng.integers(0, self.n_units, shape)
         else:
-            drawn = self.first + (rng.random(shape) * self.size).astype(np.intp)
-        drawn += np.arange(resamples)[:, None] * self.n_units
-        counts = np.bincount(drawn.ravel(), minlength=resamples * self.n_units).reshape(shape)
-        if self.order is not None:
-            unsorted = np.empty_like(counts)
-            unsorted[:, self.order] = counts
-            counts = unsorted
-        if self.unit_of_row is not None:
-            counts = counts[:, self.unit_of_row]
-        return counts.astype(float)
+            drawn = self.order[self.first + (rng.random(shape) * self.size).astype(np.intp)]
+        counts = np.empty(shape)
+        for resample, units in enumerate(
+            drawn
+        ):  # faster than one call: the counts of a row stay in the cache
+            counts[resample] = np.bincount(units, minlength=self.n_units)
+        return counts if self.unit_of_row is None else np.take(counts, self.unit_of_row, axis=1)
