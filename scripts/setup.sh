@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly EXTRA="${1:-cpu}"
 readonly UV_VERSION=0.13.9
 readonly STAMP=.venv/.fitcheck-ready
-readonly UNFINISHED=.venv/.fitcheck-unfinished
+readonly UNFINISHED=.uv/unfinished # not in .venv, which uv may make anew
 
 # Another environment's settings must not leak into this one.
 unset VIRTUAL_ENV PYTHONHOME PYTHONPATH UV_PROJECT_ENVIRONMENT UV_EXTRA
@@ -24,7 +24,7 @@ is_usable_python() {
 find_python() {
   local candidate
   for candidate in ${FITCHECK_PYTHON:-} python3.13 python3.12 python3.11 python3 python; do
-    if is_usable_python "$candidate"; then command -v "$candidate"; return; fi
+    if is_usable_python "$candidate"; then "$candidate" -c 'import sys; print(sys.executable)'; return; fi
   done
   die "no Python 3.11, 3.12 or 3.13 found. Install one (Debian, Ubuntu: 'apt-get install python3 python3-venv'), or name it: FITCHECK_PYTHON=/path/to/python make setup"
 }
@@ -71,7 +71,6 @@ remove_broken_environment() {
 sync_environment() {
   local python=.venv/bin/python
   [[ -x "$python" ]] || python="$(find_python)"
-  [[ -d .venv ]] || .uv/bin/uv venv --quiet --python "$python" .venv
   touch "$UNFINISHED"
   say "Installing the locked packages into .venv (TensorFlow for ${EXTRA^^}; some 300 MB on a first run)"
   .uv/bin/uv sync --frozen --extra "$EXTRA" --python "$python" ||
