@@ -1,0 +1,95 @@
+"""Every finding that can be reported, read from the docstrings of the checks.
+
+The checks are parsed, never imported: they need scipy and scikit-learn, and the API does not.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import cast, get_args
+
+from schemas.catalogue import CatalogueEntry, LimitEntry
+from schemas.limits import LIMITS
+from schemas.problem import RequestError
+from schemas.report import Family
+
+CHECKS = Path(__file__).parent / "checks"
+HEADINGS = {
+    "What it measures": "measures",
+    "Why it matters": "why",
+    "When it is inconclusive": "inconclusive",
+    "How to fix": "fix",
+    "Reference": "reference",
+}
+_HEADING = re.compile(rf"^({'|'.join(HEADINGS)}):[ \t]*", re.MULTILINE)
+
+
+class UnknownFindingError(RequestError):
+    """The code names no finding."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(
+            "finding_not_found", f"There is no finding {code!r}. GET /v1/catalogue lists all of them."
+        )
+
+
+@cache
+def entries(folder: Path = CHECKS) -> tuple[CatalogueEntry, ...]:
+    """The documentation of every check below `folder`, by family, then by name.
+
+    Raises:
+        ValueError: a check lacks one of the five headings.
+    """
+    return tuple(_entry(family, file) for family, file in _files(folder))
+
+
+def entry(code: str, folder: Path = CHECKS) -> CatalogueEntry:
+    """The documentation of one finding.
+
+    Raises:
+        UnknownFindingError: the code names none.
+    """
+    for found in entries(folder):
+        if found.code == code:
+            return found
+    raise UnknownFindingError(code)
+
+
+def _files(folder: Path) -> Iterator[tuple[Family, Path]]:
+    for family in get_args(Family):
+        for file in sorted((folder / family).glob("*.py")):
+            if not file.name.startswith("_"):
+                yield cast("Family", family), file
+
+
+def _entry(family: Family, file: Path) -> CatalogueEntry:
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    title, sections = _sections(docstring)
+    missing = [heading for heading, name in HEADINGS.items() if not sections.get(name)]
+    if not title or missing:
+        raise ValueError(f"{file}: the docstring lacks {', '.join(missing) or 'a title'}")
+    code = f"{family}.{file.stem}"
+    return CatalogueEntry(code=code, family=family, title=title, limits=_limits(code), **sections)
+
+
+def _sections(docstring: str) -> tuple[str, dict[str, str]]:
+    """The title, and the text under each heading on one line."""
+    title, *parts = _HEADING.split(docstring)
+    texts = {HEADINGS[name]: _one_line(text) for name, text in zip(parts[::2], parts[1::2], strict=True)}
+    return _one_line(title), texts
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _limits(code: str) -> list[LimitEntry]:
+    kind = LIMITS.get(code)
+    if kind is None:
+        return []
+    return [
+        LimitEntry(name=name, default=field.default, description=field.description)
+        for name, field in kind.model_fields.items()
+    ]

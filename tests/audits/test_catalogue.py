@@ -1,0 +1,114 @@
+"""The catalogue is read from the docstrings of the checks, without importing them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from audits.catalogue import CHECKS, UnknownFindingError, entries, entry
+from schemas.limits import LIMITS
+
+PAGE = '''"""Trees bark
+at night.
+
+What it measures: the volume of the bark,
+    in decibels: always.
+Why it matters: sleep.
+When it is inconclusive: in a storm.
+How to fix: a muzzle.
+Reference: Oak, 1900
+"""
+raise RuntimeError("a catalogue that imports a check fails here")
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for family in ("overfitting", "metrics", "preprocessing"):
+        (tmp_path / family).mkdir()
+        (tmp_path / family / "__init__.py").write_text("")
+    (tmp_path / "metrics" / "barking.py").write_text(PAGE)
+    return tmp_path
+
+
+def test_reads_the_headings_of_a_check_without_running_it(folder: Path):
+    (found,) = entries(folder)
+
+    assert found.model_dump() == {
+        "code": "metrics.barking",
+        "family": "metrics",
+        "title": "Trees bark at night.",
+        "measures": "the volume of the bark, in decibels: always.",
+        "why": "sleep.",
+        "inconclusive": "in a storm.",
+        "fix": "a muzzle.",
+        "reference": "Oak, 1900",
+        "limits": [],
+    }
+
+
+def test_a_colon_inside_a_text_is_no_heading(folder: Path):
+    page = PAGE.replace("sleep.", "the Reference: it is here.")
+    (folder / "metrics" / "barking.py").write_text(page)
+
+    assert entries(folder)[0].why == "the Reference: it is here."
+
+
+@pytest.mark.parametrize("heading", ["Why it matters", "Reference"])
+def test_a_check_without_a_heading_is_named(folder: Path, heading: str):
+    (folder / "metrics" / "barking.py").write_text(PAGE.replace(heading, "Besides"))
+
+    with pytest.raises(ValueError, match=rf"barking\.py: the docstring lacks .*{heading}"):
+        entries(folder)
+
+
+def test_a_check_without_a_docstring_is_named(folder: Path):
+    (folder / "overfitting" / "silent.py").write_text("x = 1\n")
+
+    with pytest.raises(ValueError, match=r"silent\.py"):
+        entries(folder)
+
+
+def test_helpers_with_an_underscore_are_no_findings(folder: Path):
+    (folder / "metrics" / "_shared.py").write_text("x = 1\n")
+
+    assert [e.code for e in entries(folder)] == ["metrics.barking"]
+
+
+def test_families_come_in_the_order_of_the_report(folder: Path):
+    for family in ("preprocessing", "overfitting"):
+        (folder / family / "barking.py").write_text(PAGE)
+
+    assert [e.family for e in entries(folder)] == ["overfitting", "metrics", "preprocessing"]
+
+
+def test_every_check_of_the_product_is_documented():
+    found = {e.code: e for e in entries()}
+
+    assert set(LIMITS) <= set(found)
+    assert len(found) == len([f for f in CHECKS.glob("*/*.py") if f.name != "__init__.py"])
+
+
+def test_limits_come_with_their_defaults_and_descriptions():
+    limits = {limit.name: limit for limit in entry("preprocessing.scaling_mismatch").limits}
+
+    assert limits["min_rows"].default == 50
+    assert "rows" in (limits["min_rows"].description or "")
+
+
+def test_an_unknown_code_is_refused_with_the_way_to_the_list():
+    with pytest.raises(UnknownFindingError, match="/v1/catalogue"):
+        entry("metrics.nonsense")
+
+
+def test_reading_the_catalogue_imports_no_statistics():
+    code = (
+        "import sys; from audits.catalogue import entries; assert entries();"
+        "print([m for m in ('scipy', 'sklearn', 'pandas', 'tensorflow') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert done.stdout.strip() == "[]"
