@@ -1,0 +1,181 @@
+"""Every setting of the service, typed, once. Each is an environment variable with the prefix ``FITCHECK_``.
+
+Command-line options override the environment; processes that we start inherit the result: `environment`.
+"""
+
+import ipaddress
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+PREFIX = "FITCHECK_"
+SECRETS = frozenset({"api_keys", "database"})
+
+
+def default_state_dir() -> Path:
+    """Where state lives by the XDG base directory specification: ``~/.local/state/fitcheck``."""
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "fitcheck"
+
+
+def half_of_the_cores() -> int:
+    """TensorFlow uses several threads an audit, so two audits a core would only wait for each other."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+class Settings(BaseSettings):
+    """How the service runs. Immutable; `get_settings` reads it once a process."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Without API keys: loopback only.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), repr=False, description="Access keys, separated by commas. None: no key is asked for."
+    )
+
+    state_dir: Path = Field(
+        default_factory=default_state_dir, description="Where the service keeps its files."
+    )
+    database: str = Field(
+        "",
+        repr=False,
+        description="`sqlite:///path` or `postgresql://user@host/name`. Default: a file in `state_dir`.",
+    )
+    data_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default_factory=lambda: (Path.cwd(),),
+        description="Folders below which `file://` addresses are answered, separated by `:`. Default: here.",
+    )
+
+    slots: int = Field(
+        default_factory=half_of_the_cores,
+        ge=0,
+        le=256,
+        description="Audits at a time on the CPU of this host.",
+    )
+    gpu_slots: int = Field(1, ge=0, le=64, description="Audits at a time on each GPU of this host.")
+    max_queue: int = Field(1000, ge=1, description="Queued audits beyond which new ones are refused.")
+    recycle_after: int = Field(
+        500, ge=1, description="Audits after which the process that has TensorFlow loaded is replaced."
+    )
+
+    lease_seconds: float = Field(30, gt=0, description="A worker unheard of for so long is taken for dead.")
+    beat_seconds: float = Field(5, gt=0, description="How often a worker says that it lives.")
+    poll_seconds: float = Field(0.3, gt=0, description="How often an idle worker looks for work.")
+    shutdown_seconds: float = Field(
+        10,
+        ge=0,
+        description="How long a stop waits for running audits; they are taken up again at the next start.",
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="`auto` is `console` on a terminal, else `json`."
+    )
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: Any) -> Any:
+        return _split(value, ",")
+
+    @field_validator("data_roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: Any) -> Any:
+        return _split(value, os.pathsep)
+
+    @field_validator("data_roots")
+    @classmethod
+    def _resolve_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(root.expanduser().resolve() for root in value)
+
+    @field_validator("state_dir")
+    @classmethod
+    def _absolute_state(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("database")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if not value:
+            return value
+        try:
+            url = make_url(value)
+        except ArgumentError:
+            raise ValueError("give sqlite:///path or postgresql://user@host/name") from None
+        if url.get_backend_name() not in {"sqlite", "postgresql"}:
+            raise ValueError(f"{url.get_backend_name()!r} is not supported: use sqlite or postgresql")
+        if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+            raise ValueError("name a file: a database in memory cannot be shared by processes")
+        return value
+
+    @model_validator(mode="after")
+    def _several_beats_a_lease(self) -> "Settings":
+        if self.lease_seconds < 2 * self.beat_seconds:
+            raise ValueError("lease_seconds must be at least twice beat_seconds: one late beat is no death")
+        return self
+
+    @property
+    def database_url(self) -> URL:
+        """The database as SQLAlchemy names it: PostgreSQL through psycopg, SQLite files by absolute path."""
+        if not self.database:
+            return URL.create("sqlite", database=str(self.state_dir / "fitcheck.sqlite"))
+        url = make_url(self.database)
+        if url.get_backend_name() == "postgresql":
+            return url.set(drivername="postgresql+psycopg")
+        return url.set(drivername="sqlite", database=str(Path(str(url.database)).expanduser().absolute()))
+
+    def require_safe_bind(self) -> None:
+        """Raise where the service would listen to others than this machine without asking for a key.
+
+        Raises:
+            ValueError: saying what to set.
+        """
+        if not self.api_keys and not is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host} can be reached by others: set {PREFIX}API_KEYS, or listen on 127.0.0.1"
+            )
+
+    def environment(self, *, without: frozenset[str] = frozenset()) -> dict[str, str]:
+        """The settings as environment variables, for processes that we start; leaves out fields named."""
+        values = {name: getattr(self, name) for name in type(self).model_fields if name not in without}
+        texts = {name: _as_text(name, value) for name, value in values.items()}
+        return {PREFIX + name.upper(): text for name, text in texts.items() if text}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(value: Any, separator: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(separator) if part.strip())
+
+
+def _as_text(name: str, value: Any) -> str:
+    if isinstance(value, tuple):
+        return (os.pathsep if name == "data_roots" else ",").join(map(str, value))
+    return str(value)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read from the environment on first use."""
+    return Settings()
