@@ -70,8 +70,7 @@ def _best(source: Array, target: Array, before: float, sign: int) -> AffineMap:
     tolerance = (LEVEL_TOLERANCE if discrete else ROUNDING) * float(target.std())
     candidates = list(_candidates(source, target, sign, discrete))
     distances = [
-        ks_2samp_statistic(_snapped(scale * source + offset, target, tolerance), target)
-        for scale, offset in candidates
+        ks_2samp_statistic(_snapped(scale * source + offset, target, tolerance), target) for scale, offset in candidates
     ]
     best = int(np.argmin(distances))
     return AffineMap(*candidates[best], before, distances[best])

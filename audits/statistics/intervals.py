@@ -1,6 +1,6 @@
 """Confidence intervals that keep their level at small n and at the ends of the scale."""
 
-from math import inf, sqrt
+from math import inf, nan, sqrt
 
 import numpy as np
 from scipy.optimize import brentq
@@ -40,9 +40,7 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Interva
     return low, high
 
 
-def newcombe(
-    successes1: float, n1: float, successes2: float, n2: float, confidence: float = 0.95
-) -> Interval:
+def newcombe(successes1: float, n1: float, successes2: float, n2: float, confidence: float = 0.95) -> Interval:
     """Hybrid score interval of p1 - p2 of two independent samples; (-1, 1) when one of them is empty.
 
     Reference: Newcombe, 1998, method 10, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
@@ -83,42 +81,38 @@ def auc_delong(scores: Array, positives: Array) -> tuple[float, float]:
     References: DeLong et al., 1988, https://doi.org/10.2307/2531595; Sun & Xu, 2014 (the fast version),
         https://doi.org/10.1109/LSP.2014.2337313
     """
-    scores, positives = np.asarray(scores, dtype=float), np.asarray(positives, dtype=bool)
-    upper, lower = scores[positives], scores[~positives]
-    m, n = len(upper), len(lower)
-    if m == 0 or n == 0:
-        return float("nan"), float("nan")
-    ranks = rankdata(np.concatenate([upper, lower]))
-    above = (ranks[:m] - rankdata(upper)) / n  # share of the negatives below each positive
-    below = 1 - (ranks[m:] - rankdata(lower)) / m  # share of the positives above each negative
-    auc = float(above.mean())
-    if m < 2 or n < 2:
-        return auc, float("nan")
-    return auc, float(above.var(ddof=1) / m + below.var(ddof=1) / n)
+    above, below = _placements(scores, positives)
+    if not len(above) or not len(below):
+        return nan, nan
+    if len(above) < 2 or len(below) < 2:
+        return float(above.mean()), nan
+    return float(above.mean()), _squared_error(above) + _squared_error(below)
 
 
 def auc_interval(scores: Array, positives: Array, confidence: float = 0.95) -> Interval:
     """Interval of the area under the ROC curve: DeLong's variance on the logit scale, within [0, 1].
 
-    Where that variance says nothing (perfect separation, a class of one row) the bounds are those of
-    `auc_interval_from_counts`; (0, 1) when a class is empty.
+    The quantile is Student's, with Satterthwaite's degrees of freedom: with ten positives the normal one
+    covers 91 %. Where the variance says nothing (perfect separation, a class of one row) the bounds are those
+    of `auc_interval_from_counts`; (0, 1) when a class is empty.
 
-    Reference: Qin & Hotilovac, 2008, https://doi.org/10.1177/0962280207087173
+    Reference: Qin & Hotilovac, 2008 (logit scale), https://doi.org/10.1177/0962280207087173
     """
-    positives = np.asarray(positives, dtype=bool)
-    m, n = int(positives.sum()), int((~positives).sum())
-    auc, variance = auc_delong(scores, positives)
-    if np.isnan(auc):
+    above, below = _placements(scores, positives)
+    m, n = len(above), len(below)
+    if not m or not n:
         return 0.0, 1.0
-    if np.isnan(variance) or variance <= 0 or auc in (0.0, 1.0):
+    auc = float(above.mean())
+    if m < 2 or n < 2 or auc in (0.0, 1.0) or not above.var() + below.var() > 0:
         return auc_interval_from_counts(auc, m, n, confidence)
-    half = _normal_quantile(confidence) * sqrt(variance) / (auc * (1 - auc))
+    errors = _squared_error(above), _squared_error(below)
+    variance = sum(errors)
+    freedom = variance**2 / (errors[0] ** 2 / (m - 1) + errors[1] ** 2 / (n - 1))
+    half = float(t.ppf((1 + confidence) / 2, freedom)) * sqrt(variance) / (auc * (1 - auc))
     return float(expit(logit(auc) - half)), float(expit(logit(auc) + half))
 
 
-def auc_interval_from_counts(
-    auc: float, positives: int, negatives: int, confidence: float = 0.95
-) -> Interval:
+def auc_interval_from_counts(auc: float, positives: int, negatives: int, confidence: float = 0.95) -> Interval:
     """Interval of an area of which only the value and the class sizes are known; (0, 1) when one is 0.
 
     The variance is that of exponential scores, taken at the bound and not at the estimate, so that the
@@ -138,6 +132,20 @@ def auc_interval_from_counts(
     low = 0.0 if auc <= 0 else float(brentq(excess, 0.0, inside, xtol=1e-10))
     high = 1.0 if auc >= 1 else float(brentq(excess, inside, 1.0, xtol=1e-10))
     return low, high
+
+
+def _placements(scores: Array, positives: Array) -> tuple[Array, Array]:
+    """(positives,) share of the negatives below each; (negatives,) share of the positives above each."""
+    scores, positives = np.asarray(scores, dtype=float), np.asarray(positives, dtype=bool)
+    upper, lower = scores[positives], scores[~positives]
+    m, n = len(upper), len(lower)
+    ranks = rankdata(np.concatenate([upper, lower]))
+    return (ranks[:m] - rankdata(upper)) / max(n, 1), 1 - (ranks[m:] - rankdata(lower)) / max(m, 1)
+
+
+def _squared_error(values: Array) -> float:
+    """Squared standard error of the mean."""
+    return float(values.var(ddof=1) / len(values))
 
 
 def _exponential_auc_variance(auc: float, positives: int, negatives: int) -> float:

@@ -23,9 +23,7 @@ def benjamini_yekutieli(p_values: Array) -> Array:
 
     Reference: Benjamini & Yekutieli, 2001, https://doi.org/10.1214/aos/1013699998
     """
-    return _step_up(
-        p_values, lambda tests: tests * (1 / np.arange(1, tests + 1)).sum() / np.arange(1, tests + 1)
-    )
+    return _step_up(p_values, lambda tests: tests * (1 / np.arange(1, tests + 1)).sum() / np.arange(1, tests + 1))
 
 
 def holm(p_values: Array) -> Array:

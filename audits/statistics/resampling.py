@@ -105,9 +105,7 @@ def collapsed_counts(
         strata: (distinct,) every stratum keeps its number of rows.
     """
     counts = np.zeros((n_resamples, len(sizes)))
-    stratum = (
-        np.zeros(len(sizes), dtype=np.intp) if strata is None else np.unique(strata, return_inverse=True)[1]
-    )
+    stratum = np.zeros(len(sizes), dtype=np.intp) if strata is None else np.unique(strata, return_inverse=True)[1]
     for k in range(stratum.max(initial=-1) + 1):
         inside = np.flatnonzero(stratum == k)
         total = int(sizes[inside].sum())
@@ -265,8 +263,6 @@ class _Draw:
         else:
             drawn = self.order[self.first + (rng.random(shape) * self.size).astype(np.intp)]
         counts = np.empty(shape)
-        for resample, units in enumerate(
-            drawn
-        ):  # faster than one call: the counts of a row stay in the cache
+        for resample, units in enumerate(drawn):  # faster than one call: the counts of a row stay in the cache
             counts[resample] = np.bincount(units, minlength=self.n_units)
         return counts if self.unit_of_row is None else np.take(counts, self.unit_of_row, axis=1)

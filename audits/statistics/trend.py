@@ -1,11 +1,11 @@
-"""Did the validation loss turn up for good? Training histories are short, noisy and single."""
+"""Did the validation loss turn up for good? Training histories are short, noisy, wandering and single."""
 
 from dataclasses import dataclass
 from math import nan, sqrt
 from typing import Literal
 
 import numpy as np
-from scipy.stats import kendalltau, theilslopes
+from scipy.stats import kendalltau, norm, t, theilslopes
 
 from audits.artefacts import Array
 from audits.statistics.distributions import HypothesisTest
@@ -16,6 +16,9 @@ SMALLEST_TAIL = 5
 MIN_RISE = 0.02
 MAX_P = 0.01
 MIN_Z = 2.5
+# Below, the autocorrelation of the noise cannot be told from its estimate's own error.
+SMALLEST_WANDERING_TAIL = 8
+MAX_AUTOCORRELATION = 0.9
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,13 @@ class Divergence:
     Attributes:
         best_epoch: of the smoothed minimum, counted from 0 over the history as given.
         rise: of the smoothed loss from there to the end, as a fraction of the minimum.
-        tau: Kendall's rank correlation of epoch and loss after the minimum; NaN below two epochs.
-        tau_p: its one-sided p-value.
-        z: mean of the last epochs above the minimum, in standard errors of the epoch-to-epoch noise.
+        tau: Kendall's rank correlation of epoch and loss after the minimum; NaN below three epochs.
+        tau_p: one-sided p-value of a rise after the minimum, see `rise_p_value`.
+        z: mean of the last epochs above what the minimum of a level, noisy curve would be, in standard
+            errors.
         tail: epochs after the minimum.
         train_falls: the training loss does not rise over the tail; a rise is instability, not overfitting.
-        verdict: "diverged" when all signs agree, "suspect" when two of three do, else "none".
+        verdict: "diverged" when all signs agree, "suspect" when the rise and one more do, else "none".
     """
 
     best_epoch: int
@@ -65,12 +69,28 @@ def kendall_tail(values: Array) -> HypothesisTest:
     return HypothesisTest(float(result.statistic), float(result.pvalue))
 
 
+def rise_p_value(values: Array) -> float:
+    """One-sided p-value of a trend upwards in (epochs,) values whose noise may wander; 1 below three values.
+
+    Kendall's test, its variance inflated for autocorrelated noise (after Hamed & Rao, 1998,
+    https://doi.org/10.1016/S0022-1694(97)00125-X), or a t-test of the steps, which a random walk passes too
+    and which finds smooth curves; the better of both, doubled.
+    """
+    if len(values) < 3 or np.ptp(values) == 0:
+        return 1.0
+    kendall = float(norm.isf(kendall_tail(values).p_value))
+    by_rank = float(norm.sf(kendall / sqrt(_Noise.of(values).inflation)))
+    steps = np.diff(values)
+    error = float(steps.std(ddof=1)) / sqrt(len(steps))
+    by_step = float(t.sf(steps.mean() / error, len(steps) - 1)) if error > 0 else float(steps.mean() <= 0)
+    return min(1.0, 2 * min(by_rank, by_step))
+
+
 def divergence(validation_loss: Array, training_loss: Array | None = None) -> Divergence:
     """Judge a history of (epochs,) losses; epochs whose validation loss is not finite are left out.
 
-    Three signs: the smoothed loss rose by more than 2 %, the epochs after the minimum rise by Kendall's test
-    at 1 %, and the last five lie 2.5 standard errors above the minimum. The noise is estimated from
-    differences of neighbouring epochs, which a trend hardly touches.
+    Three signs: the smoothed loss rose by more than 2 %, the epochs after the minimum rise at the level of
+    1 %, and the last five lie 2.5 standard errors above the minimum that chance would pick from a level curve.
     """
     losses = np.asarray(validation_loss, dtype=float)
     epochs = np.flatnonzero(np.isfinite(losses))
@@ -81,26 +101,24 @@ def divergence(validation_loss: Array, training_loss: Array | None = None) -> Di
     best = int(np.argmin(smoothed))
     tail = losses[best + 1 :]
     rise = _relative(float(smoothed[-1] - smoothed[best]), float(smoothed[best]))
-    tau = kendall_tail(tail)
-    z = _z_of_the_end(losses, smoothed, best)
+    tau_p, z = rise_p_value(tail), _z_of_the_end(losses, smoothed, best)
     falls = _falls(training_loss, epochs, best, float(smoothed[best]))
-    signs = (rise > MIN_RISE) + (tau.p_value < MAX_P) + (z > MIN_Z)
     return Divergence(
         best_epoch=int(epochs[best]),
         rise=rise,
-        tau=tau.statistic,
-        tau_p=tau.p_value,
+        tau=kendall_tail(tail).statistic,
+        tau_p=tau_p,
         z=z,
         tail=len(tail),
         train_falls=falls,
-        verdict=_verdict(signs, len(tail), falls),
+        verdict=_verdict(rise > MIN_RISE and falls, (tau_p < MAX_P) + (z > MIN_Z), len(tail)),
     )
 
 
-def _verdict(signs: int, tail: int, falls: bool) -> Literal["diverged", "suspect", "none"]:
-    if not falls or signs < 2:
+def _verdict(material: bool, signs: int, tail: int) -> Literal["diverged", "suspect", "none"]:
+    if not material or signs == 0:
         return "none"
-    return "diverged" if signs == 3 and tail >= SMALLEST_TAIL else "suspect"
+    return "diverged" if signs == 2 and tail >= SMALLEST_TAIL else "suspect"
 
 
 def _relative(difference: float, of: float) -> float:
@@ -108,15 +126,56 @@ def _relative(difference: float, of: float) -> float:
     return difference / max(abs(of), 1e-12)
 
 
+@dataclass(frozen=True)
+class _Noise:
+    """What is left of a stretch of losses without its trend.
+
+    Attributes:
+        deviation: of single epochs.
+        inflation: how many times larger the variance of a long mean is than if epochs were independent.
+    """
+
+    deviation: float
+    inflation: float
+
+    @classmethod
+    def of(cls, values: Array) -> "_Noise":
+        if len(values) < SMALLEST_WANDERING_TAIL:
+            return cls(_deviation_of_differences(values), 1.0)
+        epochs = np.arange(len(values))
+        rest = values - np.polyval(np.polyfit(epochs, values, 1), epochs)
+        squares = float(rest @ rest)
+        if squares == 0:
+            return cls(0.0, 1.0)
+        lag = float(rest[1:] @ rest[:-1]) / squares
+        # fitting a line lowers the estimate by about (2 + 4 lag) / n
+        lag = min(max(lag + (2 + 4 * lag) / len(values), 0.0), MAX_AUTOCORRELATION)
+        return cls(sqrt(squares / (len(values) - 2)), (1 + lag) / (1 - lag))
+
+    def of_mean(self, epochs: int) -> float:
+        """Standard error of the mean of some neighbouring epochs."""
+        return self.deviation * min(1.0, sqrt(self.inflation / epochs))
+
+
+def _deviation_of_differences(values: Array) -> float:
+    """A smooth curve cancels in second differences; independent noise has six times its variance there."""
+    if len(values) < 3:
+        return 0.0
+    return 1.4826 * float(np.median(np.abs(np.diff(values, 2)))) / sqrt(6)
+
+
 def _z_of_the_end(losses: Array, smoothed: Array, best: int) -> float:
     """The end is the mean of the last epochs after the minimum, five at most."""
-    after = losses[best + 1 :][-LAST_EPOCHS:]
-    if len(after) < 2 or len(losses) < 4:
+    tail = losses[best + 1 :]
+    end = tail[-LAST_EPOCHS:]
+    if len(end) < 2 or len(losses) < 4:
         return 0.0
-    # second differences: a smooth curve cancels, independent noise has variance 6
-    noise = 1.4826 * float(np.median(np.abs(np.diff(losses, 2)))) / sqrt(6)
-    error = noise * sqrt(1 / len(after) + 1 / WINDOW)
-    return float(after.mean() - smoothed[best]) / max(error, 1e-9 * abs(float(smoothed[best])), 1e-12)
+    noise = _Noise.of(tail if len(tail) >= SMALLEST_WANDERING_TAIL else losses)
+    # the least of many noisy epochs lies below their level: median of the minimum of as many normal values
+    luck = -float(norm.ppf(1 - 0.5 ** (1 / (len(tail) + 1)))) * noise.of_mean(WINDOW)
+    error = sqrt(noise.of_mean(len(end)) ** 2 + noise.of_mean(WINDOW) ** 2)
+    rise = float(end.mean() - smoothed[best])
+    return (rise - luck) / max(error, 1e-9 * abs(float(smoothed[best])), 1e-12)
 
 
 def _falls(training_loss: Array | None, epochs: Array, best: int, scale: float) -> bool:
@@ -128,4 +187,4 @@ def _falls(training_loss: Array | None, epochs: Array, best: int, scale: float) 
     if len(losses) < 3:
         return True
     rise = float(theilslopes(losses)[0]) * (len(losses) - 1)
-    return not (kendall_tail(losses).p_value < MAX_P and rise > MIN_RISE * abs(scale))
+    return not (rise_p_value(losses) < MAX_P and rise > MIN_RISE * abs(scale))
