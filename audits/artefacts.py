@@ -90,7 +90,7 @@ class ModelDescription:
     outputs: tuple[TensorSpec, ...]
     tensorflow_version: str
     parameters: int | None = None
-    # The op behind each output, looked through Identity and function calls: "Sigmoid", "Softmax", "BiasAdd"...
+    # The op behind each output, seen through Identity and function calls: "Sigmoid", "Softmax", "BiasAdd"...
     output_ops: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -30,9 +30,7 @@ class UnknownFindingError(RequestError):
     """The code names no finding."""
 
     def __init__(self, code: str) -> None:
-        super().__init__(
-            "finding_not_found", f"There is no finding {code!r}. GET /v1/catalogue lists all of them."
-        )
+        super().__init__("finding_not_found", f"There is no finding {code!r}. GET /v1/catalogue lists all of them.")
 
 
 @cache

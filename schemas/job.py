@@ -41,6 +41,4 @@ class Job(Sent):
 
 class JobPage(Sent):
     items: list[Job]
-    next_cursor: str | None = Field(
-        None, description="Pass as `cursor` for the next page; null on the last one."
-    )
+    next_cursor: str | None = Field(None, description="Pass as `cursor` for the next page; null on the last one.")

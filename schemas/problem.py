@@ -29,9 +29,7 @@ class Problem(Sent):
     row: int | None = Field(None, ge=0, description="The first row to blame, counted from 0.")
     column: str | None = Field(None, description="The column to blame.")
     op: str | None = Field(None, description="The model's operation to blame.")
-    errors: list["FieldError"] | None = Field(
-        None, description="Every invalid field, where there are several."
-    )
+    errors: list["FieldError"] | None = Field(None, description="Every invalid field, where there are several.")
 
 
 class FieldError(Sent):

@@ -46,9 +46,7 @@ class Effect(Sent):
 
 class Affected(Sent):
     columns: list[str] = []
-    rows: list[int] = Field(
-        [], description="At most 100 row numbers of the validation split, counted from 0."
-    )
+    rows: list[int] = Field([], description="At most 100 row numbers of the validation split, counted from 0.")
     share_of_rows: FiniteFloat | None = Field(None, ge=0, le=1)
 
 

@@ -16,9 +16,7 @@ MAX_TAGS = 32
 
 class ModelReference(Received):
     uri: Uri = Field(min_length=1, max_length=MAX_URI_CHARACTERS, description="Folder of a SavedModel.")
-    signature: str | None = Field(
-        None, description="Signature to run. Default: `serving_default`, or the only one."
-    )
+    signature: str | None = Field(None, description="Signature to run. Default: `serving_default`, or the only one.")
     tags: list[str] = Field(["serve"], min_length=1, description="Tags of the meta graph to load.")
 
 
@@ -122,9 +120,7 @@ class Gate(Received):
 
 class Resources(Received):
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    timeout_seconds: float = Field(
-        3600, gt=0, le=7 * 24 * 3600, description="Running time after which the audit ends."
-    )
+    timeout_seconds: float = Field(3600, gt=0, le=7 * 24 * 3600, description="Running time after which the audit ends.")
     max_rows: int | None = Field(None, gt=0, description="Read at most so many rows of each split.")
 
 
@@ -159,7 +155,5 @@ class AuditRequest(Received):
     @classmethod
     def _few_and_short(cls, value: dict[str, str]) -> dict[str, str]:
         if len(value) > MAX_TAGS or any(not k or len(k) > 64 or len(v) > 256 for k, v in value.items()):
-            raise ValueError(
-                f"give at most {MAX_TAGS} tags, keys of 1 to 64 and values of at most 256 characters"
-            )
+            raise ValueError(f"give at most {MAX_TAGS} tags, keys of 1 to 64 and values of at most 256 characters")
         return value

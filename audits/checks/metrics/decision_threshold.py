@@ -1,0 +1,158 @@
+"""The ranking is good, the cut is not.
+
+What it measures: what balanced accuracy gains when the threshold is chosen for it on one half of the validation
+    rows and used on the other, and the reverse (cross-fitting), with a paired bootstrap interval.
+Why it matters: a classifier is trained for probabilities; 0.5 is right only where both errors cost the same and
+    the classes are calibrated. A good ranking with a bad cut looks like a bad model.
+When it is inconclusive: a class has fewer than `min_class_rows` rows.
+How to fix: choose the threshold on training or held-out predictions for the metric that the decision needs, and
+    ship it with the model.
+Reference: Chow & Liu, 1968; Fawcett, 2006, https://doi.org/10.1016/j.patrec.2005.10.010
+"""
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+
+from audits.artefacts import Array
+from audits.evidence.case import Case, Subject
+from audits.evidence.labels import UNKNOWN
+from audits.repairs.protocol import gain_of
+from audits.results import CheckResult
+from audits.statistics import metrics
+from schemas.limits import DecisionThreshold
+from schemas.report import Confirmation, Effect, Finding, Outcome, Remedy, Severity
+
+CODE = "metrics.decision_threshold"
+
+
+def decision_threshold(case: Case) -> CheckResult:
+    """Cross-fit the threshold and compare."""
+    limits = cast(DecisionThreshold, case.limits[CODE])
+    if case.labels.n_classes != 2 or case.meaning.kind == "class":
+        return CheckResult.not_applicable(
+            "there is no threshold to choose: the output is not one probability of two classes"
+        )
+    subject = case.mended
+    counts = np.bincount(subject.labels[subject.labels != UNKNOWN], minlength=2)
+    if counts.min() < limits.min_class_rows:
+        return CheckResult.inconclusive(f"{counts.min()} rows of a class; {limits.min_class_rows} are needed")
+    after = cross_fitted(case, subject)
+    gain = gain_of(case, subject, after, "threshold")
+    estimate, interval = cast(float, gain.estimate), cast("tuple[float, float]", gain.interval)
+    if interval[0] <= limits.min_gain:
+        return CheckResult.passed(smallest=limits.min_gain + (interval[1] - interval[0]) / 2)
+    threshold = best_threshold(subject.labels, _scores(subject))
+    before, score = case.score(subject), case.score(after)
+    ranking = float(metrics.roc_auc(_scores(subject), subject.labels == 1))
+    accuracy = [float(metrics.accuracy(s.labels, case.scorer.answers(s.predictions))) for s in (subject, after)]
+    summary = (
+        f"The model ranks well (ROC AUC {ranking:.2f}), but cutting at {case.meaning.threshold:g} gives a balanced "
+        f"accuracy of {before:.2f}; near {threshold:.3g} it is {score:.2f}"
+        + (f", while accuracy goes from {accuracy[0]:.2f} to {accuracy[1]:.2f}." if accuracy[1] < accuracy[0] else ".")
+    )
+    finding = Finding(
+        code=CODE,
+        family="metrics",
+        severity=Severity.CRITICAL if estimate >= limits.critical_gain else Severity.WARNING,
+        title="The decision threshold does not suit the metric",
+        summary=summary,
+        effect=Effect(name="gain_in_balanced_accuracy", estimate=estimate, interval=interval, limit=limits.min_gain),
+        n=len(subject),
+        evidence={
+            "threshold": case.meaning.threshold,
+            "better_threshold": threshold,
+            "roc_auc": ranking,
+            "accuracy_before": accuracy[0],
+            "accuracy_after": accuracy[1],
+            "serves": "balanced_accuracy",
+        },
+        remedy=_remedy(threshold),
+    )
+    confirmation = Confirmation(
+        confirmed=True,
+        intervention=f"cut at a cross-fitted threshold near {threshold:.3g} instead of {case.meaning.threshold:g}",
+        metric=case.scorer.metric,
+        before=before,
+        after=score,
+        gain_interval=interval,
+        placebo_gain=_placebo(case, subject, limits),
+        n=len(subject),
+    )
+    return CheckResult(Outcome.FAIL, finding=finding, confirmation=confirmation, recovered=gain)
+
+
+def cross_fitted(case: Case, subject: Subject) -> Subject:
+    """The subject decided by the threshold that suits the other half best."""
+    half = _halves(case, subject)
+    scores, decisions = _scores(subject), subject.predictions.decisions
+    assert decisions is not None  # noqa: S101 - the caller has looked at the task
+    result = decisions.copy()
+    for fit, held in ((half, ~half), (~half, half)):
+        cut = best_threshold(subject.labels[fit], scores[fit])
+        result[held] = (scores[held] >= cut).astype(np.int64)
+    result[decisions < 0] = -1
+    return replace(subject, predictions=replace(subject.predictions, decisions=result))
+
+
+def best_threshold(labels: Array, scores: Array) -> float:
+    """The threshold of the greatest balanced accuracy, midway between neighbouring scores.
+
+    Args:
+        labels: (rows,) 0 or 1.
+        scores: (rows,) probability of class 1.
+    """
+    usable = np.isfinite(scores) & (labels != UNKNOWN)
+    order = np.argsort(-scores[usable], kind="stable")
+    ranked, positive = scores[usable][order], labels[usable][order] == 1
+    hits, alarms = np.cumsum(positive), np.cumsum(~positive)
+    youden = hits / max(1, hits[-1] if len(hits) else 1) - alarms / max(1, alarms[-1] if len(alarms) else 1)
+    # a cut lies between different scores only
+    last_of_score = np.append(ranked[:-1] != ranked[1:], True) if len(ranked) else np.zeros(0, dtype=bool)
+    if not len(ranked):
+        return 0.5
+    best = int(np.where(last_of_score, youden, -np.inf).argmax())
+    below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
+    return float((ranked[best] + below) / 2)
+
+
+def _halves(case: Case, subject: Subject) -> Array:
+    """(rows,) mask of one half, drawn within each class."""
+    rng = case.rng("threshold halves")
+    half = np.zeros(len(subject), dtype=bool)
+    for label in np.unique(subject.labels):
+        rows = rng.permutation(np.flatnonzero(subject.labels == label))
+        half[rows[: len(rows) // 2]] = True
+    return half
+
+
+def _placebo(case: Case, subject: Subject, limits: DecisionThreshold) -> float:
+    """The largest gain of thresholds that suit shuffled labels."""
+    rng = case.rng("placebo " + CODE)
+    scores = _scores(subject)
+    before = case.score(subject)
+    gains = []
+    for _ in range(19):
+        cut = best_threshold(rng.permutation(subject.labels), scores)
+        gains.append(case.scorer.score(subject.labels, subject.predictions.with_threshold(cut)) - before)
+    return max(gains)
+
+
+def _scores(subject: Subject) -> Array:
+    assert subject.predictions.probabilities is not None  # noqa: S101 - the caller has looked at the task
+    return np.asarray(subject.predictions.probabilities[:, 1])
+
+
+def _remedy(threshold: float) -> Remedy:
+    text = (
+        f"Decide at {threshold:.3g}, or choose the threshold anew on training predictions for the metric that your "
+        "decision needs, and ship it with the model. Where one error costs more, put the costs into the choice."
+    )
+    code = (
+        "import numpy as np\n\n"
+        f"THRESHOLD = {threshold:.6g}\n\n"
+        "def decide(probability: np.ndarray) -> np.ndarray:\n"
+        "    return (probability >= THRESHOLD).astype(int)\n"
+    )
+    return Remedy(text=text, code=code)

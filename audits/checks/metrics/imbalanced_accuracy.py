@@ -1,0 +1,129 @@
+"""Accuracy is blind to the class that matters, because that class is rare.
+
+What it measures: accuracy minus balanced accuracy on the validation data, with a bootstrap interval, where the
+    smallest class is rare; and accuracy's lead over always answering the majority class.
+Why it matters: with 95 % negatives, answering "no" to everyone is 95 % accurate and finds nobody.
+When it is inconclusive: when the interval of the difference reaches the limit.
+How to fix: report balanced accuracy or MCC with the recall and precision of every class, rank with average
+    precision; weight the classes in training, and choose the threshold for the decision's costs.
+Reference: Maier-Hein et al., 2024, https://doi.org/10.1038/s41592-023-02151-z; Chicco & Jurman, 2020,
+    https://doi.org/10.1186/s12864-019-6413-7
+"""
+
+from typing import cast
+
+import numpy as np
+
+from audits.artefacts import Array
+from audits.evidence.case import Case
+from audits.evidence.labels import UNKNOWN
+from audits.evidence.scoring import quantile_interval
+from audits.results import CheckResult
+from audits.statistics import metrics
+from schemas.limits import ImbalancedAccuracy
+from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
+
+CODE = "metrics.imbalanced_accuracy"
+
+
+def imbalanced_accuracy(case: Case) -> CheckResult:
+    """Compare accuracy with balanced accuracy."""
+    limits = cast(ImbalancedAccuracy, case.limits[CODE])
+    if case.is_regression:
+        return CheckResult.not_applicable("the task is a regression")
+    reported = {metric.name.casefold() for metric in case.request.reported_metrics}
+    if reported and not reported & {
+        "accuracy",
+        "acc",
+        "binary_accuracy",
+        "categorical_accuracy",
+        "sparse_categorical_accuracy",
+    }:
+        return CheckResult.not_applicable("accuracy is not among the reported metrics")
+    labels, answers = case.mended.labels, case.scorer.answers(case.mended.predictions)
+    shares = np.bincount(labels[labels != UNKNOWN], minlength=case.labels.n_classes) / max(1, len(labels))
+    rarest = int(np.where(shares > 0, shares, 2).argmin())
+    # in a problem of many classes, rare is what is rare against an equal share
+    if shares[rarest] > limits.max_minority * 2 / case.labels.n_classes:
+        return CheckResult.passed(reason=f"the smallest class holds {shares[rarest]:.0%} of the rows")
+    illusion, interval = _illusion(case, labels, answers)
+    if illusion <= limits.min_illusion:
+        return CheckResult.passed(smallest=limits.min_illusion + (interval[1] - interval[0]) / 2)
+    if interval[0] <= 0:
+        return CheckResult.inconclusive(
+            f"accuracy exceeds balanced accuracy by {interval[0]:.2f} to {interval[1]:.2f}",
+            smallest=interval[1],
+        )
+    accuracy = float(metrics.accuracy(labels, answers))
+    majority = float(shares.max())
+    name = case.labels.names[rarest]
+    summary = (
+        f"Accuracy is {accuracy:.2f}, but always answering {case.labels.names[int(shares.argmax())]!r} gives "
+        f"{majority:.2f}: with {shares[rarest]:.1%} of {name!r}, accuracy cannot see whether they are found. "
+        f"Balanced accuracy is {accuracy - illusion:.2f}."
+    )
+    finding = Finding(
+        code=CODE,
+        family="metrics",
+        severity=Severity.CRITICAL if accuracy <= majority + 0.01 else Severity.WARNING,
+        title="Accuracy hides how the rare class fares",
+        summary=summary,
+        effect=Effect(
+            name="accuracy_minus_balanced_accuracy",
+            estimate=illusion,
+            interval=interval,
+            limit=limits.min_illusion,
+        ),
+        n=len(labels),
+        affected=Affected(share_of_rows=float(shares[rarest])),
+        evidence={
+            "accuracy": accuracy,
+            "accuracy_of_the_majority_answer": majority,
+            "balanced_accuracy": accuracy - illusion,
+            "class_shares": {n: float(s) for n, s in zip(case.labels.names, shares, strict=True)},
+            "recommended": [
+                "balanced_accuracy",
+                "mcc",
+                "average_precision",
+                "recall and precision of every class",
+            ],
+        },
+        remedy=class_weight_remedy(case),
+    )
+    return CheckResult(Outcome.FAIL, finding=finding)
+
+
+def _illusion(case: Case, labels: Array, answers: Array) -> tuple[float, tuple[float, float]]:
+    """Accuracy minus balanced accuracy, with its bootstrap interval."""
+
+    def difference(weights: Array | None) -> Array:
+        return np.asarray(metrics.accuracy(labels, answers, weights)) - case.scorer.score_answers(
+            labels, answers, weights
+        )
+
+    draws = case.scorer.contrast_draws(labels, difference, case.rng("illusion"), case.mended.groups)
+    return float(difference(None)), quantile_interval(draws)
+
+
+def class_weights(case: Case) -> dict[int, float]:
+    """Balanced class weights of the training labels: n / (classes * count), as scikit-learn computes them."""
+    labels = case.train.labels[case.train.labels != UNKNOWN]
+    counts = np.bincount(labels, minlength=case.labels.n_classes)
+    present = int((counts > 0).sum())
+    return {k: round(len(labels) / (present * int(c)), 4) for k, c in enumerate(counts) if c}
+
+
+def class_weight_remedy(case: Case) -> Remedy:
+    weights = class_weights(case)
+    text = (
+        "Report balanced accuracy, MCC and the recall and precision of every class. Train again with class weights, "
+        "on shuffled rows, and choose the threshold on the training predictions for the costs of the decision."
+    )
+    code = (
+        "import numpy as np\n\n"
+        f"CLASS_WEIGHT = {weights!r}  # n / (classes * count) of the training labels\n\n"
+        "def fit(model, x, y, **options):\n"
+        "    order = np.random.default_rng(0).permutation(len(y))\n"
+        "    return model.fit(x[order], y[order], class_weight=CLASS_WEIGHT, **options)\n"
+    )
+    return Remedy(text=text, code=code)

@@ -1,0 +1,85 @@
+"""The validation set cannot resolve the difference that matters.
+
+What it measures: the smallest difference of the primary metric that these validation rows would show with the
+    given power: from the standard error of the metric, with the Agresti-Coull adjustment for proportions (per
+    class, so that a rare class counts by its own rows) and by bootstrap for R2.
+Why it matters: on eighteen rows, one model's 0.94 and another's 0.78 are the same number.
+When it is inconclusive: never.
+How to fix: collect the number of rows that the finding names, or cross-validate over all data.
+Reference: Agresti & Coull, 1998, https://doi.org/10.1080/00031305.1998.10480550; Riley et al., 2024,
+    https://doi.org/10.1136/bmj-2023-074821
+"""
+
+import math
+from typing import cast
+
+import numpy as np
+from scipy.stats import norm
+
+from audits.evidence.case import Case
+from audits.evidence.labels import UNKNOWN
+from audits.results import CheckResult
+from schemas.limits import SmallValidation
+from schemas.report import Effect, Finding, Outcome, Remedy, Severity
+
+CODE = "metrics.small_validation"
+
+
+def small_validation(case: Case) -> CheckResult:
+    """Compare the smallest visible difference with the one that matters."""
+    limits = cast(SmallValidation, case.limits[CODE])
+    error = _standard_error(case)
+    visible = (norm.ppf(limits.power) + norm.ppf(1 - limits.alpha / 2)) * error
+    if visible <= limits.material_difference:
+        return CheckResult.passed(smallest=float(visible))
+    n = len(case.mended)
+    needed = math.ceil(n * (visible / limits.material_difference) ** 2)
+    finding = Finding(
+        code=CODE,
+        family="metrics",
+        severity=Severity.WARNING,
+        title="The validation set is too small to tell",
+        summary=f"With {n} validation rows, {case.scorer.title} must differ by {visible:.2f} to be seen with "
+        f"{limits.power:.0%} power; {limits.material_difference:g} would matter. About {needed} rows of this kind would show it.",
+        effect=Effect(name="smallest_visible_difference", estimate=float(visible), limit=limits.material_difference),
+        n=n,
+        evidence={"standard_error": error, "rows_needed": needed},
+        remedy=_remedy(case, needed),
+    )
+    return CheckResult(Outcome.FAIL, finding=finding, smallest_visible_effect=float(visible))
+
+
+def _standard_error(case: Case) -> float:
+    """Of the primary metric on the validation rows."""
+    subject = case.mended
+    if case.is_regression:
+        draws = case.scorer.draws(
+            subject.labels, case.scorer.answers(subject.predictions), case.rng("power"), subject.groups
+        )
+        low, high = np.nanquantile(draws, [0.025, 0.975])
+        return float((high - low) / (2 * norm.ppf(0.975)))
+    answers = case.scorer.answers(subject.predictions)
+    classes = np.unique(subject.labels[subject.labels != UNKNOWN])
+    variances = []
+    for k in classes:
+        rows = subject.labels == k
+        n, right = int(rows.sum()), int((answers[rows] == k).sum())
+        share = (right + 2) / (n + 4)
+        variances.append(share * (1 - share) / (n + 4))
+    return float(np.sqrt(np.sum(variances)) / max(1, len(classes)))
+
+
+def _remedy(case: Case, needed: int) -> Remedy:
+    text = (
+        f"Do not compare models on these rows. Collect about {needed}, or estimate the metric by repeated "
+        "cross-validation over training and validation data together."
+    )
+    scoring = "r2" if case.is_regression else "balanced_accuracy"
+    splitter = "RepeatedKFold" if case.is_regression else "RepeatedStratifiedKFold"
+    code = (
+        f"from sklearn.model_selection import {splitter}, cross_val_score\n\n"
+        "def estimate(estimator, x, y):\n"
+        f"    folds = {splitter}(n_splits=5, n_repeats=10, random_state=0)\n"
+        f"    return cross_val_score(estimator, x, y, cv=folds, scoring={scoring!r})\n"
+    )
+    return Remedy(text=text, code=code)

@@ -1,0 +1,155 @@
+"""The validation rows come from elsewhere.
+
+What it measures: the AUC with which a random forest, out of bag, tells validation rows from training rows of the
+    same class shares (classifier two-sample test), after all proven faults were repaired; and what the shift
+    costs, by weighting the validation rows to the training density. Where the splits hardly overlap, no weighting
+    can tell, and that is said.
+Why it matters: a model promises nothing outside the population that it was trained on. A shift that costs
+    nothing is benign and no reason to act.
+When it is inconclusive: fewer than `min_rows` rows of a split.
+How to fix: train on data that cover the population of use; until then weight the training rows, and watch the
+    inputs.
+Reference: Lopez-Paz & Oquab, 2017, https://arxiv.org/abs/1610.06545; Podkopaev & Ramdas, 2022,
+    https://arxiv.org/abs/2110.06177; Sugiyama, Krauledat & Mueller, 2007
+"""
+
+from typing import cast
+
+import numpy as np
+
+from audits.artefacts import Array
+from audits.evidence.case import Case, ControlMatrix
+from audits.evidence.gap import shift_auc
+from audits.evidence.scoring import quantile_interval
+from audits.results import CheckResult
+from audits.statistics.distributions import ks_2samp_statistic
+from audits.statistics.shift import effective_sample_size
+from schemas.limits import DistributionShift
+from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
+
+CODE = "preprocessing.distribution_shift"
+# Where a forest is this sure of a row's origin, the density ratio is anybody's guess.
+EDGE = 0.02
+
+
+def distribution_shift(case: Case) -> CheckResult:
+    """Tell the splits apart, then ask what the difference costs."""
+    limits = cast(DistributionShift, case.limits[CODE])
+    matrix = case.control
+    if matrix.reason is not None or matrix.train is None or matrix.validation is None:
+        return CheckResult.inconclusive(matrix.reason or "no control learner")
+    if min(len(matrix.train), len(matrix.validation)) < limits.min_rows:
+        return CheckResult.inconclusive(f"{len(matrix.validation)} of {limits.min_rows} validation rows")
+    auc, interval = cast("tuple[float, tuple[float, float]]", shift_auc(case))
+    if interval[0] <= limits.min_auc:
+        return CheckResult.passed(smallest=limits.min_auc + (interval[1] - interval[0]) / 2)
+    cost, effective = _cost(case, matrix, limits)
+    columns = _moved_columns(case)
+    summary = f"Training and validation rows can be told apart (two-sample AUC {auc:.2f})" + (
+        f"; {', '.join(columns[:4])} moved most." if columns else "."
+    )
+    finding = Finding(
+        code=CODE,
+        family="preprocessing",
+        severity=Severity.WARNING if _matters(cost, limits) else Severity.INFO,
+        title="The validation rows come from elsewhere",
+        summary=summary,
+        effect=Effect(name="two_sample_auc", estimate=auc, interval=interval, limit=limits.min_auc),
+        n=len(matrix.train) + len(matrix.validation),
+        affected=Affected(columns=columns, share_of_rows=1.0),
+        evidence={
+            "effective_rows": effective,
+            "cost": None if cost is None else {"estimate": cost.estimate, "interval": list(cost.interval or ())},
+            "overlap": "too small to weight" if cost is None else "enough",
+        },
+        remedy=_remedy(case, columns),
+    )
+    benign = finding.severity is Severity.INFO
+    return CheckResult(
+        Outcome.PASS if benign else Outcome.FAIL,
+        "the splits differ, and it costs nothing" if benign else None,
+        finding=finding,
+        confirmation=None if benign or cost is None else _confirmation(case, matrix, cost),
+        recovered=cost,
+        explanation=summary + _sentence(case, cost, effective),
+        ranks=not benign,
+    )
+
+
+def _matters(cost: Estimate | None, limits: DistributionShift) -> bool:
+    """Costly beyond the margin, or so far away that the cost cannot be told."""
+    return cost is None or (cost.interval is not None and cost.interval[0] > limits.min_cost)
+
+
+def _cost(case: Case, matrix: ControlMatrix, limits: DistributionShift) -> tuple[Estimate | None, float]:
+    """The metric weighted to the training density minus the metric as it is, and the effective rows behind it."""
+    subject = matrix.validation
+    assert subject is not None  # noqa: S101 - the caller has looked
+    odds = np.clip(matrix.domain_validation, EDGE, 1 - EDGE)
+    weights = np.minimum((1 - odds) / odds, limits.max_weight)
+    # a validation row to which a forest sees no training row near carries no weight worth the name
+    effective = float(effective_sample_size(weights))
+    overlapping = float((matrix.domain_validation < 1 - EDGE).mean())
+    if effective < limits.min_effective_rows or overlapping < 0.5:
+        return None, effective
+    answers = case.scorer.answers(subject.predictions)
+
+    def gain(counts: Array) -> Array:
+        return case.scorer.score_answers(subject.labels, answers, counts * weights) - case.scorer.score_answers(
+            subject.labels, answers, counts
+        )
+
+    draws = case.scorer.contrast_draws(subject.labels, gain, case.rng("shift"), subject.groups)
+    point = float(gain(np.ones((1, len(subject))))[0])
+    return Estimate(estimate=point, interval=quantile_interval(draws), n=len(subject)), effective
+
+
+def _moved_columns(case: Case) -> list[str]:
+    """The columns whose distributions differ most, largest first."""
+    moved = []
+    for unit, name in enumerate(case.space.units):
+        ours, theirs = (case.space.values(s.rows, unit) for s in (case.mended, case.train.sample))
+        ours, theirs = ours[np.isfinite(ours)], theirs[np.isfinite(theirs)]
+        if len(ours) and len(theirs):
+            moved.append((ks_2samp_statistic(ours, theirs), name))
+    return [name for distance, name in sorted(moved, reverse=True)[:10] if distance > 0.1]
+
+
+def _confirmation(case: Case, matrix: ControlMatrix, cost: Estimate) -> Confirmation:
+    assert matrix.validation is not None  # noqa: S101 - the caller has looked
+    before = case.score(matrix.validation)
+    return Confirmation(
+        confirmed=True,
+        intervention="weight the validation rows to the training density",
+        metric=case.scorer.metric,
+        before=before,
+        after=before + cast(float, cost.estimate),
+        gain_interval=cost.interval,
+        n=len(matrix.validation),
+    )
+
+
+def _sentence(case: Case, cost: Estimate | None, effective: float) -> str:
+    if cost is None:
+        return (
+            f" They overlap too little to weight one to the other ({effective:.0f} effective rows): the validation "
+            "metric speaks of another population than the training."
+        )
+    low, high = cost.interval or (0.0, 0.0)
+    return f" Weighted to the training density, {case.scorer.title} changes by {cost.estimate:+.3f} ({low:+.3f} to {high:+.3f})."
+
+
+def _remedy(case: Case, columns: list[str]) -> Remedy:
+    text = (
+        "Find out why the two samples differ (time, site, filter) and collect training data that cover the "
+        "population of use; then train again. Compare the named columns first."
+    )
+    if case.space.layout != "table" or not columns:
+        return Remedy(text=text)
+    code = (
+        "import pandas as pd\n\n"
+        f"COLUMNS = {columns!r}\n\n"
+        "def compare(train: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:\n"
+        "    return pd.concat({'train': train[COLUMNS].describe(), 'validation': validation[COLUMNS].describe()}, axis=1)\n"
+    )
+    return Remedy(text=text, code=code)

@@ -1,0 +1,207 @@
+"""Validation rows that the model was trained on.
+
+What it measures: the share of validation rows whose features, to six significant digits, stand in the training
+    data (over all rows), or that lie closer to a training row than training rows lie to each other (on the
+    sample); against the share that the training rows reach among themselves, since tables of few values repeat
+    by chance. The metric without the copies, and its inflation by them, with a paired bootstrap interval.
+Why it matters: a model recites what it has seen. A metric over copies measures memory, not generalisation.
+When it is inconclusive: the inflation, when fewer than `min_rows` clean validation rows are left.
+How to fix: remove duplicates before splitting, and split by the entity behind the rows.
+Reference: Barz & Denzler, 2020, https://doi.org/10.3390/jimaging6060041; Northcutt, Jiang & Chuang, 2021,
+    https://doi.org/10.1613/jair.1.12125
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from audits.artefacts import Array
+from audits.evidence.case import Case
+from audits.evidence.control import ControlEncoder
+from audits.evidence.scoring import quantile_interval
+from audits.results import CheckResult
+from audits.statistics.intervals import wilson
+from schemas.limits import DuplicateLeakage
+from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
+
+CODE = "preprocessing.duplicate_leakage"
+MIN_CLEAN_ROWS = 20
+MAX_NEIGHBOUR_ROWS = 5_000
+
+
+def duplicate_leakage(case: Case) -> CheckResult:
+    """Compare validation rows with training rows, exactly on all and nearly on the sample."""
+    limits = cast(DuplicateLeakage, case.limits[CODE])
+    exact = _exact(case)
+    near = _near(case, limits)
+    copies = max(exact, near, key=lambda found: found.share)
+    low, high = wilson(int(copies.rows.sum()), len(copies.rows))
+    by_chance = copies.chance
+    if copies.share <= limits.min_share or low <= limits.min_ratio * by_chance:
+        return CheckResult.passed(smallest=max(limits.min_share, 3.0 / len(copies.rows)))
+    inflation, clean_rows = _inflation(case, near.rows | exact.rows[case.validation.sample.index])
+    summary = (
+        f"{copies.share:.0%} of the validation rows are {copies.kind} copies of training rows"
+        + (f" (within the training data it is {by_chance:.1%})" if by_chance > 0 else "")
+        + "."
+    )
+    finding = Finding(
+        code=CODE,
+        family="preprocessing",
+        severity=_severity(inflation, limits),
+        title="Validation rows were trained on",
+        summary=summary,
+        effect=Effect(
+            name="share_of_validation_rows_in_training",
+            estimate=copies.share,
+            interval=(low, high),
+            limit=limits.min_share,
+        ),
+        n=len(copies.rows),
+        affected=Affected(rows=[int(i) for i in copies.numbers[:100]], share_of_rows=copies.share),
+        evidence={
+            "copies": int(copies.rows.sum()),
+            "kind": copies.kind,
+            "share_within_training": by_chance,
+            "decontaminated": None
+            if inflation is None
+            else {"metric": case.scorer.metric, "rows": clean_rows, **_as_json(inflation)},
+        },
+        remedy=_remedy(case),
+    )
+    return CheckResult(
+        Outcome.FAIL,
+        finding=finding,
+        confirmation=None if inflation is None else _confirmation(case, inflation, clean_rows),
+        explanation=summary + _sentence(case, inflation),
+    )
+
+
+@dataclass(frozen=True)
+class _Copies:
+    """Which validation rows have a copy among the training rows."""
+
+    kind: str
+    rows: Array  # (rows,) bool
+    numbers: Array  # their row numbers
+    chance: float  # share of training rows with a copy among the other training rows
+
+    @property
+    def share(self) -> float:
+        return float(self.rows.mean()) if len(self.rows) else 0.0
+
+
+def _exact(case: Case) -> _Copies:
+    rows = np.isin(case.validation.fingerprints, case.train.fingerprints)
+    _, inverse, counts = np.unique(case.train.fingerprints, return_inverse=True, return_counts=True)
+    return _Copies("exact", rows, np.flatnonzero(rows), float((counts[inverse] > 1).mean()))
+
+
+def _near(case: Case, limits: DuplicateLeakage) -> _Copies:
+    """Rows of the validation sample that lie next to a training row.
+
+    In standardised features; the limit is a share of the median distance between nearest training neighbours.
+    """
+    subject, reference = case.validation.sample, case.train.sample
+    nothing = _Copies("near", np.zeros(len(subject), dtype=bool), np.empty(0, dtype=np.int64), 0.0)
+    encode = ControlEncoder(case.space, reference.rows)
+    train, validation = (
+        encode(reference.rows[:: max(1, len(reference) // MAX_NEIGHBOUR_ROWS)]),
+        encode(subject.rows),
+    )
+    spread = train.std(axis=0)
+    train, validation = (values[:, spread > 0] / spread[spread > 0] for values in (train, validation))
+    if train.shape[1] < 2 or len(train) < 10:
+        return nothing
+    index = NearestNeighbors(n_neighbors=2).fit(train)
+    own = index.kneighbors(train)[0][:, 1]
+    away = index.kneighbors(validation, n_neighbors=1)[0][:, 0]
+    typical = float(np.median(own[own > 0])) if (own > 0).any() else 0.0
+    radius = limits.near_distance * typical
+    # where many training rows are that close to each other, closeness is no sign of copying
+    rows = away < radius
+    return _Copies("near", rows, subject.index[rows], float((own < radius).mean()))
+
+
+def _inflation(case: Case, copies: Array) -> tuple[Estimate | None, int]:
+    """Metric of all sampled validation rows minus that of the rows without a copy, paired by resampling."""
+    subject = case.validation.sample
+    clean = ~copies
+    answers = case.scorer.answers(subject.predictions)
+    enough = clean.sum() >= MIN_CLEAN_ROWS
+    if not enough or (
+        not case.is_regression and len(np.unique(subject.labels[clean])) < len(np.unique(subject.labels))
+    ):
+        return None, int(clean.sum())
+
+    def difference(weights: Array) -> Array:
+        return case.scorer.score_answers(subject.labels, answers, weights) - case.scorer.score_answers(
+            subject.labels, answers, weights * clean
+        )
+
+    draws = case.scorer.contrast_draws(subject.labels, difference, case.rng("inflation"), subject.groups)
+    point = float(difference(np.ones((1, len(subject))))[0])
+    return Estimate(estimate=point, interval=quantile_interval(draws), n=len(subject)), int(clean.sum())
+
+
+def _severity(inflation: Estimate | None, limits: DuplicateLeakage) -> Severity:
+    proven = inflation is not None and inflation.interval is not None and inflation.interval[0] > limits.min_inflation
+    return Severity.CRITICAL if proven else Severity.WARNING
+
+
+def _confirmation(case: Case, inflation: Estimate, clean_rows: int) -> Confirmation:
+    """The copies are there for certain; what is tested is whether the metric falls without them."""
+    before = case.score(case.validation.sample)
+    return Confirmation(
+        confirmed=True,
+        intervention=f"leave out the copies ({clean_rows} validation rows remain)",
+        metric=case.scorer.metric,
+        before=before,
+        after=before - cast(float, inflation.estimate),
+        gain_interval=None if inflation.interval is None else (-inflation.interval[1], -inflation.interval[0]),
+        n=len(case.validation.sample),
+    )
+
+
+def _sentence(case: Case, inflation: Estimate | None) -> str:
+    if inflation is None or inflation.interval is None:
+        return " Too few clean rows are left to say what the metric is without them."
+    before = case.score(case.validation.sample)
+    low, high = inflation.interval
+    after = before - cast(float, inflation.estimate)
+    return f" Without them, {case.scorer.title} is {after:.2f} instead of {before:.2f} (inflation {low:+.3f} to {high:+.3f})."
+
+
+def _as_json(estimate: Estimate) -> dict[str, float | list[float] | None]:
+    return {
+        "inflation": estimate.estimate,
+        "interval": list(estimate.interval) if estimate.interval else None,
+    }
+
+
+def _remedy(case: Case) -> Remedy:
+    text = (
+        "Remove duplicates before splitting; where several rows describe one entity, split by entity. Report the "
+        "metric on the clean rows until then."
+    )
+    if case.space.layout != "table":
+        code = (
+            "import numpy as np\n\n"
+            "def without_copies(x_train: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:\n"
+            "    seen = {row.tobytes() for row in np.ascontiguousarray(x_train, dtype='float32')}\n"
+            "    clean = np.array([row.tobytes() not in seen for row in np.ascontiguousarray(x, dtype='float32')])\n"
+            "    return x[clean], y[clean]\n"
+        )
+        return Remedy(text=text, code=code)
+    features = [*case.space.units, *case.space.texts][:200]
+    code = (
+        "import pandas as pd\n\n"
+        f"FEATURES = {features!r}\n\n"
+        "def without_copies(train: pd.DataFrame, validation: pd.DataFrame, digits: int = 2) -> pd.DataFrame:\n"
+        "    def keys(frame: pd.DataFrame) -> pd.Series:\n"
+        "        return pd.util.hash_pandas_object(frame[FEATURES].round(digits), index=False)\n"
+        "    return validation[~keys(validation).isin(set(keys(train)))]\n"
+    )
+    return Remedy(text=text, code=code)

@@ -1,0 +1,344 @@
+"""Missing values reach the model, or were filled with what the model never learned.
+
+What it measures: the rate of missing values of every column in both splits (two-proportion test,
+    Benjamini-Hochberg over the columns); the rows for which the model gives no finite answer; and what each
+    imputation, fitted on the training data alone, brings back when the same model is run again. A value that a
+    continuous column repeats in its middle, in one split or at the mean of both splits together, is reported as
+    the trace of an earlier imputation.
+Why it matters: one NaN makes the whole answer NaN; dropping the rows instead changes the population that the
+    metric speaks of; imputing before the split lets the validation data into the training.
+When it is inconclusive: never for holes; traces of imputations need `min_rows` rows.
+How to fix: fit the imputer on the training data, add an indicator column where the holes themselves are
+    informative, and put both into the pipeline that serves the model.
+Reference: Little & Rubin, 2019, https://doi.org/10.1002/9781119482260; Newcombe, 1998,
+    https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
+"""
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+from pydantic import JsonValue
+
+from audits.artefacts import Array
+from audits.evidence.case import Case, Subject
+from audits.repairs.imputation import METHODS, Method, column_names, holes, impute
+from audits.repairs.judgement import explain, judge, trial_of
+from audits.repairs.protocol import Suspicion, gain_of
+from audits.results import CheckResult
+from audits.statistics.distributions import two_proportion_test
+from audits.statistics.multiplicity import benjamini_hochberg
+from schemas.limits import MissingValues
+from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
+
+CODE = "preprocessing.missing_values"
+TITLE = "Missing values reach the model"
+MIN_DISTINCT = 20
+MAX_COLUMNS_LISTED = 50
+
+
+def missing_values(case: Case) -> CheckResult:
+    """Judge the trial of imputing; unanswered rows and traces of imputations are findings of their own."""
+    trial = trial_of(case, CODE)
+    if trial is not None and trial.confirmed:
+        return judge(
+            case,
+            CODE,
+            title=TITLE,
+            summary="When we {intervention} and run the same model again, {metric} goes from {before} to {after}.",
+        )
+    unanswered = _unanswered(case)
+    if unanswered is not None:
+        return unanswered
+    trace = _trace_of_imputation(case)
+    if trace is not None:
+        return trace
+    result = judge(case, CODE, title=TITLE, summary="{intervention}")
+    uneven = _uneven_rates(case)
+    return replace(result, finding=uneven) if uneven is not None else result
+
+
+def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
+    """Any hole in the features."""
+    missing = holes(case.space, subject.rows)
+    rows, columns = missing.any(axis=1), missing.any(axis=0)
+    if not rows.any():
+        return None
+    limits = cast(MissingValues, case.limits[CODE])
+    names = np.array(column_names(case.space, missing.shape[1]))[columns]
+
+    def imputed(faulty: Subject, method: Method) -> Subject:
+        filled = impute(case.space, reference.rows, faulty.rows, method, limits.neighbours)
+        return case.rerun(faulty, filled)
+
+    compared = {method: imputed(subject, method) for method in METHODS}
+    chosen: Method = "median"
+
+    def apply(faulty: Subject) -> Subject:
+        return compared[chosen] if faulty is subject else imputed(faulty, chosen)
+
+    def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
+        # the same number of cells of rows without holes
+        return replace(faulty, rows=_cells_at_random(case, reference, faulty, missing, rng))
+
+    _, q_values = _rates(case, reference, subject)
+    return Suspicion(
+        code=CODE,
+        intervention=f"fill the {int(missing.sum())} missing values of {len(names)} columns with the training {chosen}",
+        apply=apply,
+        placebo=placebo,
+        columns=tuple(names[:MAX_COLUMNS_LISTED]),
+        rows=rows,
+        effect=Effect(name="share_of_rows_with_missing_values", estimate=float(rows.mean()), limit=0.0),
+        q_value=float(q_values.min()),
+        evidence={
+            "missing_share": {
+                str(n): float(s)
+                for n, s in zip(names[:MAX_COLUMNS_LISTED], missing.mean(axis=0)[columns], strict=False)
+            },
+            "rows_without_answer": int((~subject.predictions.answered).sum()),
+            "imputations": _comparison(case, subject, compared),
+        },
+        remedy=_remedy(case, [str(n) for n in names]),
+    )
+
+
+def _comparison(case: Case, subject: Subject, compared: dict[Method, Subject]) -> JsonValue:
+    """What each imputation brings back, on the same rows."""
+    result: dict[str, JsonValue] = {
+        "metric": case.scorer.metric,
+        "before": case.score(subject),
+        "n": len(subject),
+    }
+    for method, after in compared.items():
+        gain = gain_of(case, subject, after, "imputation " + method)
+        result[method] = {
+            "after": case.score(after),
+            "gain": gain.estimate,
+            "gain_interval": list(gain.interval) if gain.interval else None,
+        }
+    return result
+
+
+def _cells_at_random(
+    case: Case, reference: Subject, faulty: Subject, missing: Array, rng: np.random.Generator
+) -> object:
+    """The rows with as many present values overwritten, column by column, as are missing."""
+    present = ~missing
+    chosen = np.zeros_like(missing)
+    for column in np.flatnonzero(missing.any(axis=0)):
+        candidates = np.flatnonzero(present[:, column])
+        count = min(int(missing[:, column].sum()), len(candidates))
+        chosen[rng.choice(candidates, count, replace=False), column] = True
+    numeric = missing.shape[1] - len(case.space.texts)
+    rows = faulty.rows
+    if isinstance(rows, np.ndarray):
+        holed = np.where(chosen, np.nan, np.asarray(rows, dtype=np.float64).reshape(len(rows), -1))
+        filled = np.asarray(impute(case.space, reference.rows, holed.reshape(rows.shape), "median"))
+        flat = filled.reshape(len(rows), -1)
+        flat[missing] = np.nan
+        return flat.reshape(rows.shape).astype(rows.dtype)
+    filled = rows.copy()
+    names = column_names(case.space, missing.shape[1])
+    for column in np.flatnonzero(chosen[:, :numeric].any(axis=0)):
+        centre = float(np.nanmedian(case.space.values(reference.rows, int(column))))
+        values = case.space.values(rows, int(column)).copy()
+        values[chosen[:, column]] = centre
+        filled[names[column]] = values
+    return filled
+
+
+def _rates(case: Case, reference: Subject, subject: Subject) -> tuple[Array, Array]:
+    """(columns,) differences of the rates of missing values, and their q-values."""
+    ours, theirs = holes(case.space, subject.rows), holes(case.space, reference.rows)
+    a, b = ours.sum(axis=0), theirs.sum(axis=0)
+    p_values = np.array(
+        [
+            two_proportion_test(int(x), len(ours), int(y), len(theirs)).p_value if x + y else 1.0
+            for x, y in zip(a, b, strict=True)
+        ]
+    )
+    return ours.mean(axis=0) - theirs.mean(axis=0), benjamini_hochberg(p_values)
+
+
+def _unanswered(case: Case) -> CheckResult | None:
+    """Holes for which the model gives no answer, although imputing them could not be proven to help."""
+    subject = case.mended
+    silent = ~subject.predictions.answered & holes(case.space, subject.rows).any(axis=1)
+    if not silent.any():
+        return None
+    trial = trial_of(case, CODE)
+    share = float(silent.mean())
+    summary = f"The model gives no answer to {int(silent.sum())} of {len(silent)} validation rows: they have holes."
+    finding = Finding(
+        code=CODE,
+        family="preprocessing",
+        severity=Severity.CRITICAL if share > 0.05 else Severity.WARNING,
+        title=TITLE,
+        summary=summary,
+        effect=Effect(name="share_of_rows_without_answer", estimate=share, limit=0.0),
+        n=len(subject),
+        affected=Affected(
+            columns=list(trial.suspicion.columns) if trial else [],
+            rows=[int(i) for i in subject.index[silent][:100]],
+            share_of_rows=share,
+        ),
+        evidence=dict(trial.suspicion.evidence) if trial else {},
+        remedy=trial.suspicion.remedy if trial else _remedy(case, []),
+    )
+    explanation = (
+        f"{summary} {explain(trial, case, 'When we {intervention}, {metric} goes from {before} to {after}.')}"
+        if trial
+        else None
+    )
+    return CheckResult(
+        Outcome.FAIL,
+        finding=finding,
+        confirmation=trial.confirmation if trial else None,
+        recovered=trial.gain if trial else None,
+        explanation=explanation,
+    )
+
+
+def _uneven_rates(case: Case) -> Finding | None:
+    """Columns whose rate of missing values differs between the splits: an observation."""
+    limits = cast(MissingValues, case.limits[CODE])
+    differences, q_values = _rates(case, case.train.sample, case.validation.sample)
+    uneven = np.flatnonzero((np.abs(differences) > limits.min_rate_difference) & (q_values < limits.fdr))
+    if not len(uneven):
+        return None
+    names = column_names(case.space, len(differences))
+    worst = uneven[np.abs(differences[uneven]).argmax()]
+    return Finding(
+        code=CODE,
+        family="preprocessing",
+        severity=Severity.INFO,
+        title="Values are missing more often in one split",
+        summary=f"{names[worst]} is missing {abs(differences[worst]):.0%} more often in the "
+        f"{'validation' if differences[worst] > 0 else 'training'} data; no loss of performance was traced to it.",
+        effect=Effect(name="rate_difference", estimate=float(differences[worst]), limit=limits.min_rate_difference),
+        q_value=float(q_values[worst]),
+        n=len(case.validation.sample),
+        affected=Affected(columns=[names[i] for i in uneven[:MAX_COLUMNS_LISTED]]),
+        remedy=_remedy(case, [names[i] for i in uneven]),
+    )
+
+
+def _trace_of_imputation(case: Case) -> CheckResult | None:
+    """Continuous columns that repeat one central value: somebody filled their holes before us."""
+    limits = cast(MissingValues, case.limits[CODE])
+    if case.space.layout == "image" or min(case.train.n, len(case.mended)) < limits.min_rows:
+        return None
+    spikes = [s for unit in range(len(case.space.units)) if (s := _spike(case, unit, limits)) is not None]
+    if not spikes:
+        return None
+    pooled = [s for s in spikes if s["equals"] == "mean of both splits"]
+    names = [str(s["column"]) for s in spikes]
+    share = max(float(cast(float, s["validation_share"])) for s in spikes)
+    summary = (
+        f"{', '.join(names[:4])} {'repeats' if len(names) == 1 else 'repeat'} one central value in up to {share:.0%} of the "
+        "validation rows: the holes were filled before the split"
+        + (", with the mean of training and validation data together" if pooled else "")
+        + "."
+    )
+    finding = Finding(
+        code=CODE,
+        family="preprocessing",
+        severity=Severity.WARNING if pooled else Severity.INFO,
+        title="The data were imputed before they were split",
+        summary=summary,
+        effect=Effect(name="share_of_rows_with_the_repeated_value", estimate=share, limit=limits.min_spike),
+        n=len(case.mended),
+        affected=Affected(columns=names, share_of_rows=share),
+        evidence={"spikes": cast(JsonValue, spikes), "reimputed": _reimputed(case, spikes)},
+        remedy=_remedy(case, names),
+    )
+    return CheckResult(Outcome.FAIL if pooled else Outcome.PASS, finding=finding, ranks=bool(pooled))
+
+
+def _spike(case: Case, unit: int, limits: MissingValues) -> dict[str, JsonValue] | None:
+    """The most repeated value of a continuous column, when it stands in the middle and towers over the rest."""
+    train, validation = (_finite(case.space.values(s.rows, unit)) for s in (case.train.sample, case.mended))
+    both = np.concatenate([train, validation])
+    values, counts = np.unique(np.round(both, 9), return_counts=True)
+    top = int(counts.argmax())
+    others = np.delete(counts, top)
+    if len(values) < MIN_DISTINCT or counts[top] < limits.min_spike * len(both) or (others > 0.2 * counts[top]).any():
+        return None
+    value = float(values[top])
+    rest = both[np.round(both, 9) != values[top]]
+    if abs(value - np.median(rest)) > 0.5 * rest.std():
+        return None
+    shares = [float(np.mean(np.round(part, 9) == values[top])) for part in (train, validation)]
+    return {
+        "column": case.space.units[unit],
+        "value": value,
+        "train_share": shares[0],
+        "validation_share": shares[1],
+        "equals": _which_statistic(value, train, validation, values[top]),
+    }
+
+
+def _which_statistic(value: float, train: Array, validation: Array, spike: float) -> str:
+    """Which statistic of the observed values the repeated one is; the closest within a thousandth of a deviation."""
+    observed = [part[np.round(part, 9) != spike] for part in (train, validation)]
+    pooled = np.concatenate(observed)
+    candidates = {
+        "mean of the training data": observed[0].mean(),
+        "mean of both splits": pooled.mean(),
+        "median of the training data": np.median(observed[0]),
+        "median of both splits": np.median(pooled),
+    }
+    name = min(candidates, key=lambda key: abs(candidates[key] - value))
+    return name if abs(candidates[name] - value) < 1e-3 * max(pooled.std(), 1e-12) else "another value"
+
+
+def _reimputed(case: Case, spikes: list[dict[str, JsonValue]]) -> JsonValue:
+    """What the metric would be with the repeated values taken out and imputed from the training data."""
+    units = {str(s["column"]): float(cast(float, s["value"])) for s in spikes}
+    changes = {
+        case.space.units.index(name): (lambda x, v=value: np.where(np.round(x, 9) == round(v, 9), np.nan, x))
+        for name, value in units.items()
+    }
+    reference = case.space.map_units(case.train.sample.rows, changes)
+    holed = case.space.map_units(case.mended.rows, changes)
+    limits = cast(MissingValues, case.limits[CODE])
+    compared = {
+        method: case.rerun(case.mended, impute(case.space, reference, holed, method, limits.neighbours))
+        for method in METHODS
+    }
+    return _comparison(case, case.mended, compared)
+
+
+def _finite(values: Array) -> Array:
+    return values[np.isfinite(values)]
+
+
+def _remedy(case: Case, names: list[str]) -> Remedy:
+    text = (
+        "Fit an imputer on the training data alone, after the split, and apply it to whatever the model sees. "
+        "Where the holes themselves say something, add the indicator and train again."
+    )
+    if case.space.layout != "table":
+        code = (
+            "import numpy as np\nfrom sklearn.impute import SimpleImputer\n\n"
+            "def impute(x_train: np.ndarray, x: np.ndarray) -> np.ndarray:\n"
+            "    imputer = SimpleImputer(strategy='median').fit(x_train.reshape(len(x_train), -1))\n"
+            "    return imputer.transform(x.reshape(len(x), -1)).reshape(x.shape)\n"
+        )
+        return Remedy(text=text, code=code)
+    code = (
+        "import pandas as pd\nfrom sklearn.impute import SimpleImputer\n\n"
+        f"COLUMNS = {names[:MAX_COLUMNS_LISTED]!r}\n\n"
+        "def impute(train: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:\n"
+        "    numeric = [c for c in COLUMNS if pd.api.types.is_numeric_dtype(train[c])]\n"
+        "    texts = [c for c in COLUMNS if c not in numeric]\n"
+        "    frame = frame.copy()\n"
+        "    if numeric:\n"
+        "        imputer = SimpleImputer(strategy='median').fit(train[numeric])\n"
+        "        frame[numeric] = imputer.transform(frame[numeric])\n"
+        "    for column in texts:\n"
+        "        frame[column] = frame[column].fillna(train[column].mode()[0])\n"
+        "    return frame\n"
+    )
+    return Remedy(text=text, code=code)

@@ -1,0 +1,169 @@
+"""Values far outside what the model learned on carry the loss.
+
+What it measures: per numeric column, the share of validation values beyond the training data's extreme
+    quantiles by more than a fence, against the share of the training data itself (binomial test,
+    Benjamini-Hochberg over the columns); what cutting them to those quantiles brings back.
+Why it matters: outside the training range a network extrapolates, mostly along a straight line, and a few such
+    rows can dominate the metric.
+When it is inconclusive: fewer than `min_rows` validation rows.
+How to fix: find out how the values arose; clip at the training quantiles in the pipeline, or use a robust
+    scaler and train again.
+Reference: Dixon, 1960, https://doi.org/10.1214/aoms/1177705900; Benjamini & Hochberg, 1995,
+    https://doi.org/10.1111/j.2517-6161.1995.tb02031.x
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+from scipy.stats import binom
+
+from audits.artefacts import Array
+from audits.evidence.case import Case, Subject
+from audits.repairs.judgement import judge
+from audits.repairs.protocol import Suspicion
+from audits.results import CheckResult
+from audits.statistics.multiplicity import benjamini_hochberg
+from schemas.limits import Outliers
+from schemas.report import Effect, Remedy
+
+CODE = "preprocessing.outliers"
+
+
+def outliers(case: Case) -> CheckResult:
+    """Judge the trial of winsorising."""
+    limits = cast(Outliers, case.limits[CODE])
+    n = len(case.mended)
+    return judge(
+        case,
+        CODE,
+        title="Values far outside the training range carry the loss",
+        summary="When we {intervention} and run the same model again, {metric} goes from {before} to {after}.",
+        too_few=f"{n} of {limits.min_rows} validation rows" if n < limits.min_rows else None,
+    )
+
+
+def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
+    """Columns with more values beyond the fence than the training data explain."""
+    limits = cast(Outliers, case.limits[CODE])
+    if len(subject) < limits.min_rows or not case.space.units:
+        return None
+    fences = [_Fence.of(case.space.values(reference.rows, unit), limits) for unit in range(len(case.space.units))]
+    beyond = [f.beyond(case.space.values(subject.rows, u)) for u, f in enumerate(fences)]
+    p_values = np.array([f.p_value(mask) for f, mask in zip(fences, beyond, strict=True)])
+    q_values = benjamini_hochberg(p_values)
+    flagged = np.flatnonzero(q_values < limits.fdr)
+    if not len(flagged):
+        return None
+    rows = _rows(case, subject, [beyond[u] for u in flagged])
+    names = tuple(case.space.units[u] for u in flagged)
+
+    def apply(faulty: Subject) -> Subject:
+        changes = {int(u): fences[u].clip for u in flagged}
+        return case.rerun(faulty, case.space.map_units(faulty.rows, changes))
+
+    def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
+        changes = {int(u): fences[u].clip_at_random(rng) for u in flagged}
+        return replace(faulty, rows=case.space.map_units(faulty.rows, changes))
+
+    shares = {case.space.units[u]: float(beyond[u].mean()) for u in flagged}
+    return Suspicion(
+        code=CODE,
+        intervention=f"cut {', '.join(names[:3])}{', ...' if len(names) > 3 else ''} at the training quantiles "
+        f"{limits.tail:g} and {1 - limits.tail:g}",
+        apply=apply,
+        placebo=placebo,
+        columns=names,
+        rows=rows,
+        effect=Effect(name="share_of_rows_with_outliers", estimate=float(rows.mean()), limit=limits.tail),
+        p_value=float(p_values.min()),
+        q_value=float(q_values.min()),
+        evidence={"share_of_values": cast("dict[str, object]", shares)},  # type: ignore[dict-item]
+        remedy=_remedy(case, {int(u): fences[u] for u in flagged}),
+    )
+
+
+class _Fence:
+    """The range of one unit's training values, and how often training values leave the fence around it."""
+
+    def __init__(self, low: float, high: float, margin: float, rate: float) -> None:
+        self.low, self.high, self.margin, self.rate = low, high, margin, rate
+
+    @classmethod
+    def of(cls, values: Array, limits: Outliers) -> "_Fence":
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return cls(-np.inf, np.inf, 0.0, 1.0)
+        low, high = np.quantile(values, [limits.tail, 1 - limits.tail])
+        five, ninety_five = np.quantile(values, [0.05, 0.95])
+        margin = limits.fence * float(max(ninety_five - five, 1e-9 * max(abs(high), abs(low), 1e-9)))
+        fence = cls(float(low), float(high), margin, 0.0)
+        # one more than seen, so that a rate of zero is not taken for certain
+        fence.rate = float((fence.beyond(values).sum() + 1) / (len(values) + 1))
+        return fence
+
+    def beyond(self, values: Array) -> Array:
+        return np.isfinite(values) & ((values < self.low - self.margin) | (values > self.high + self.margin))
+
+    def p_value(self, beyond: Array) -> float:
+        count = int(beyond.sum())
+        return float(binom.sf(count - 1, len(beyond), max(self.rate, 1e-4))) if count else 1.0
+
+    def clip(self, values: Array) -> Array:
+        return np.clip(values, self.low, self.high)
+
+    def clip_at_random(self, rng: np.random.Generator) -> Callable[[Array], Array]:
+        """As many values inside the fence, moved to one of its ends."""
+
+        def change(values: Array) -> Array:
+            outside = self.beyond(values)
+            inside = np.flatnonzero(~outside.reshape(-1))
+            count = min(int(outside.sum()), len(inside))
+            result = values.copy()
+            flat = result.reshape(-1)
+            flat[rng.choice(inside, count, replace=False)] = rng.choice([self.low, self.high], count)
+            return result
+
+        return change
+
+
+def _rows(case: Case, subject: Subject, beyond: list[Array]) -> Array:
+    """(rows,) whether any flagged unit leaves its fence; all rows for images, whose units pool pixels."""
+    if case.space.layout == "image":
+        return np.ones(len(subject), dtype=bool)
+    return np.asarray(np.any(beyond, axis=0))
+
+
+def _remedy(case: Case, fences: dict[int, _Fence]) -> Remedy:
+    text = (
+        "Look at the named rows: are these measurements, or errors of recording or joining? Clip at the training "
+        "quantiles in the pipeline, and train with a robust scaler or loss if such values are real."
+    )
+    limits = {case.space.units[u]: (round(f.low, 6), round(f.high, 6)) for u, f in list(fences.items())[:50]}
+    if case.space.layout == "table":
+        code = (
+            "import pandas as pd\n\n"
+            f"LIMITS = {limits!r}  # column: training quantiles\n\n"
+            "def winsorise(frame: pd.DataFrame) -> pd.DataFrame:\n"
+            "    return frame.assign(**{c: frame[c].clip(low, high) for c, (low, high) in LIMITS.items()})\n"
+        )
+        return Remedy(text=text, code=code)
+    at = {u: (round(f.low, 6), round(f.high, 6)) for u, f in list(fences.items())[:50]}
+    axis = (
+        "..., unit"
+        if case.space.layout == "image" and len(case.space.units) > 1
+        else ":, unit"
+        if case.space.layout == "vector"
+        else "..."
+    )
+    code = (
+        "import numpy as np\n\n"
+        f"LIMITS = {at!r}  # unit: training quantiles\n\n"
+        "def winsorise(x: np.ndarray) -> np.ndarray:\n"
+        "    x = np.array(x, dtype='float32')\n"
+        "    for unit, (low, high) in LIMITS.items():\n"
+        f"        x[{axis}] = np.clip(x[{axis}], low, high)\n"
+        "    return x\n"
+    )
+    return Remedy(text=text, code=code)

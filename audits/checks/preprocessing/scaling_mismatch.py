@@ -1,0 +1,293 @@
+"""Validation columns are scaled otherwise than the model expects.
+
+What it measures: for every numeric column (every channel of an image) the affine map a*x + b that carries the
+    validation values onto the training values, by Theil-Sen over their quantiles, increasing or decreasing. A
+    column is suspect when its distributions differ (Kolmogorov-Smirnov, Benjamini-Hochberg over the columns),
+    the map explains the difference, and the map is far from the identity.
+Why it matters: the network's weights are made for one scale. A scaler that was forgotten, applied twice or
+    fitted anew, or another unit, turns a good model into noise without any error message.
+When it is inconclusive: fewer than `min_rows` validation rows.
+How to fix: fit the scaler on the training data, save it, and apply that very object to whatever the model sees;
+    best as a Normalization layer inside the model.
+Reference: Theil, 1950; Sen, 1968, https://doi.org/10.1080/01621459.1968.10480934; Benjamini & Hochberg, 1995,
+    https://doi.org/10.1111/j.2517-6161.1995.tb02031.x
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from audits.artefacts import Array
+from audits.evidence.case import Case, Subject
+from audits.repairs.judgement import judge
+from audits.repairs.protocol import Suspicion
+from audits.results import CheckResult
+from audits.statistics.affine import AffineMap, fit_affine
+from audits.statistics.distributions import ks_pvalue
+from audits.statistics.multiplicity import benjamini_hochberg
+from schemas.limits import ScalingMismatch
+from schemas.report import Effect, Remedy
+
+CODE = "preprocessing.scaling_mismatch"
+UNIT_FACTORS = {
+    1000.0: "a factor of 1000 (milli, kilo)",
+    2.54: "inch and centimetre",
+    0.4536: "pound and kilogram",
+    0.3048: "foot and metre",
+    1.609: "mile and kilometre",
+    100.0: "a factor of 100 (per cent, centi)",
+    255.0: "0-255 and 0-1",
+    127.5: "0-255 and -1..1",
+}
+FACTOR_TOLERANCE = 0.02
+MAX_COLUMNS_LISTED = 50
+
+
+def scaling_mismatch(case: Case) -> CheckResult:
+    """Judge the trial of rescaling."""
+    limits = cast(ScalingMismatch, case.limits[CODE])
+    n = len(case.mended)
+    return judge(
+        case,
+        CODE,
+        title="The validation data are scaled otherwise than the model expects",
+        summary="When we {intervention} and run the same model again, {metric} goes from {before} to {after}.",
+        too_few=f"{n} of {limits.min_rows} validation rows" if n < limits.min_rows else None,
+    )
+
+
+def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
+    """Units whose validation values are an affine image of their training values."""
+    limits = cast(ScalingMismatch, case.limits[CODE])
+    if len(subject) < limits.min_rows or not case.space.units:
+        return None
+    maps = _maps(case, reference, subject)
+    p_values = np.array([ks_pvalue(m.fit.ks_before, m.n_reference, m.n_subject) for m in maps])
+    q_values = benjamini_hochberg(p_values)
+    flagged = [
+        m
+        for m, q in zip(maps, q_values, strict=True)
+        if q < limits.fdr and _explains(m.fit, limits) and m.is_far(limits)
+    ]
+    if not flagged:
+        return None
+    worst = max(flagged, key=lambda m: m.fit.ks_before)
+    names = tuple(case.space.units[m.unit] for m in flagged)
+    fault, intervention, evidence = _name_the_fault(flagged, len(maps), names)
+
+    def apply(faulty: Subject) -> Subject:
+        changes = {m.unit: m.fit.apply for m in flagged}
+        return case.rerun(faulty, case.space.map_units(faulty.rows, changes))
+
+    def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
+        return _replaced(faulty, case, {m.unit: other for m, other in _random_maps(maps, flagged, rng)})
+
+    return Suspicion(
+        code=CODE,
+        intervention=intervention,
+        apply=apply,
+        placebo=placebo,
+        columns=names,
+        effect=Effect(
+            name="kolmogorov_smirnov_distance",
+            estimate=worst.fit.ks_before,
+            limit=0.0,
+            unit=f"of {case.space.units[worst.unit]}",
+        ),
+        p_value=float(p_values.min()),
+        q_value=float(q_values.min()),
+        evidence={
+            "fault": fault,
+            **evidence,
+            "maps": {
+                case.space.units[m.unit]: {
+                    "scale": m.fit.scale,
+                    "offset": m.fit.offset,
+                    "distance_before": m.fit.ks_before,
+                    "distance_after": m.fit.ks_after,
+                }
+                for m in flagged[:MAX_COLUMNS_LISTED]
+            },
+        },
+        remedy=_remedy(case, flagged, fault),
+    )
+
+
+@dataclass(frozen=True)
+class _UnitMap:
+    """The map of one unit, with what is needed to judge it."""
+
+    unit: int
+    fit: AffineMap
+    reference_mean: float
+    reference_sd: float
+    subject_mean: float
+    subject_sd: float
+    subject_range: tuple[float, float]
+    n_reference: int
+    n_subject: int
+
+    def is_far(self, limits: ScalingMismatch) -> bool:
+        """Whether the map is no identity: by its scale, or by how far it moves the middle of the column."""
+        shift = abs(self.fit.scale * self.subject_mean + self.fit.offset - self.subject_mean)
+        factor = abs(np.log(max(abs(self.fit.scale), 1e-300)))
+        return bool(
+            self.fit.scale < 0
+            or factor > np.log(limits.min_scale_factor)
+            or shift > limits.min_offset_sd * self.reference_sd
+        )
+
+
+def _maps(case: Case, reference: Subject, subject: Subject) -> list[_UnitMap]:
+    """One map per unit that varies in both splits."""
+    maps = []
+    for unit in range(len(case.space.units)):
+        target, source = (_finite(case.space.values(s.rows, unit)) for s in (reference, subject))
+        if len(target) < 2 or len(source) < 2 or np.ptp(target) == 0 or np.ptp(source) == 0:
+            continue
+        # an image has as many independent values as images, not as pixels
+        n_reference, n_subject = min(len(target), len(reference)), min(len(source), len(subject))
+        maps.append(
+            _UnitMap(
+                unit,
+                fit_affine(source, target),
+                float(target.mean()),
+                float(target.std()),
+                float(source.mean()),
+                float(source.std()),
+                (float(source.min()), float(source.max())),
+                n_reference,
+                n_subject,
+            )
+        )
+    return maps
+
+
+def _finite(values: Array) -> Array:
+    return values[np.isfinite(values)]
+
+
+def _explains(fit: AffineMap, limits: ScalingMismatch) -> bool:
+    return fit.ks_after < limits.max_distance_left * fit.ks_before
+
+
+def _random_maps(
+    maps: list[_UnitMap], flagged: list[_UnitMap], rng: np.random.Generator
+) -> list[tuple[_UnitMap, AffineMap]]:
+    """As many maps, of the same strength, aimed at random: on random units, stretching or shrinking."""
+    targets = [maps[i] for i in rng.choice(len(maps), len(flagged), replace=False)]
+    strengths = [flagged[i].fit for i in rng.permutation(len(flagged))]
+    drawn = []
+    for target, strength in zip(targets, strengths, strict=True):
+        scale = float(max(abs(strength.scale), 1e-12) ** rng.choice([-1.0, 1.0]) * rng.choice([-1.0, 1.0]))
+        moved = rng.normal(0.0, 1.0) * target.subject_sd
+        offset = target.subject_mean * (1 - scale) + moved
+        drawn.append((target, AffineMap(scale, offset, strength.ks_before, strength.ks_after)))
+    return drawn
+
+
+def _replaced(faulty: Subject, case: Case, changes: dict[int, AffineMap]) -> Subject:
+    return replace(faulty, rows=case.space.map_units(faulty.rows, {u: m.apply for u, m in changes.items()}))
+
+
+def _name_the_fault(
+    flagged: list[_UnitMap], considered: int, names: tuple[str, ...]
+) -> tuple[str, str, dict[str, str]]:
+    """The fault in the user's words, the repair as the rest of "when we ...", and the details."""
+    columns = _columns(names, considered)
+    reference_standard = _mostly(flagged, lambda m: abs(m.reference_mean) < 0.2 and 0.7 < m.reference_sd < 1.4)
+    subject_standard = _mostly(flagged, lambda m: abs(m.subject_mean) < 0.05 and 0.9 < m.subject_sd < 1.1)
+    subject_min_max = _mostly(flagged, lambda m: abs(m.subject_range[0]) < 0.02 and abs(m.subject_range[1] - 1) < 0.02)
+    factor = _common_factor(flagged)
+    if all(m.fit.scale < 0 for m in flagged):
+        return "inverted", f"turn {columns} around (light for dark, sign for sign)", {}
+    if factor is not None:
+        return (
+            "unit",
+            f"convert {columns} by the factor {factor:.4g} that lies between the splits",
+            {"factor": UNIT_FACTORS.get(_known(factor), f"{factor:.4g}")},
+        )
+    if reference_standard and subject_min_max:
+        return (
+            "min_max_for_standard",
+            f"standardise {columns} with the training mean and deviation instead of scaling to [0, 1]",
+            {},
+        )
+    if reference_standard and not subject_standard:
+        if considered == len(flagged):
+            return "not_standardised", f"standardise {columns} with the training mean and deviation", {}
+        return "unit", f"carry {columns} back to the training unit and scale", {}
+    if subject_standard:
+        return (
+            "standardised_by_itself",
+            f"undo the standardisation of {columns} that the training data did not get",
+            {},
+        )
+    return "affine", f"map {columns} onto the training scale", {}
+
+
+def _mostly(flagged: list[_UnitMap], holds: Callable[[_UnitMap], bool]) -> bool:
+    return sum(holds(m) for m in flagged) >= 0.8 * len(flagged)
+
+
+def _columns(names: tuple[str, ...], considered: int) -> str:
+    if len(names) == considered and considered > 3:
+        return f"all {considered} columns"
+    listed = ", ".join(names[:4])
+    return listed if len(names) <= 4 else f"{len(names)} columns ({listed}, ...)"
+
+
+def _common_factor(flagged: list[_UnitMap]) -> float | None:
+    """The factor that all maps share, when none of them has an offset."""
+    scales = np.array([m.fit.scale for m in flagged])
+    offsets = np.array([abs(m.fit.offset) / m.reference_sd for m in flagged])
+    middle = float(np.median(scales))
+    if (offsets > 0.1).any() or (np.abs(scales / middle - 1) > 0.1).any():
+        return None
+    return middle
+
+
+def _known(factor: float) -> float:
+    larger = max(factor, 1 / factor)
+    return next((k for k in UNIT_FACTORS if abs(larger / max(k, 1 / k) - 1) < FACTOR_TOLERANCE), 0.0)
+
+
+def _remedy(case: Case, flagged: list[_UnitMap], fault: str) -> Remedy:
+    text = {
+        "inverted": "Find the step that inverts the values in one split and apply it to both or to none.",
+        "unit": "Convert these columns to the unit that the training data have before they reach the model.",
+    }.get(
+        fault,
+        "Save the scaler that was fitted on the training data and apply that object, not a new one, to the "
+        "validation data and in production; or put a Normalization layer into the model.",
+    )
+    if case.space.layout != "table":
+        pairs = {m.unit: (round(m.fit.scale, 6), round(m.fit.offset, 6)) for m in flagged[:MAX_COLUMNS_LISTED]}
+        code = (
+            "import numpy as np\n\n"
+            f"MAPS = {pairs!r}  # unit: (scale, offset), estimated from the two files\n\n"
+            "def onto_training_scale(x: np.ndarray) -> np.ndarray:\n"
+            "    x = np.array(x, dtype='float32')\n"
+            "    for unit, (scale, offset) in MAPS.items():\n"
+            + (
+                "        x[:, unit] = scale * x[:, unit] + offset\n"
+                if case.space.layout == "vector"
+                else "        x[..., unit] = scale * x[..., unit] + offset\n"
+                if len(case.space.units) > 1
+                else "        x = scale * x + offset\n"
+            )
+            + "    return x\n"
+        )
+        return Remedy(text=text, code=code)
+    maps = {
+        case.space.units[m.unit]: (round(m.fit.scale, 6), round(m.fit.offset, 6)) for m in flagged[:MAX_COLUMNS_LISTED]
+    }
+    code = (
+        "import pandas as pd\n\n"
+        f"MAPS = {maps!r}  # column: (scale, offset), estimated from the two files\n\n"
+        "def onto_training_scale(frame: pd.DataFrame) -> pd.DataFrame:\n"
+        "    return frame.assign(**{c: a * frame[c] + b for c, (a, b) in MAPS.items()})\n"
+    )
+    return Remedy(text=text, code=code)

@@ -1,0 +1,143 @@
+"""A number stands for "missing" in the validation data, and the model takes it at its word.
+
+What it measures: values that many validation rows share exactly, that lie far outside the training range and
+    that the training data never hold; what replacing them as missing values brings back.
+Why it matters: -999 or 9999 is a perfectly good number to a network; it answers with confidence and nonsense.
+When it is inconclusive: fewer than `min_rows` validation rows.
+How to fix: declare the sentinel as missing where the data are read (`na_values` of pandas), then impute with
+    what the training data say.
+Reference: Little & Rubin, 2019, https://doi.org/10.1002/9781119482260
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+
+from audits.artefacts import Array
+from audits.evidence.case import Case, Subject
+from audits.repairs.imputation import impute
+from audits.repairs.judgement import judge
+from audits.repairs.protocol import Suspicion
+from audits.results import CheckResult
+from schemas.limits import SentinelValues
+from schemas.report import Effect, Remedy
+
+CODE = "preprocessing.sentinel_values"
+MIN_COUNT = 3
+
+
+def sentinel_values(case: Case) -> CheckResult:
+    """Judge the trial of setting sentinels to missing."""
+    limits = cast(SentinelValues, case.limits[CODE])
+    n = len(case.mended)
+    return judge(
+        case,
+        CODE,
+        title="A number stands for missing values",
+        summary="When we {intervention} and run the same model again, {metric} goes from {before} to {after}.",
+        too_few=f"{n} of {limits.min_rows} validation rows" if n < limits.min_rows else None,
+    )
+
+
+def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
+    """Repeated values far outside the training range."""
+    limits = cast(SentinelValues, case.limits[CODE])
+    if len(subject) < limits.min_rows or case.space.layout == "image":
+        return None
+    found = {
+        unit: value
+        for unit in range(len(case.space.units))
+        if (value := _sentinel(case.space.values(reference.rows, unit), case.space.values(subject.rows, unit), limits))
+        is not None
+    }
+    if not found:
+        return None
+    touched = np.zeros(len(subject), dtype=bool)
+    for unit, value in found.items():
+        touched |= case.space.values(subject.rows, unit) == value
+    names = tuple(case.space.units[unit] for unit in found)
+
+    def apply(faulty: Subject) -> Subject:
+        holed = case.space.map_units(faulty.rows, {unit: _to_missing(value) for unit, value in found.items()})
+        return case.rerun(faulty, impute(case.space, reference.rows, holed, "median"))
+
+    def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
+        changes = {unit: _to_median_at_random(case, reference, unit, value, rng) for unit, value in found.items()}
+        return replace(faulty, rows=case.space.map_units(faulty.rows, changes))
+
+    listed = ", ".join(f"{value:g} in {case.space.units[unit]}" for unit, value in list(found.items())[:3])
+    return Suspicion(
+        code=CODE,
+        intervention=f"take {listed}{', ...' if len(found) > 3 else ''} as missing and fill in the training median",
+        apply=apply,
+        placebo=placebo,
+        columns=names,
+        rows=touched,
+        effect=Effect(name="share_of_rows_with_sentinels", estimate=float(touched.mean()), limit=limits.min_share),
+        evidence={"sentinels": {case.space.units[unit]: value for unit, value in found.items()}},
+        remedy=_remedy(case, found),
+    )
+
+
+def _sentinel(reference: Array, values: Array, limits: SentinelValues) -> float | None:
+    """The most repeated value that lies far outside the training range, if it is frequent enough."""
+    reference, values = reference[np.isfinite(reference)], values[np.isfinite(values)]
+    if not len(reference) or not len(values):
+        return None
+    low, high = np.quantile(reference, [0.05, 0.95])
+    distance = limits.min_distance * max(high - low, 1e-12)
+    far = values[(values < reference.min() - distance) | (values > reference.max() + distance)]
+    if len(far) < MIN_COUNT:
+        return None
+    candidates, counts = np.unique(far, return_counts=True)
+    top = int(counts.argmax())
+    repeated = counts[top] >= max(MIN_COUNT, limits.min_share * len(values)) and counts[top] > 0.5 * len(far)
+    # a column that is all out of range is scaled otherwise, it is not missing
+    return float(candidates[top]) if repeated and len(far) < 0.9 * len(values) else None
+
+
+def _to_missing(value: float) -> Callable[[Array], Array]:
+    return lambda x: np.where(x == value, np.nan, x)
+
+
+def _to_median_at_random(
+    case: Case, reference: Subject, unit: int, value: float, rng: np.random.Generator
+) -> Callable[[Array], Array]:
+    """As many other cells of the column, set to the same median."""
+    centre = float(np.nanmedian(case.space.values(reference.rows, unit)))
+
+    def change(x: Array) -> Array:
+        candidates = np.flatnonzero(x != value)
+        chosen = rng.choice(candidates, min(int((x == value).sum()), len(candidates)), replace=False)
+        result = x.copy()
+        result[chosen] = centre
+        return result
+
+    return change
+
+
+def _remedy(case: Case, found: dict[int, float]) -> Remedy:
+    text = "Declare the sentinel as missing where the file is read, then impute with the training data's median."
+    if case.space.layout != "table":
+        code = (
+            "import numpy as np\n\n"
+            f"SENTINELS = {found!r}  # position: the number that stands for missing\n\n"
+            "def to_missing(x: np.ndarray) -> np.ndarray:\n"
+            "    x = np.array(x, dtype='float32')\n"
+            "    for position, sentinel in SENTINELS.items():\n"
+            "        x[np.isclose(x[:, position], sentinel), position] = np.nan\n"
+            "    return x\n"
+        )
+        return Remedy(text=text, code=code)
+    named = {case.space.units[unit]: value for unit, value in found.items()}
+    code = (
+        "import numpy as np\nimport pandas as pd\n\n"
+        f"SENTINELS = {named!r}  # column: the number that stands for missing\n\n"
+        "def to_missing(frame: pd.DataFrame) -> pd.DataFrame:\n"
+        "    return frame.assign(**{c: frame[c].where(~np.isclose(frame[c], v)) for c, v in SENTINELS.items()})\n\n"
+        "def fill(train: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:\n"
+        "    return to_missing(frame).fillna(train[list(SENTINELS)].median())\n"
+    )
+    return Remedy(text=text, code=code)

@@ -1,0 +1,254 @@
+"""A column knows the answer.
+
+What it measures: how well every single column predicts the training labels (a shallow tree, cross-fitted), and
+    how much the model relies on it (the fall of the training metric when the column is shuffled). A column is
+    suspect when it is almost perfect, or strong and alone by far, and the model uses it; it is proven when the
+    training metric without it falls to what the validation data show, or when the metric of both splits falls.
+Why it matters: a field that is filled in after the outcome is not there when the model is used. The scores are
+    then a promise that nothing keeps.
+When it is inconclusive: fewer than `min_rows` training rows.
+How to fix: ask when the column becomes known. If after the prediction is due, drop it and train again.
+Reference: Kaufman, Rosset & Perlich, 2012, https://doi.org/10.1145/2382577.2382579; Kapoor & Narayanan, 2023,
+    https://doi.org/10.1016/j.patter.2023.100804
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from audits.artefacts import Array, Rows
+from audits.evidence.case import Case, Subject
+from audits.evidence.control import ControlEncoder
+from audits.evidence.labels import UNKNOWN
+from audits.repairs.protocol import gain_of
+from audits.results import CheckResult
+from schemas.limits import TargetLeakage
+from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
+
+CODE = "preprocessing.target_leakage"
+FOLDS = 3
+MAX_ROWS = 3_000
+MAX_COLUMNS = 300
+SHUFFLES = 3
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A column that knows the answer."""
+
+    column: str
+    skill: float
+    next_best: float
+    reliance: Estimate  # fall of the training metric without it
+    validation_skill: float  # how much it knows in the validation data
+    validation_reliance: Estimate
+
+    @property
+    def gone(self) -> bool:
+        """Whether the validation data do not hold the answer: what training promised, they cannot keep."""
+        return self.validation_skill < 0.5 * self.skill
+
+
+def target_leakage(case: Case) -> CheckResult:
+    """Report the leak that `find_leak` has found."""
+    limits = cast(TargetLeakage, case.limits[CODE])
+    reason = _inapplicable(case, limits)
+    if reason is not None:
+        return reason
+    leak = cast("Leak | None", case.extras.get(CODE))
+    if leak is None:
+        return CheckResult.passed(smallest=limits.min_reliance)
+    gone = leak.gone
+    before, without = case.train_score[0], case.train_score[0] - cast(float, leak.reliance.estimate)
+    where = "in the training data and not in the validation data" if gone else "in both splits"
+    summary = (
+        f"{leak.column} alone predicts the label with a skill of {leak.skill:.2f} (the next best column: "
+        f"{leak.next_best:.2f}) {where}. Without it, the training {case.scorer.title} falls from {before:.2f} to {without:.2f}."
+    )
+    finding = Finding(
+        code=CODE,
+        family="preprocessing",
+        severity=Severity.CRITICAL if gone else Severity.WARNING,
+        title="A column knows the answer",
+        summary=summary,
+        effect=Effect(name="skill_of_one_column", estimate=leak.skill, limit=limits.strong_skill),
+        n=case.train.n,
+        affected=Affected(columns=[leak.column], share_of_rows=1.0),
+        evidence={
+            "column": leak.column,
+            "skill_in_training": leak.skill,
+            "skill_in_validation": leak.validation_skill,
+            "next_best_skill": leak.next_best,
+            "fall_without_it": {
+                "training": _as_json(leak.reliance),
+                "validation": _as_json(leak.validation_reliance),
+            },
+        },
+        remedy=_remedy(case, leak.column),
+    )
+    confirmation = Confirmation(
+        confirmed=True,
+        intervention=f"shuffle {leak.column} in the training data",
+        metric=case.scorer.metric,
+        before=before,
+        after=without,
+        gain_interval=None
+        if leak.reliance.interval is None
+        else (-leak.reliance.interval[1], -leak.reliance.interval[0]),
+        placebo_gain=None,
+        n=leak.reliance.n,
+    )
+    return CheckResult(
+        Outcome.FAIL,
+        finding=finding,
+        confirmation=confirmation,
+        # in the training data alone, the leak is what the training promised too much
+        recovered=leak.reliance if gone else None,
+    )
+
+
+def _inapplicable(case: Case, limits: TargetLeakage) -> CheckResult | None:
+    if case.space.layout == "image":
+        return CheckResult.not_applicable("pixels are no columns")
+    if len(case.train.sample) < limits.min_rows:
+        return CheckResult.inconclusive(f"{len(case.train.sample)} of {limits.min_rows} training rows")
+    width = len(case.space.units) + len(case.space.texts)
+    if not 2 <= width <= MAX_COLUMNS:
+        return CheckResult.not_applicable(f"{width} columns; 2 to {MAX_COLUMNS} are looked at")
+    return None
+
+
+def find_leak(case: Case) -> Leak | None:
+    """The column that knows the answer and that the model uses, or None."""
+    limits = cast(TargetLeakage, case.limits[CODE])
+    if _inapplicable(case, limits) is not None:
+        return None
+    skills = _column_skills(case, case.train.sample)
+    best = int(skills.argmax())
+    next_best = float(np.delete(skills, best).max())
+    if not _stands_out(float(skills[best]), next_best, limits):
+        return None
+    column = [*case.space.units, *case.space.texts][best]
+    reliance = _reliance(case, case.train.sample, column)
+    low = reliance.interval[0] if reliance.interval else 0.0
+    if low < limits.min_reliance:
+        return None
+    return Leak(
+        column,
+        float(skills[best]),
+        next_best,
+        reliance,
+        _skill_in(case, case.mended, best),
+        _reliance(case, case.mended, column),
+    )
+
+
+def _stands_out(best: float, next_best: float, limits: TargetLeakage) -> bool:
+    certain = best > limits.certain_skill and (1 - best) < limits.certain_ratio * (1 - max(next_best, 0.0))
+    strong = best > limits.strong_skill and best > limits.strong_ratio * max(next_best, 0.0)
+    return certain or strong
+
+
+def _column_skills(case: Case, subject: Subject) -> Array:
+    """(columns,) skill of each column alone: 0 is chance, 1 is perfect."""
+    subject = _labelled(case, subject)
+    encode = ControlEncoder(case.space, subject.rows)
+    values = encode.columns(subject.rows)
+    return np.array([_skill(case, values[:, i : i + 1], subject.labels) for i in range(values.shape[1])])
+
+
+def _skill_in(case: Case, subject: Subject, column: int) -> float:
+    """Skill of one column in another split; 0 where too few rows could tell."""
+    subject = _labelled(case, subject)
+    if len(subject) < 2 * FOLDS * max(2, case.labels.n_classes):
+        return 0.0
+    values = ControlEncoder(case.space, case.train.sample.rows).columns(subject.rows)
+    return _skill(case, values[:, column : column + 1], subject.labels)
+
+
+def _labelled(case: Case, subject: Subject) -> Subject:
+    known = np.isfinite(subject.labels) if case.is_regression else subject.labels != UNKNOWN
+    positions = np.flatnonzero(known)
+    if len(positions) > MAX_ROWS:
+        positions = np.sort(case.rng("leak rows").choice(positions, MAX_ROWS, replace=False))
+    return subject.at(positions)
+
+
+def _skill(case: Case, values: Array, labels: Array) -> float:
+    leaf = max(3, len(labels) // 100)
+    answers = np.empty(len(labels), dtype=labels.dtype if not case.is_regression else np.float64)
+    folds: Any
+    if case.is_regression:
+        tree: Any = DecisionTreeRegressor(max_leaf_nodes=32, min_samples_leaf=leaf, random_state=0)
+        folds = KFold(FOLDS, shuffle=True, random_state=0)
+    else:
+        tree = DecisionTreeClassifier(
+            max_leaf_nodes=max(4, 2 * case.labels.n_classes),
+            min_samples_leaf=leaf,
+            class_weight="balanced",
+            random_state=0,
+        )
+        smallest = np.bincount(labels)[np.unique(labels)].min()
+        folds = (
+            StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+            if smallest >= FOLDS
+            else KFold(FOLDS, shuffle=True, random_state=0)
+        )
+    for fit, held_out in folds.split(values, labels):
+        answers[held_out] = tree.fit(values[fit], labels[fit]).predict(values[held_out])
+    score = float(case.scorer.score_answers(labels, answers))
+    return max(0.0, (score - case.scorer.chance) / (case.scorer.perfect - case.scorer.chance))
+
+
+def neutralised(case: Case, subject: Subject, column: str, shuffle: int = 0) -> Subject:
+    """The subject with the column shuffled and the model run again."""
+    return case.rerun(subject, _shuffled(case, subject.rows, column, case.rng(f"shuffle {shuffle}")))
+
+
+def _reliance(case: Case, subject: Subject, column: str) -> Estimate:
+    """How far the metric falls when the column is shuffled: the median shuffle, with its paired interval."""
+    falls = []
+    for shuffle in range(SHUFFLES):
+        falls.append(gain_of(case, neutralised(case, subject, column, shuffle), subject, "reliance"))
+    falls.sort(key=lambda gain: cast(float, gain.estimate))
+    return falls[len(falls) // 2]
+
+
+def _shuffled(case: Case, rows: Rows, column: str, rng: np.random.Generator) -> Rows:
+    order = rng.permutation(len(rows))
+    if isinstance(rows, np.ndarray):
+        return case.space.map_units(rows, {case.space.units.index(column): lambda x: x[order]})
+    return rows.assign(**{column: rows[column].to_numpy()[order]})
+
+
+def _as_json(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "estimate": estimate.estimate,
+        "interval": list(estimate.interval) if estimate.interval else None,
+        "n": estimate.n,
+    }
+
+
+def _remedy(case: Case, column: str) -> Remedy:
+    text = (
+        f"Find out when {column} becomes known. If it is filled in after the outcome, or computed from it, drop it "
+        "and train again; the metric without it is the honest one. If it is known in time, exclude this check."
+    )
+    if case.space.layout != "table":
+        position = case.space.units.index(column)
+        code = (
+            "import numpy as np\n\n"
+            "def without_the_leak(x: np.ndarray) -> np.ndarray:\n"
+            f"    return np.delete(x, {position}, axis=1)\n"
+        )
+        return Remedy(text=text, code=code)
+    code = (
+        "import pandas as pd\n\n"
+        f"LEAK = {column!r}\n\n"
+        "def without_the_leak(frame: pd.DataFrame) -> pd.DataFrame:\n"
+        "    return frame.drop(columns=LEAK)\n"
+    )
+    return Remedy(text=text, code=code)

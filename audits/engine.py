@@ -1,0 +1,340 @@
+"""Open, collect, repair and re-run, check, diagnose: from an audit request to its report.
+
+A check that crashes becomes the outcome `error`; the audit goes on and the report is never lost.
+"""
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import structlog
+from pydantic import JsonValue
+
+from audits import diagnosis
+from audits.artefacts import Array, Model, Rows, Split
+from audits.checks.preprocessing import target_leakage
+from audits.evidence.binding import Binding, bind
+from audits.evidence.case import Case, SplitEvidence, Subject
+from audits.evidence.collect import RawSplit, collect
+from audits.evidence.control import MIN_CONTROL_ROWS
+from audits.evidence.features import FeatureSpace
+from audits.evidence.labels import LabelSpace, label_space
+from audits.evidence.outputs import OutputMeaning, Predictions, as_matrix, choose_tensor, describe, infer_kind
+from audits.evidence.scoring import Scorer
+from audits.evidence.summary import summarise_metrics
+from audits.models.process import start_model
+from audits.registry import CHECKS, SUSPECTS, Check, selected
+from audits.repairs.protocol import mend
+from audits.results import CheckResult
+from audits.sources import Roots, describe_model, open_splits, read_history
+from audits.sources.locations import resolve
+from schemas.base import finite
+from schemas.job import Progress, Stage
+from schemas.limits import Limits, limits_for
+from schemas.problem import ModelError
+from schemas.report import CheckRecord, Finding, Outcome, Report
+from schemas.request import AuditRequest
+
+SEED = 20_260
+# Where each stage begins and ends, as a share of a typical audit's time.
+SPANS: dict[Stage, tuple[float, float]] = {
+    "opening": (0.0, 0.15),
+    "collecting": (0.15, 0.45),
+    "repairing": (0.45, 0.75),
+    "checking": (0.75, 0.97),
+    "diagnosing": (0.97, 1.0),
+}
+
+log = structlog.get_logger()
+
+
+def audit(
+    request: AuditRequest,
+    *,
+    audit_id: str,
+    roots: Roots,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Report:
+    """Audit one model.
+
+    Args:
+        request: what to audit.
+        audit_id: stands in the report.
+        roots: folders below which files may be read.
+        progress: told what is being done.
+
+    Raises:
+        ProblemError: the request, the model or the data cannot be audited; says what to do.
+    """
+    tell = _Teller(progress)
+    limits = limits_for(request.checks.limits)
+    codes = selected(request.checks.include, request.checks.exclude)
+    tell("opening", 0.0, "reading the model and the data")
+    description = describe_model(
+        resolve(request.model.uri, roots, field="model.uri")[0],
+        signature=request.model.signature,
+        tags=tuple(request.model.tags),
+    )
+    train, validation = open_splits(request.data, roots, max_rows=request.resources.max_rows)
+    binding = bind(train, description)
+    tensor = choose_tensor(description, request.output.tensor)
+    history = read_history(resolve(request.history.uri, roots, field="history.uri")[0]) if request.history else None
+    tell("opening", 0.4, "starting the model")
+    model = start_model(description, device=request.resources.device)
+    try:
+        opened = _Opened(request, model, binding, tensor, train, validation)
+        case, raw = _collect(opened, history, limits, tell)
+        return _examine(case, raw, opened, codes, audit_id, tell)
+    finally:
+        model.close()
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """The artefacts of one audit."""
+
+    request: AuditRequest
+    model: Model
+    binding: Binding
+    tensor: str
+    train: Split
+    validation: Split
+
+    def raw_output(self, rows: Rows) -> Array:
+        outputs = self.model.predict(self.binding.inputs(rows))
+        output = outputs[self.tensor]
+        if len(output) != len(rows):
+            raise ModelError(
+                "output_rows_mismatch",
+                f"Output {self.tensor!r} has {len(output)} rows for {len(rows)} rows of input; one answer per row is needed.",
+                field="output.tensor",
+            )
+        return output
+
+
+class _Teller:
+    """Progress of the whole from the progress of a stage."""
+
+    def __init__(self, progress: Callable[[Progress], None]) -> None:
+        self._progress = progress
+
+    def __call__(self, stage: Stage, share: float, detail: str) -> None:
+        begin, end = SPANS[stage]
+        fraction = begin + (end - begin) * min(max(share, 0.0), 1.0)
+        self._progress(Progress(fraction=fraction, stage=stage, detail=detail))
+
+
+def _collect(
+    opened: _Opened, history: dict[str, list[float]] | None, limits: Mapping[str, Limits], tell: _Teller
+) -> tuple[Case, tuple[RawSplit, RawSplit]]:
+    """One pass over each split, then what the labels and the outputs mean."""
+    request = opened.request
+    raw = []
+    for place, split in enumerate((opened.train, opened.validation)):
+
+        def told(rows: int, name: str = split.name, place: int = place) -> None:
+            tell("collecting", place / 2 + 0.4 * rows / (rows + 50_000), f"{rows:,} {name} rows")
+
+        raw.append(collect(split, opened.raw_output, np.random.default_rng([SEED, place]), told))
+    train, validation = raw
+    space, meaning = _meaning(opened, train)
+    labels = [space.encode(r.labels, r.name) for r in raw]
+    fallback = float(np.mean(labels[0])) if space.task == "regression" else 0.0
+    splits = [_evidence(r, encoded, meaning) for r, encoded in zip(raw, labels, strict=True)]
+    case = Case(
+        request=request,
+        description=opened.model.description,
+        meaning=meaning,
+        space=FeatureSpace.of(opened.train),
+        scorer=Scorer(space, fallback),
+        train=splits[0],
+        validation=splits[1],
+        predict=lambda rows: meaning.read(opened.raw_output(rows)),
+        history=history,
+        limits=limits,
+        seed=SEED,
+        mended=splits[1].sample,
+    )
+    return case, (train, validation)
+
+
+def _meaning(opened: _Opened, train: RawSplit) -> tuple[LabelSpace, OutputMeaning]:
+    request, description = opened.request, opened.model.description
+    scores = as_matrix(train.outputs, opened.tensor)
+    dtype = str(train.outputs.dtype)
+    names_classes = request.output.kind == "class" or (dtype.startswith(("int", "uint")) and scores.shape[1] == 1)
+    space = label_space(
+        train.labels, request.task, scores.shape[1], request.output.classes, names_classes=names_classes
+    )
+    op = description.output_ops.get(opened.tensor)
+    kind, reason = infer_kind(request.output.kind, scores, op, dtype, space)
+    return space, OutputMeaning(opened.tensor, kind, reason, space, request.output.threshold)
+
+
+def _evidence(raw: RawSplit, labels: Array, meaning: OutputMeaning) -> SplitEvidence:
+    predictions: Predictions = meaning.read(raw.outputs)
+    groups = raw.roles.get("group")
+    at = raw.sample_index
+    raw_labels = raw.labels[at] if raw.labels.ndim == 1 else labels[at]
+    sample = Subject(
+        raw.sample_rows,
+        labels[at],
+        raw_labels,
+        predictions.at(at),
+        at,
+        None if groups is None else groups[at],
+    )
+    return SplitEvidence(raw.name, labels, predictions, raw.fingerprints, raw.roles, sample)
+
+
+def _examine(
+    case: Case, raw: tuple[RawSplit, RawSplit], opened: _Opened, codes: set[str], audit_id: str, tell: _Teller
+) -> Report:
+    """Repair, check and diagnose."""
+    tried: list[str] = []
+
+    def on_trial(code: str) -> None:
+        tried.append(code)
+        tell("repairing", 1 - 0.8 ** len(tried), f"repairing {code} and running the model again")
+
+    tell("repairing", 0.0, "looking for faults that can be repaired")
+    case = mend(case, [(code, suspect) for code, suspect in SUSPECTS if code in codes], on_trial)
+    if target_leakage.CODE in codes:
+        case = _without_leak(case)
+    results, records = _run_checks(case, codes, tell)
+    tell("diagnosing", 0.0, "ranking the causes")
+    causes = diagnosis.rank(case, results)
+    decided = diagnosis.verdict(results)
+    return Report(
+        audit_id=audit_id,
+        verdict=decided,
+        summary=diagnosis.summarise(case, causes, decided),
+        diagnosis=causes,
+        gap=diagnosis.measure_gap(case, causes),
+        findings=_findings(results),
+        tested_not_a_cause=diagnosis.tested_not_a_cause(case),
+        checks=records,
+        metrics=summarise_metrics(case),
+        model=_model_section(case),
+        data=_data_section(case, opened),
+        history=_history_section(case),
+        environment=environment(opened.model),
+    )
+
+
+def _without_leak(case: Case) -> Case:
+    """Look for a column that knows the answer; where only the training data have it, do without it from here on."""
+    leak = target_leakage.find_leak(case)
+    if leak is None:
+        return case
+    extras: dict[str, Any] = {target_leakage.CODE: leak}
+    if leak.gone:
+        extras["train_without_leak"] = target_leakage.neutralised(case, case.train.sample, leak.column)
+    return replace(case, leaked=(leak.column,), extras=case.extras | extras)
+
+
+def _run_checks(case: Case, codes: set[str], tell: _Teller) -> tuple[dict[str, CheckResult], list[CheckRecord]]:
+    results: dict[str, CheckResult] = {}
+    records: list[CheckRecord] = []
+    for place, (code, check) in enumerate(CHECKS):
+        if code not in codes:
+            continue
+        tell("checking", place / len(CHECKS), code)
+        begun = time.monotonic()
+        result = results[code] = _run(code, check, case)
+        records.append(
+            CheckRecord(
+                code=code,
+                outcome=result.outcome,
+                reason=result.reason,
+                smallest_visible_effect=finite(result.smallest_visible_effect),
+                limits=case.limits[code].model_dump() if code in case.limits else {},
+                seconds=round(time.monotonic() - begun, 4),
+            )
+        )
+    return results, records
+
+
+def _run(code: str, check: Check, case: Case) -> CheckResult:
+    try:
+        return check(case)
+    except ModelError as problem:
+        return CheckResult(Outcome.ERROR, problem.detail)
+    except Exception:
+        log.exception("check crashed", code=code)
+        return CheckResult(Outcome.ERROR, "the check crashed; the other checks are not affected")
+
+
+def _findings(results: Mapping[str, CheckResult]) -> list[Finding]:
+    """Findings by severity, in report order within each."""
+    found = [result.finding for result in results.values() if result.finding is not None]
+    rank = {"critical": 0, "warning": 1, "info": 2}
+    return sorted(found, key=lambda finding: rank[finding.severity.value])
+
+
+def _model_section(case: Case) -> dict[str, JsonValue]:
+    about = case.description
+    return {
+        "signature": about.signature,
+        "signatures": list(about.signatures),
+        "tags": list(about.tags),
+        "tensorflow_version": about.tensorflow_version,
+        "parameters": about.parameters,
+        "inputs": [{"name": s.name, "dtype": s.dtype, "shape": _shape(s.shape)} for s in about.inputs],
+        "outputs": [{"name": s.name, "dtype": s.dtype, "shape": _shape(s.shape)} for s in about.outputs],
+        "output": describe(case.meaning),
+    }
+
+
+def _shape(shape: tuple[int | None, ...] | None) -> JsonValue:
+    return None if shape is None else list(shape)
+
+
+def _data_section(case: Case, opened: _Opened) -> dict[str, JsonValue]:
+    matrix = case.control
+    return {
+        "train": {"rows": case.train.n, "sampled": len(case.train.sample), **opened.train.describe()},
+        "validation": {
+            "rows": case.validation.n,
+            "sampled": len(case.validation.sample),
+            **opened.validation.describe(),
+        },
+        "mapping": opened.binding.describe(),
+        "layout": case.space.layout,
+        "seed": case.seed,
+        "control_learner": {
+            "learner": matrix.learner or None,
+            "reason": matrix.reason,
+            "min_rows": MIN_CONTROL_ROWS,
+            "metric": case.scorer.metric,
+            "scores": {
+                name: {"estimate": score, "interval": list(matrix.intervals.get(name) or ()) or None}
+                for name, score in matrix.scores.items()
+            },
+        },
+    }
+
+
+def _history_section(case: Case) -> dict[str, JsonValue] | None:
+    if case.history is None:
+        return None
+    epochs = max((len(values) for values in case.history.values()), default=0)
+    return {
+        "epochs": epochs,
+        "metrics": {name: [finite(v) for v in values] for name, values in case.history.items()},
+    }
+
+
+def environment(model: Model) -> dict[str, JsonValue]:
+    """What ran the audit."""
+    return {
+        "fitcheck": version("fitcheck"),
+        "python": platform.python_version(),
+        "tensorflow": getattr(model, "tensorflow_version", None),
+        "device": getattr(model, "device", None),
+        "platform": platform.platform(terse=True),
+    }

@@ -1,0 +1,256 @@
+"""The case that the checks look at: both splits, the model as a function, and what has been mended so far."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from audits.artefacts import Array, ModelDescription, Rows, SplitName
+from audits.evidence import control
+from audits.evidence.features import FeatureSpace, take
+from audits.evidence.labels import UNKNOWN, LabelSpace
+from audits.evidence.outputs import OutputMeaning, Predictions
+from audits.evidence.scoring import Scorer, quantile_interval
+from schemas.limits import Limits
+from schemas.request import AuditRequest
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Some rows of a split in one state of repair, with what the model says about them.
+
+    Attributes:
+        rows: features.
+        labels: (rows,) class indices or quantities.
+        raw_labels: (rows,) as read.
+        predictions: of the model on `rows`.
+        index: (rows,) row numbers in the split.
+        groups: (rows,) group codes, where a group column was named.
+    """
+
+    rows: Rows
+    labels: Array
+    raw_labels: Array
+    predictions: Predictions
+    index: Array
+    groups: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def at(self, which: Array) -> "Subject":
+        """The rows at positions or where a mask holds."""
+        position = np.flatnonzero(which) if which.dtype == bool else which
+        return Subject(
+            take(self.rows, position),
+            self.labels[position],
+            self.raw_labels[position],
+            self.predictions.at(position),
+            self.index[position],
+            None if self.groups is None else self.groups[position],
+        )
+
+    def with_labels(self, labels: Array) -> "Subject":
+        return replace(self, labels=labels)
+
+
+@dataclass(frozen=True)
+class SplitEvidence:
+    """All rows of a split by label, prediction and fingerprint, and its sample with features."""
+
+    name: SplitName
+    labels: Array
+    predictions: Predictions
+    fingerprints: Array
+    roles: Mapping[str, Array]
+    sample: Subject
+
+    @property
+    def n(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One audit's evidence.
+
+    Attributes:
+        request: what was asked.
+        description: the model.
+        meaning: how its output is read.
+        space: the units of the features.
+        scorer: the primary metric.
+        train, validation: the splits as submitted.
+        predict: the model on features, as predictions.
+        history: metric -> values over epochs, where a history was given.
+        limits: code -> limits, with the request's overrides.
+        seed: of everything random.
+        mended: the validation sample after all confirmed repairs; the submitted one until then.
+        trials: every repair that was tried, in order.
+        leaked: units that were found to know the answer; control learners do without them.
+    """
+
+    request: AuditRequest
+    description: ModelDescription
+    meaning: OutputMeaning
+    space: FeatureSpace
+    scorer: Scorer
+    train: SplitEvidence
+    validation: SplitEvidence
+    predict: Callable[[Rows], Predictions]
+    history: dict[str, list[float]] | None
+    limits: Mapping[str, Limits]
+    seed: int
+    mended: Subject
+    trials: tuple[Any, ...] = ()
+    leaked: tuple[str, ...] = ()
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> LabelSpace:
+        return self.meaning.labels
+
+    @property
+    def is_regression(self) -> bool:
+        return self.labels.task == "regression"
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """A generator of its own for each purpose, so that no check depends on which others ran before it."""
+        return np.random.default_rng([self.seed, *purpose.encode()])
+
+    def rerun(self, subject: Subject, rows: Rows) -> Subject:
+        """The same rows with other features, and the model run again on them."""
+        return replace(subject, rows=rows, predictions=self.predict(rows))
+
+    def score(self, subject: Subject) -> float:
+        return self.scorer.score(subject.labels, subject.predictions)
+
+    @cached_property
+    def decontaminated(self) -> Array:
+        """(mended rows,) False where an exact copy stands among the training rows."""
+        return ~np.isin(self.validation.fingerprints[self.mended.index], self.train.fingerprints)
+
+    @cached_property
+    def train_score(self) -> tuple[float, tuple[float, float]]:
+        """The training metric over all rows, with its interval."""
+        return self._scored(self.train.labels, self.train.predictions, "train score", self.train.roles)
+
+    @cached_property
+    def validation_score(self) -> tuple[float, tuple[float, float]]:
+        """The validation metric over all rows as submitted, with its interval."""
+        return self._scored(
+            self.validation.labels, self.validation.predictions, "validation score", self.validation.roles
+        )
+
+    @cached_property
+    def mended_score(self) -> tuple[float, tuple[float, float]]:
+        """The validation metric after all confirmed repairs, with its interval."""
+        if self.mended is self.validation.sample:
+            return self.validation_score
+        interval = self.scorer.interval(
+            self.mended.labels, self.mended.predictions, self.rng("mended score"), self.mended.groups
+        )
+        return self.score(self.mended), interval
+
+    def _scored(
+        self, labels: Array, predictions: Predictions, purpose: str, roles: Mapping[str, Array]
+    ) -> tuple[float, tuple[float, float]]:
+        score = self.scorer.score(labels, predictions)
+        return score, self.scorer.interval(labels, predictions, self.rng(purpose), roles.get("group"))
+
+    @cached_property
+    def control(self) -> "ControlMatrix":
+        return control_matrix(self)
+
+
+@dataclass(frozen=True)
+class ControlMatrix:
+    """How well a control learner does at home and away, and whether the splits can be told apart.
+
+    Attributes:
+        reason: why there is none, or None.
+        learner: the learner fitted on the training rows.
+        train, validation: the rows that were used, as subjects.
+        on_train: (rows,) cross-fitted answers on the training rows.
+        on_validation: (rows,) answers of the same learner on the validation rows.
+        scores: train->train, train->validation, validation->validation, validation->train; None where a
+            learner could not be fitted.
+        domain_train, domain_validation: (rows,) scores of the two-sample classifier.
+    """
+
+    reason: str | None
+    learner: str = ""
+    train: Subject | None = None
+    validation: Subject | None = None
+    on_train: Array = field(default_factory=lambda: np.empty(0))
+    on_validation: Array = field(default_factory=lambda: np.empty(0))
+    scores: dict[str, float | None] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float] | None] = field(default_factory=dict)
+    domain_train: Array = field(default_factory=lambda: np.empty(0))
+    domain_validation: Array = field(default_factory=lambda: np.empty(0))
+
+
+def control_matrix(case: Case) -> ControlMatrix:
+    """Fit the control learners on the training rows and on the mended validation rows.
+
+    Copies of training rows are left out on both sides: out-of-bag scores of copies would be in-bag in truth.
+    """
+    classes = case.labels.n_classes
+    train = _control_rows(case, case.train.sample, ~_repeats(case.train.fingerprints[case.train.sample.index]))
+    validation = _control_rows(case, case.mended, case.decontaminated)
+    reason = control.usable(train.labels, classes)
+    if reason is not None:
+        return ControlMatrix(f"training data: {reason}")
+    if len(validation) < control.MIN_CLASS_ROWS:
+        return ControlMatrix(f"validation data: {len(validation)} rows that are no copies of training rows")
+    space = replace(case.space, units=tuple(u for u in case.space.units if u not in case.leaked))
+    encode = control.ControlEncoder(space if case.space.layout == "table" else case.space, train.rows)
+    at_home, away = encode(train.rows), encode(validation.rows)
+    if at_home.shape[1] == 0:
+        return ControlMatrix("no numeric or text feature")
+    score = lambda labels, answers: float(case.scorer.score_answers(labels, answers))  # noqa: E731
+    forward = control.transfer(at_home, train.labels, away, classes=classes, score=score)
+    answers = {"train->train": (train, forward.home), "train->validation": (validation, forward.away)}
+    if control.usable(validation.labels, classes) is None:
+        backward = control.transfer(away, validation.labels, at_home, classes=classes, score=score)
+        answers |= {
+            "validation->validation": (validation, backward.home),
+            "validation->train": (train, backward.away),
+        }
+    scores, intervals = {}, {}
+    for name, (subject, given) in answers.items():
+        scores[name] = score(subject.labels, given)
+        intervals[name] = quantile_interval(
+            case.scorer.draws(subject.labels, given, case.rng("control " + name), subject.groups)
+        )
+    domain = control.domain_scores(at_home, away, *_class_balance(train.labels, validation.labels, classes))
+    return ControlMatrix(
+        None, forward.learner, train, validation, forward.home, forward.away, scores, intervals, *domain
+    )
+
+
+def _control_rows(case: Case, subject: Subject, usable: Array) -> Subject:
+    known = usable & (np.asarray(subject.labels != UNKNOWN) if not case.is_regression else np.isfinite(subject.labels))
+    positions = np.flatnonzero(known)
+    if len(positions) > control.MAX_CONTROL_ROWS:
+        positions = np.sort(case.rng("control rows").choice(positions, control.MAX_CONTROL_ROWS, replace=False))
+    return subject.at(positions)
+
+
+def _repeats(marks: Array) -> Array:
+    """(rows,) True for every copy but the first."""
+    first = np.zeros(len(marks), dtype=bool)
+    first[np.unique(marks, return_index=True)[1]] = True
+    return ~first
+
+
+def _class_balance(train: Array, validation: Array, classes: int) -> tuple[Array, Array]:
+    """Row weights under which both splits have the class shares of both together; ones for a regression."""
+    if not classes:
+        return np.ones(len(train)), np.ones(len(validation))
+    shares = [np.bincount(labels, minlength=classes) / len(labels) for labels in (train, validation)]
+    both = np.where((shares[0] > 0) & (shares[1] > 0), (shares[0] + shares[1]) / 2, 0.0)
+    weights = [np.divide(both, share, out=np.zeros(classes), where=share > 0) for share in shares]
+    return weights[0][train], weights[1][validation]

@@ -1,0 +1,139 @@
+"""One pass over a split: labels, predictions and fingerprints of all rows, features of a bounded sample."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from audits.artefacts import Array, Batch, Rows, Split, SplitName
+from audits.evidence.features import concatenate, take
+from audits.evidence.fingerprints import fingerprints
+from schemas.problem import DataError
+
+BATCH_ROWS = 8192
+MAX_SAMPLE_ROWS = 20_000
+MAX_SAMPLE_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class RawSplit:
+    """A split after its one pass.
+
+    Attributes:
+        name: train or validation.
+        labels: (rows,) or (rows, classes), as read.
+        outputs: (rows, ...) of the model's chosen output.
+        fingerprints: (rows,) uint64 of the features.
+        roles: other role columns, each (rows,).
+        sample_index: (sampled,) row numbers, ascending.
+        sample_rows: the features of the sampled rows.
+    """
+
+    name: SplitName
+    labels: Array
+    outputs: Array
+    fingerprints: Array
+    roles: dict[str, Array]
+    sample_index: Array
+    sample_rows: Rows
+
+    @property
+    def n(self) -> int:
+        return len(self.labels)
+
+
+@dataclass
+class _Reservoir:
+    """A uniform sample of bounded size from a stream, kept in file order.
+
+    Every row draws a uniform key; the rows with the smallest keys stay (Vitter's reservoir in its sort form).
+    """
+
+    capacity: int
+    rng: np.random.Generator
+    parts: list[Rows] = field(default_factory=list)
+    keys: Array = field(default_factory=lambda: np.empty(0))
+    index: Array = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def add(self, batch: Batch) -> None:
+        keys = self.rng.random(len(batch))
+        if len(self.keys) >= self.capacity:
+            wanted = keys < self.keys.max()
+            keys, rows = keys[wanted], take(batch.features, wanted)
+            index = batch.first_row + np.flatnonzero(wanted)
+        else:
+            rows, index = batch.features, batch.first_row + np.arange(len(batch))
+        if not len(keys):
+            return
+        self.parts.append(rows)
+        self.keys = np.concatenate([self.keys, keys])
+        self.index = np.concatenate([self.index, index])
+        if len(self.keys) > 2 * self.capacity:
+            self._shrink()
+
+    def _shrink(self) -> None:
+        kept = np.sort(np.argpartition(self.keys, self.capacity - 1)[: self.capacity])
+        self.parts = [take(concatenate(self.parts), kept)]
+        self.keys, self.index = self.keys[kept], self.index[kept]
+
+    def finish(self) -> tuple[Array, Rows]:
+        if len(self.keys) > self.capacity:
+            self._shrink()
+        return self.index, concatenate(self.parts)
+
+
+def collect(
+    split: Split,
+    predict: Callable[[Rows], Array],
+    rng: np.random.Generator,
+    on_rows: Callable[[int], None] = lambda _: None,
+) -> RawSplit:
+    """Read every row once and run the model on it.
+
+    Args:
+        split: the opened split.
+        predict: the chosen raw output, (rows, ...), for features.
+        rng: chooses the sample.
+        on_rows: told the number of rows done after each batch.
+
+    Raises:
+        DataError: there are no rows.
+    """
+    labels: list[Array] = []
+    outputs: list[Array] = []
+    marks: list[Array] = []
+    roles: dict[str, list[Array]] = {}
+    reservoir: _Reservoir | None = None
+    done = 0
+    for batch in split.batches(BATCH_ROWS):
+        if not len(batch):
+            continue
+        reservoir = reservoir or _Reservoir(_capacity(batch), rng)
+        reservoir.add(batch)
+        labels.append(batch.labels)
+        outputs.append(predict(batch.features))
+        marks.append(fingerprints(batch.features))
+        for role, values in batch.roles.items():
+            roles.setdefault(role, []).append(values)
+        done += len(batch)
+        on_rows(done)
+    if reservoir is None:
+        raise DataError("data_empty", f"The {split.name} data hold no rows.", field=f"data.{split.name}.uri")
+    index, rows = reservoir.finish()
+    joined = {role: np.concatenate(parts) for role, parts in roles.items()}
+    return RawSplit(
+        split.name,
+        np.concatenate(labels),
+        np.concatenate(outputs),
+        np.concatenate(marks),
+        joined,
+        index,
+        rows,
+    )
+
+
+def _capacity(batch: Batch) -> int:
+    """How many rows of this size the sample may hold."""
+    features = batch.features
+    size = features.nbytes if isinstance(features, np.ndarray) else int(features.memory_usage(deep=True).sum())
+    return max(1000, min(MAX_SAMPLE_ROWS, int(MAX_SAMPLE_BYTES / max(1.0, size / len(batch)))))

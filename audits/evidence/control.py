@@ -1,0 +1,183 @@
+"""The control learner: what a simple, honest learner gets out of the same data.
+
+Its transfer between the splits separates "the model is bad" from "the data are bad": see `ControlMatrix`.
+A random forest answers its own training rows out of bag, so that one fit gives both the cross-fitted score at
+home and the transfer to the other split (Breiman, 2001, https://doi.org/10.1023/A:1010933404324); a regularised
+linear learner, cross-fitted, stands beside it for the small and the linear problems that forests are poor at.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from audits.artefacts import Array, Rows
+from audits.evidence.features import FeatureSpace
+from audits.evidence.labels import UNKNOWN
+
+TREES = 100
+MAX_CONTROL_ROWS = 4_000
+MAX_CONTROL_COLUMNS = 64
+MAX_CATEGORIES = 50
+FOLDS = 5
+# Fewer rows than this of a class, or in all, and a control learner says nothing.
+MIN_CONTROL_ROWS = 50
+MIN_CLASS_ROWS = 5
+
+
+class ControlEncoder:
+    """Features as numbers for the control learners, fitted on the training rows alone.
+
+    Numbers stay as they are, categories become their rank by training frequency, and anything wide is projected
+    on its 64 leading principal components.
+    """
+
+    def __init__(self, space: FeatureSpace, train: Rows) -> None:
+        self._space = space
+        self._categories = {name: _ranks(train[name]) for name in space.texts}  # type: ignore[call-overload]
+        wide = self._plain(train)
+        self._medians = _column_medians(wide)
+        self._projection: Any = None
+        if wide.shape[1] > MAX_CONTROL_COLUMNS and len(wide) > MAX_CONTROL_COLUMNS:
+            self._projection = PCA(MAX_CONTROL_COLUMNS, svd_solver="randomized", random_state=0)
+            self._projection.fit(self._filled(wide))
+
+    def __call__(self, rows: Rows) -> Array:
+        """(rows, columns) float64, finite."""
+        filled = self.columns(rows)
+        return filled if self._projection is None else np.asarray(self._projection.transform(filled))
+
+    def columns(self, rows: Rows) -> Array:
+        """(rows, numeric units and then texts) float64, finite, before any projection."""
+        return self._filled(self._plain(rows))
+
+    def _plain(self, rows: Rows) -> Array:
+        if self._space.layout == "image":
+            return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+        numbers = self._space.matrix(rows)
+        if not self._categories:
+            return numbers
+        texts = [rows[name].map(ranks).to_numpy(dtype=np.float64) for name, ranks in self._categories.items()]  # type: ignore[call-overload]
+        return np.column_stack([numbers, *texts])
+
+    def _filled(self, plain: Array) -> Array:
+        # float32's range is the forest's; what lies outside is as good as infinite
+        return np.clip(np.where(np.isnan(plain), self._medians, plain), -1e30, 1e30)
+
+
+def _ranks(column: "pd.Series[Any]") -> dict[Any, int]:
+    return {value: rank for rank, value in enumerate(column.value_counts().index[:MAX_CATEGORIES])}
+
+
+def _column_medians(values: Array) -> Array:
+    empty = np.isnan(values).all(axis=0)
+    medians = np.zeros(values.shape[1])
+    if (~empty).any():
+        medians[~empty] = np.nanmedian(values[:, ~empty], axis=0)
+    return medians
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Answers of one control learner that was fitted on one split.
+
+    Attributes:
+        home: (rows,) cross-fitted answers on its own split.
+        away: (rows,) answers on the other split.
+        learner: which learner it was.
+    """
+
+    home: Array
+    away: Array
+    learner: str
+
+
+def transfer(
+    features: Array, labels: Array, other: Array, *, classes: int, score: Callable[[Array, Array], float]
+) -> Transfer:
+    """Fit the control learners on one split and keep the one that scores best out of sample at home.
+
+    Args:
+        features: (rows, columns), finite.
+        labels: (rows,) class indices, or quantities when `classes` is 0.
+        other: (other rows, columns) of the other split.
+        classes: number of classes, 0 for a regression.
+        score: metric of (labels, answers), higher is better.
+    """
+    candidates = [_forest(features, labels, other, classes), _linear(features, labels, other, classes)]
+    return max(candidates, key=lambda candidate: score(labels, candidate.home))
+
+
+def _forest(features: Array, labels: Array, other: Array, classes: int) -> Transfer:
+    settings: dict[str, Any] = {"n_estimators": TREES, "oob_score": True, "n_jobs": -1, "random_state": 0}
+    if classes:
+        model = RandomForestClassifier(class_weight="balanced_subsample", min_samples_leaf=2, **settings)
+        model.fit(features, labels)
+        home = model.classes_[np.nan_to_num(model.oob_decision_function_).argmax(axis=1)]
+        return Transfer(home, model.predict(other), "random forest")
+    model = RandomForestRegressor(max_features=1 / 3, min_samples_leaf=2, **settings)
+    model.fit(features, labels)
+    return Transfer(model.oob_prediction_, model.predict(other), "random forest")
+
+
+def _linear(features: Array, labels: Array, other: Array, classes: int) -> Transfer:
+    build = _logistic if classes else _ridge
+    home = np.empty(len(labels), dtype=labels.dtype if classes else np.float64)
+    folds: Any = (
+        StratifiedKFold(FOLDS, shuffle=True, random_state=0) if classes else KFold(FOLDS, shuffle=True, random_state=0)
+    )
+    for fit, held_out in folds.split(features, labels):
+        home[held_out] = build().fit(features[fit], labels[fit]).predict(features[held_out])
+    return Transfer(home, build().fit(features, labels).predict(other), "linear")
+
+
+def _logistic() -> Any:
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=60, tol=1e-2, class_weight="balanced"))
+
+
+def _ridge() -> Any:
+    return make_pipeline(StandardScaler(), RidgeCV(alphas=(1e-2, 1.0, 100.0)))
+
+
+def usable(labels: Array, classes: int) -> str | None:
+    """Why no control learner can be fitted on these labels, or None."""
+    if len(labels) < MIN_CONTROL_ROWS:
+        return f"{len(labels)} rows, a control learner needs {MIN_CONTROL_ROWS}"
+    if classes:
+        counts = np.bincount(labels[labels != UNKNOWN], minlength=classes)
+        counts = counts[counts > 0]
+        if len(counts) < 2 or counts.min() < MIN_CLASS_ROWS:
+            return f"a class has fewer than {MIN_CLASS_ROWS} rows"
+    return None
+
+
+def domain_scores(
+    train: Array, validation: Array, balance_train: Array, balance_validation: Array
+) -> tuple[Array, Array]:
+    """Out-of-bag probability of coming from the validation split, for both splits' rows.
+
+    A classifier two-sample test (Lopez-Paz & Oquab, 2017, https://arxiv.org/abs/1610.06545): where a learner
+    cannot tell the splits apart, its scores rank them no better than chance.
+
+    Args:
+        train, validation: (rows, columns), finite.
+        balance_train, balance_validation: (rows,) weights that make the class shares of both splits equal, so
+            that a change of prevalence alone is no change of the inputs.
+    """
+    features = np.concatenate([train, validation])
+    domain = np.repeat([0, 1], [len(train), len(validation)])
+    weights = np.concatenate([balance_train / balance_train.sum(), balance_validation / balance_validation.sum()])
+    model = RandomForestClassifier(
+        TREES, oob_score=True, n_jobs=-1, random_state=0, min_samples_leaf=5, max_features="sqrt"
+    )
+    model.fit(features, domain, sample_weight=weights * len(domain))
+    scores = np.nan_to_num(model.oob_decision_function_[:, 1], nan=0.5)
+    return scores[: len(train)], scores[len(train) :]

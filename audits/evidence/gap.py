@@ -1,0 +1,102 @@
+"""The gap between training and validation that is left when all proven faults are out of the way."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from audits.artefacts import Array
+from audits.evidence.case import Case, Subject
+from audits.evidence.scoring import quantile_interval
+from audits.statistics import metrics
+from audits.statistics.intervals import auc_interval
+from schemas.limits import DistributionShift, Gap
+
+MIN_CLEAN_ROWS = 20
+
+
+@dataclass(frozen=True)
+class HonestGap:
+    """Training metric minus validation metric, on rows and columns that can be trusted.
+
+    Attributes:
+        train, validation: the metric on either side.
+        estimate, interval: of the difference, independent samples.
+        chance: what a constant answer scores.
+        n: validation rows behind it.
+    """
+
+    train: float
+    validation: float
+    estimate: float
+    interval: tuple[float, float]
+    chance: float
+    n: int
+
+    def margin(self, limits: Gap) -> float:
+        """The gap that is still immaterial."""
+        return max(limits.min_gap, limits.min_gap_share * (self.train - self.chance))
+
+    @property
+    def normalised_low(self) -> float:
+        """Lower bound of the gap as a share of the training metric's skill; 0 without skill."""
+        skill = self.train - self.chance
+        return self.interval[0] / skill if skill > 0 else 0.0
+
+    def explained_by_data(self, case: Case) -> str | None:
+        """Why the gap may be the data's and not the model's, or None."""
+        shift = shift_auc(case)
+        limits = cast(DistributionShift, case.limits["preprocessing.distribution_shift"])
+        if shift is not None and shift[1][0] > limits.min_auc:
+            return f"the splits come from different populations (two-sample AUC {shift[0]:.2f})"
+        home, away = case.control.scores.get("train->train"), case.control.scores.get("train->validation")
+        low = (case.control.intervals.get("train->train") or (0.0, 0.0))[0]
+        high = (case.control.intervals.get("train->validation") or (0.0, 0.0))[1]
+        if home is not None and away is not None and high < low and home - away > self.estimate / 2:
+            return (
+                f"a control learner falls from {home:.2f} to {away:.2f} between the same splits: the data differ in "
+                "a way that no repair has mended"
+            )
+        return None
+
+
+def honest_validation(case: Case) -> Subject:
+    """The mended validation rows without exact copies of training rows, if enough are left."""
+    clean = case.decontaminated
+    if clean.all() or clean.sum() < MIN_CLEAN_ROWS:
+        return case.mended
+    return case.mended.at(clean)
+
+
+def honest_train(case: Case) -> Subject:
+    """The training rows as the model sees them without a leaking column."""
+    return cast("Subject", case.extras.get("train_without_leak", case.train.sample))
+
+
+def honest_gap(case: Case) -> HonestGap:
+    """The gap, computed once per case."""
+    cached = case.extras.get("honest_gap")
+    if isinstance(cached, HonestGap):
+        return cached
+    train, validation = honest_train(case), honest_validation(case)
+    ours, theirs = case.score(train), case.score(validation)
+    draws = _draws(case, train, "gap train") - _draws(case, validation, "gap validation")
+    gap = HonestGap(ours, theirs, ours - theirs, quantile_interval(draws), case.scorer.chance, len(validation))
+    case.extras["honest_gap"] = gap
+    return gap
+
+
+def _draws(case: Case, subject: Subject, purpose: str) -> Array:
+    return case.scorer.draws(
+        subject.labels, case.scorer.answers(subject.predictions), case.rng(purpose), subject.groups
+    )
+
+
+def shift_auc(case: Case) -> tuple[float, tuple[float, float]] | None:
+    """The AUC with which the splits can be told apart, and its interval; None without a control learner."""
+    matrix = case.control
+    if matrix.reason is not None:
+        return None
+    scores = np.concatenate([matrix.domain_train, matrix.domain_validation])
+    from_validation = np.repeat([False, True], [len(matrix.domain_train), len(matrix.domain_validation)])
+    return float(metrics.roc_auc(scores, from_validation)), auc_interval(scores, from_validation)

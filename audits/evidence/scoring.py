@@ -1,0 +1,127 @@
+"""The one number per audit in which gaps and gains are measured, and the loss of each row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from audits.artefacts import Array
+from audits.evidence.labels import UNKNOWN, LabelSpace
+from audits.evidence.outputs import Predictions
+from audits.statistics import metrics, resampling
+
+PrimaryMetric = Literal["balanced_accuracy", "r2"]
+# A probability of exactly 0 for the truth would make the loss infinite; Keras clips at the same value.
+SMALLEST_PROBABILITY = 1e-7
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Balanced accuracy for classification, R2 for regression; higher is better in both.
+
+    Balanced accuracy does not depend on the class shares, so that a repair is not credited with a change of
+    prevalence. A row without a finite answer counts as wrong, and in a regression as answered with the training
+    mean: the caller of such a model has nothing better.
+
+    Attributes:
+        space: task and classes.
+        fallback: mean of the training labels, for regression.
+    """
+
+    space: LabelSpace
+    fallback: float
+
+    @property
+    def metric(self) -> PrimaryMetric:
+        return "r2" if self.space.task == "regression" else "balanced_accuracy"
+
+    @property
+    def title(self) -> str:
+        return {"r2": "R2", "balanced_accuracy": "balanced accuracy"}[self.metric]
+
+    @property
+    def chance(self) -> float:
+        """What a constant answer scores."""
+        return 0.0 if self.metric == "r2" else 1.0 / self.space.n_classes
+
+    @property
+    def perfect(self) -> float:
+        return 1.0
+
+    def answers(self, predictions: Predictions) -> Array:
+        """(rows,) decisions, or values with the fallback where there is no answer."""
+        if self.metric == "balanced_accuracy":
+            assert predictions.decisions is not None  # noqa: S101 - holds for every classification
+            return predictions.decisions
+        assert predictions.values is not None  # noqa: S101 - holds for every regression
+        return np.where(np.isfinite(predictions.values), predictions.values, self.fallback)
+
+    def score(self, labels: Array, predictions: Predictions, weights: Array | None = None) -> float:
+        return float(self.score_answers(labels, self.answers(predictions), weights))
+
+    def score_answers(self, labels: Array, answers: Array, weights: Array | None = None) -> Array:
+        """The metric of answers as from `answers`; with weights (resamples, rows), one number a resample."""
+        if self.metric == "r2":
+            return np.asarray(metrics.r2(labels, answers, weights))
+        # a label that is no class stands in a class of its own, which no answer ever meets
+        known = np.where(labels == UNKNOWN, self.space.n_classes, labels)
+        return np.asarray(metrics.balanced_accuracy(known, answers, self.space.n_classes + 1, weights))
+
+    def interval(
+        self, labels: Array, predictions: Predictions, rng: np.random.Generator, groups: Array | None = None
+    ) -> tuple[float, float]:
+        """95 % bootstrap interval of the score; resampled within classes, by whole groups where there are any."""
+        draws = self.draws(labels, self.answers(predictions), rng, groups)
+        return quantile_interval(draws)
+
+    def draws(self, labels: Array, answers: Array, rng: np.random.Generator, groups: Array | None = None) -> Array:
+        """(resamples,) bootstrap scores."""
+        return self.contrast_draws(labels, lambda weights: self.score_answers(labels, answers, weights), rng, groups)
+
+    def gain_draws(
+        self,
+        labels_before: Array,
+        before: Array,
+        labels_after: Array,
+        after: Array,
+        rng: np.random.Generator,
+        groups: Array | None = None,
+    ) -> Array:
+        """(resamples,) score after minus score before, on the same resampled rows."""
+        return self.contrast_draws(
+            labels_before,
+            lambda w: self.score_answers(labels_after, after, w) - self.score_answers(labels_before, before, w),
+            rng,
+            groups,
+        )
+
+    def contrast_draws(
+        self,
+        labels: Array,
+        statistic: Callable[[Array], Array],
+        rng: np.random.Generator,
+        groups: Array | None = None,
+    ) -> Array:
+        """(resamples,) of a statistic of row weights (resamples, rows)."""
+        strata = labels if self.metric == "balanced_accuracy" and groups is None else None
+        parts = [
+            statistic(counts) for counts in resampling.count_chunks(len(labels), rng, groups=groups, strata=strata)
+        ]
+        return np.concatenate(parts)
+
+    def losses(self, labels: Array, predictions: Predictions) -> Array:
+        """(rows,) cross-entropy, or squared error; NaN where there is no answer or no known label."""
+        if predictions.values is not None:
+            return np.square(predictions.values - labels)
+        assert predictions.probabilities is not None  # noqa: S101 - holds for every classification
+        truth = predictions.probabilities[np.arange(len(labels)), np.maximum(labels, 0)]
+        losses = -np.log(np.clip(truth, SMALLEST_PROBABILITY, 1.0))
+        return np.where(labels == UNKNOWN, np.nan, losses)
+
+
+def quantile_interval(draws: Array, confidence: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of bootstrap draws."""
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(draws, [tail, 1 - tail])
+    return float(low), float(high)

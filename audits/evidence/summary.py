@@ -1,0 +1,166 @@
+"""The metrics of both splits, each with its interval, and which of them suit the problem."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from audits.artefacts import Array
+from audits.evidence.case import Case, SplitEvidence
+from audits.evidence.labels import UNKNOWN
+from audits.evidence.scoring import quantile_interval
+from audits.statistics import metrics
+from audits.statistics.intervals import auc_interval, mean_interval, wilson
+from schemas.base import finite
+from schemas.report import ClassMetrics, Estimate, Metrics, SplitMetrics
+
+# A class below this share makes the problem imbalanced, and accuracy a poor choice.
+IMBALANCED = 0.2
+# Resampled metrics of more rows than this take an even subsample for their interval.
+MAX_PER_CLASS = 100
+
+Statistic = Callable[[Array | None], Array]
+
+
+def summarise_metrics(case: Case) -> Metrics:
+    """Every usual metric of both splits as submitted."""
+    return Metrics(
+        primary=case.scorer.metric,
+        recommended=recommended(case),
+        train=_split(case, case.train),
+        validation=_split(case, case.validation),
+    )
+
+
+def recommended(case: Case) -> list[str]:
+    """The metrics that suit the task and the class shares (after Maier-Hein et al., 2024,
+    https://doi.org/10.1038/s41592-023-02151-z).
+    """
+    if case.is_regression:
+        return ["mae", "rmse", "r2"]
+    shares = np.bincount(case.validation.labels[case.validation.labels != UNKNOWN], minlength=case.labels.n_classes)
+    smallest = shares[shares > 0].min() / max(1, shares.sum()) if shares.any() else 0.0
+    if smallest * case.labels.n_classes / 2 >= IMBALANCED:
+        return [
+            "accuracy",
+            "balanced_accuracy",
+            "log_loss",
+            *(["roc_auc"] if case.labels.n_classes == 2 else []),
+        ]
+    ranking = ["average_precision", "roc_auc"] if case.labels.n_classes == 2 else ["macro_f1"]
+    return ["balanced_accuracy", "mcc", *ranking]
+
+
+def _split(case: Case, split: SplitEvidence) -> SplitMetrics:
+    if case.is_regression:
+        return SplitMetrics(n=split.n, values=_regression(case, split))
+    return SplitMetrics(n=split.n, values=_classification(case, split), per_class=_per_class(case, split))
+
+
+def _regression(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
+    y, answers = split.labels, case.scorer.answers(split.predictions)
+    errors = answers - y
+    squared = mean_interval(np.square(errors))
+    return {
+        "r2": _resampled(case, split, "r2", lambda w: metrics.r2(y, answers, w)),
+        "mae": estimate(float(metrics.mae(y, answers)), mean_interval(np.abs(errors)), split.n),
+        "rmse": estimate(float(metrics.rmse(y, answers)), (max(0.0, squared[0]) ** 0.5, squared[1] ** 0.5), split.n),
+        "bias": estimate(float(errors.mean()), mean_interval(errors), split.n),
+        "answered": _share(split.predictions.answered),
+    }
+
+
+def _classification(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
+    labels, answers, classes = split.labels, case.scorer.answers(split.predictions), case.labels.n_classes
+    probabilities = split.predictions.probabilities
+    assert probabilities is not None  # noqa: S101 - holds for every classification
+    losses = case.scorer.losses(labels, split.predictions)
+    values = {
+        "accuracy": _share(answers == labels),
+        "balanced_accuracy": _resampled(
+            case, split, "balanced_accuracy", lambda w: case.scorer.score_answers(labels, answers, w)
+        ),
+        "mcc": _resampled(case, split, "mcc", lambda w: metrics.mcc(labels, answers, classes, w)),
+        "macro_f1": _resampled(case, split, "macro_f1", lambda w: metrics.macro_f1(labels, answers, classes, w)),
+        "answered": _share(split.predictions.answered),
+    }
+    if case.meaning.kind != "class":
+        values["log_loss"] = estimate(finite_mean(losses), mean_interval(losses), int(np.isfinite(losses).sum()))
+        values |= _ranking(case, split) if classes == 2 else {}
+    return values
+
+
+def _ranking(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
+    """ROC AUC and average precision of a binary model, over the rows that it answers."""
+    probabilities = split.predictions.probabilities
+    assert probabilities is not None  # noqa: S101 - the caller has looked
+    usable = split.predictions.answered & (split.labels != UNKNOWN)
+    scores, positives = probabilities[usable, 1], split.labels[usable] == 1
+    if not positives.any() or positives.all():
+        return {}
+    n = int(usable.sum())
+    # of many rows, an even subsample gives the interval: its width is not what decides there
+    step = max(1, n // 5000)
+    some, truth = scores[::step], positives[::step]
+    draws = case.scorer.contrast_draws(
+        truth.astype(np.int64),
+        lambda w: metrics.average_precision(some, truth, w),
+        case.rng("average precision"),
+    )
+    shrink = step**-0.5
+    point = float(metrics.average_precision(scores, positives))
+    low, high = (point + (end - float(np.nanmedian(draws))) * shrink for end in quantile_interval(draws))
+    return {
+        "roc_auc": estimate(float(metrics.roc_auc(scores, positives)), auc_interval(scores, positives), n),
+        "average_precision": estimate(point, (max(0.0, low), min(1.0, high)), n),
+        "brier": estimate(
+            float(metrics.brier(scores, positives.astype(np.int64))),
+            mean_interval(np.square(scores - positives)),
+            n,
+        ),
+    }
+
+
+def _per_class(case: Case, split: SplitEvidence) -> list[ClassMetrics]:
+    """The classification report: precision, recall and F1 of each class, with Wilson intervals."""
+    answers = case.scorer.answers(split.predictions)
+    lines = []
+    for code, name in list(enumerate(case.labels.names))[:MAX_PER_CLASS]:
+        truth, answered = split.labels == code, answers == code
+        hits = int((truth & answered).sum())
+        rows, named = int(truth.sum()), int(answered.sum())
+        lines.append(
+            ClassMetrics(
+                label=name,
+                precision=_proportion(hits, named),
+                recall=_proportion(hits, rows),
+                f1=2 * hits / (rows + named) if rows + named else None,
+                support=rows,
+            )
+        )
+    return lines
+
+
+def _resampled(case: Case, split: SplitEvidence, name: str, statistic: Statistic) -> Estimate:
+    draws = case.scorer.contrast_draws(
+        split.labels, statistic, case.rng(f"{name} of {split.name}"), split.roles.get("group")
+    )
+    return estimate(float(statistic(None)), quantile_interval(draws), split.n)
+
+
+def _share(holds: Array) -> Estimate:
+    return _proportion(int(holds.sum()), len(holds))
+
+
+def _proportion(hits: int, rows: int) -> Estimate:
+    return estimate(hits / rows, wilson(hits, rows), rows) if rows else Estimate(estimate=None, n=0)
+
+
+def finite_mean(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def estimate(value: float, interval: tuple[float, float], n: int) -> Estimate:
+    """An estimate for the report: null where it is not finite."""
+    low, high = (finite(end) for end in interval)
+    return Estimate(estimate=finite(value), interval=None if low is None or high is None else (low, high), n=n)

@@ -1,0 +1,87 @@
+"""Every check, in report order, and every detector whose repair is tried, the most specific first."""
+
+from collections.abc import Callable, Sequence
+
+from audits.checks.metrics.decision_threshold import decision_threshold
+from audits.checks.metrics.imbalanced_accuracy import imbalanced_accuracy
+from audits.checks.metrics.majority_class import majority_class
+from audits.checks.metrics.small_validation import small_validation
+from audits.checks.metrics.weak_model import weak_model
+from audits.checks.overfitting.generalization_gap import generalization_gap
+from audits.checks.overfitting.memorization import memorization
+from audits.checks.overfitting.no_signal import no_signal
+from audits.checks.overfitting.overtraining import overtraining
+from audits.checks.overfitting.underfitting import underfitting
+from audits.checks.preprocessing import (
+    distribution_shift,
+    duplicate_leakage,
+    feature_order,
+    label_encoding,
+    missing_values,
+    outliers,
+    scaling_mismatch,
+    sentinel_values,
+    target_leakage,
+    unshuffled,
+)
+from audits.evidence.case import Case
+from audits.repairs.protocol import Suspect
+from audits.results import CheckResult
+from schemas.problem import RequestError
+
+Check = Callable[[Case], CheckResult]
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("overfitting.memorization", memorization),
+    ("overfitting.generalization_gap", generalization_gap),
+    ("overfitting.overtraining", overtraining),
+    ("overfitting.no_signal", no_signal),
+    ("overfitting.underfitting", underfitting),
+    ("metrics.imbalanced_accuracy", imbalanced_accuracy),
+    ("metrics.majority_class", majority_class),
+    ("metrics.decision_threshold", decision_threshold),
+    ("metrics.small_validation", small_validation),
+    ("metrics.weak_model", weak_model),
+    ("preprocessing.missing_values", missing_values.missing_values),
+    ("preprocessing.sentinel_values", sentinel_values.sentinel_values),
+    ("preprocessing.scaling_mismatch", scaling_mismatch.scaling_mismatch),
+    ("preprocessing.feature_order", feature_order.feature_order),
+    ("preprocessing.label_encoding", label_encoding.label_encoding),
+    ("preprocessing.duplicate_leakage", duplicate_leakage.duplicate_leakage),
+    ("preprocessing.target_leakage", target_leakage.target_leakage),
+    ("preprocessing.distribution_shift", distribution_shift.distribution_shift),
+    ("preprocessing.outliers", outliers.outliers),
+    ("preprocessing.unshuffled", unshuffled.unshuffled),
+)
+
+SUSPECTS: tuple[tuple[str, Suspect], ...] = (
+    (missing_values.CODE, missing_values.suspect),
+    (sentinel_values.CODE, sentinel_values.suspect),
+    (feature_order.CODE, feature_order.suspect),
+    (scaling_mismatch.CODE, scaling_mismatch.suspect),
+    (label_encoding.CODE, label_encoding.suspect),
+    (outliers.CODE, outliers.suspect),
+)
+
+
+def selected(include: Sequence[str] | None, exclude: Sequence[str]) -> set[str]:
+    """The codes that a request asks for; a family is written `metrics.*`.
+
+    Raises:
+        RequestError: a code or family that does not exist.
+    """
+    known = {code for code, _ in CHECKS}
+    chosen = known if include is None else set().union(*(_matching(p, known, "include") for p in include))
+    return chosen - set().union(*(_matching(p, known, "exclude") for p in exclude))
+
+
+def _matching(pattern: str, known: set[str], field: str) -> set[str]:
+    family = pattern.removesuffix(".*")
+    found = {pattern} & known or {code for code in known if pattern.endswith(".*") and code.startswith(family + ".")}
+    if not found:
+        raise RequestError(
+            "unknown_check",
+            f"checks.{field} names {pattern!r}, which is no check; see GET /v1/catalogue.",
+            field=f"checks.{field}",
+        )
+    return found

@@ -1,0 +1,208 @@
+"""The proof: repair the suspected fault, run the same frozen model again, and see whether the metric comes back.
+
+A repair is confirmed when, on the same rows,
+    the gain exceeds its margin and its 95 % bootstrap interval lies above zero (paired, by whole groups);
+    the gain exceeds that of every placebo, the same kind of repair aimed at random;
+    and, estimated on one half of the training rows, it does the other half no harm.
+Repairs that need validation labels estimate on other rows than they are judged on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, cast
+
+import numpy as np
+from pydantic import JsonValue
+
+from audits.evidence.case import Case, Subject
+from audits.evidence.features import concatenate
+from audits.evidence.outputs import Predictions
+from audits.evidence.scoring import quantile_interval
+from schemas.limits import Repairable
+from schemas.report import Confirmation, Effect, Estimate, Remedy
+
+MAX_HARM = 0.01
+MAX_ROUNDS = 5
+# Two repairs whose gains differ by less than this explain the same loss; the more specific one is believed.
+EQUAL_GAIN = 0.02
+# Placebo rows that go through the model in one call.
+MAX_PLACEBO_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """A suspected fault and the repair that would prove it.
+
+    Attributes:
+        code: of the finding.
+        intervention: what the repair does, in words that complete "when we ...".
+        apply: the repaired subject; it runs the model again where features changed.
+        placebo: features of one placebo repair, or None where there is nothing to aim at random.
+        placebo_labels: labels of one placebo repair, for repairs of labels.
+        columns: what is repaired.
+        rows: (rows,) mask of the rows that the repair changes.
+        effect: what the detector measured.
+        q_value: after multiplicity control over the columns.
+        evidence: details for the report.
+        remedy: what the user should do.
+    """
+
+    code: str
+    intervention: str
+    apply: Callable[[Subject], Subject]
+    effect: Effect
+    remedy: Remedy
+    placebo: Callable[[Subject, np.random.Generator], Subject] | None = None
+    columns: tuple[str, ...] = ()
+    rows: np.ndarray | None = None  # type: ignore[type-arg]
+    p_value: float | None = None
+    q_value: float | None = None
+    evidence: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+class Suspect(Protocol):
+    """A detector: compares a subject with a reference of healthy rows."""
+
+    def __call__(self, case: Case, reference: Subject, subject: Subject) -> Suspicion | None: ...
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A repair that was tried."""
+
+    suspicion: Suspicion
+    confirmation: Confirmation
+    gain: Estimate
+    after: Subject
+    reason: str | None  # why it is no cause, or None
+
+    @property
+    def confirmed(self) -> bool:
+        return self.confirmation.confirmed
+
+
+def mend(case: Case, suspects: Sequence[tuple[str, Suspect]], on_trial: Callable[[str], None] = lambda _: None) -> Case:
+    """Repair what can be proven, the most effective repair first, until nothing more is confirmed.
+
+    After each confirmed repair every detector looks again at what is left, so that one fault is not reported
+    under several names and two faults at once come apart.
+
+    Args:
+        case: as collected.
+        suspects: code and detector, the most specific first.
+        on_trial: told the code of each repair that is about to be tried.
+    """
+    trials: list[Trial] = []
+    mended = case.mended
+    open_suspects = dict(suspects)
+    for _ in range(MAX_ROUNDS):
+        candidates = []
+        for code, suspect in open_suspects.items():
+            suspicion = suspect(case, case.train.sample, mended)
+            if suspicion is None:
+                continue
+            on_trial(code)
+            candidates.append(try_repair(case, mended, suspicion, suspect))
+        chosen = _most_effective([trial for trial in candidates if trial.confirmed])
+        if chosen is None:
+            trials += candidates
+            break
+        trials.append(chosen)
+        mended = chosen.after
+        del open_suspects[chosen.suspicion.code]
+    return replace(case, mended=mended, trials=tuple(trials))
+
+
+def _most_effective(confirmed: list[Trial]) -> Trial | None:
+    if not confirmed:
+        return None
+    best = max(cast(float, trial.gain.estimate) for trial in confirmed)
+    return next(trial for trial in confirmed if cast(float, trial.gain.estimate) >= best - EQUAL_GAIN)
+
+
+def try_repair(case: Case, subject: Subject, suspicion: Suspicion, suspect: Suspect) -> Trial:
+    """Apply the protocol to one suspicion."""
+    limits = cast(Repairable, case.limits[suspicion.code])
+    after = suspicion.apply(subject)
+    gain = gain_of(case, subject, after, "repair " + suspicion.code)
+    reason = _insufficient(gain, limits.min_gain)
+    placebo = None
+    if reason is None and suspicion.placebo is not None:
+        placebo = largest_placebo_gain(case, subject, suspicion, limits.placebos)
+        if cast(float, gain.estimate) <= placebo:
+            reason = f"a placebo repair gained as much ({placebo:+.3f})"
+    if reason is None:
+        reason = _harm(case, suspect)
+    confirmation = Confirmation(
+        confirmed=reason is None,
+        intervention=suspicion.intervention,
+        metric=case.scorer.metric,
+        before=case.score(subject),
+        after=case.score(after),
+        gain_interval=gain.interval,
+        placebo_gain=placebo,
+        n=len(subject),
+    )
+    return Trial(suspicion, confirmation, gain, after, reason)
+
+
+def gain_of(case: Case, before: Subject, after: Subject, purpose: str) -> Estimate:
+    """Metric after minus metric before on the same rows, with its paired bootstrap interval."""
+    draws = case.scorer.gain_draws(
+        before.labels,
+        case.scorer.answers(before.predictions),
+        after.labels,
+        case.scorer.answers(after.predictions),
+        case.rng(purpose),
+        before.groups,
+    )
+    return Estimate(estimate=case.score(after) - case.score(before), interval=quantile_interval(draws), n=len(before))
+
+
+def _insufficient(gain: Estimate, min_gain: float) -> str | None:
+    estimate, interval = cast(float, gain.estimate), gain.interval
+    if estimate <= min_gain:
+        return f"the metric changed by {estimate:+.3f}, less than {min_gain}"
+    if interval is None or interval[0] <= 0:
+        return f"the gain of {estimate:+.3f} is not distinguishable from none at n = {gain.n}"
+    return None
+
+
+def largest_placebo_gain(case: Case, subject: Subject, suspicion: Suspicion, draws: int) -> float:
+    """The largest gain of `draws` placebo repairs; the model runs on many of them at once."""
+    assert suspicion.placebo is not None  # noqa: S101 - the caller has looked
+    rng = case.rng("placebo " + suspicion.code)
+    before = case.score(subject)
+    per_call = max(1, MAX_PLACEBO_ROWS // len(subject))
+    gains: list[float] = []
+    while len(gains) < draws:
+        repaired = [suspicion.placebo(subject, rng) for _ in range(min(per_call, draws - len(gains)))]
+        gains += [case.score(one) - before for one in _rerun_changed(case, subject, repaired)]
+    return max(gains)
+
+
+def _rerun_changed(case: Case, subject: Subject, repaired: list[Subject]) -> list[Subject]:
+    """Predictions for those whose features are no longer the subject's."""
+    if any(one.rows is subject.rows for one in repaired):
+        return repaired
+    answers = case.predict(concatenate([one.rows for one in repaired]))
+    n = len(subject)
+    return [replace(one, predictions=_slice(answers, i * n, (i + 1) * n)) for i, one in enumerate(repaired)]
+
+
+def _slice(predictions: Predictions, start: int, stop: int) -> Predictions:
+    return predictions.at(np.arange(start, stop))
+
+
+def _harm(case: Case, suspect: Suspect) -> str | None:
+    """Why the repair would hurt healthy rows: it is estimated on half of the training rows against the other."""
+    sample = case.train.sample
+    order = case.rng("harm").permutation(len(sample))
+    reference, healthy = sample.at(order[::2]), sample.at(order[1::2])
+    suspicion = suspect(case, reference, healthy)
+    if suspicion is None:
+        return None
+    change = case.score(suspicion.apply(healthy)) - case.score(healthy)
+    if abs(change) <= MAX_HARM:
+        return None
+    return f"on healthy training rows the same repair changes the metric by {change:+.3f}"
