@@ -31,6 +31,7 @@ class Checkout:
     def setup(self, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["scripts/setup.sh"],
+            check=False,
             cwd=self.folder,
             env={**os.environ, "FITCHECK_PYTHON": sys.executable, **environment},
             capture_output=True,
