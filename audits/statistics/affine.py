@@ -12,7 +12,7 @@ from audits.artefacts import Array
 from audits.statistics.distributions import ks_2samp_statistic, ks_pvalue
 
 QUANTILES = np.linspace(0.02, 0.98, 49)
-# With fewer distinct values quantiles jump; levels or moments are matched instead.
+# With fewer distinct values quantiles jump; levels and moments are tried too.
 FEWEST_DISTINCT = 10
 # Larger samples are thinned to their order statistics; the distance is then exact to 1 / MAX_VALUES.
 MAX_VALUES = 20_000
@@ -48,9 +48,9 @@ def fit_affine(source: Array, target: Array) -> AffineMap:
     """The map that carries the distribution of `source` onto that of `target`.
 
     Theil-Sen over 49 quantile pairs, so that a tenth of the values may be outliers; with fewer than 10
-    distinct values, the levels one by one, or the moments. The map increases unless only a decreasing one
-    explains the target. What cannot be fitted (no value, a constant) gives a shift of the median, or the
-    identity.
+    distinct values, the levels one by one, or the moments, if they fit better. The map increases unless only a
+    decreasing one explains the target: a symmetric column cannot tell. What cannot be fitted gives a shift of
+    the median (a constant), or the identity (no values).
 
     Args:
         source: (n,), NaN and infinity ignored.
@@ -88,24 +88,26 @@ def _candidates(source: Array, target: Array, sign: int, discrete: bool) -> Iter
     if source[0] == source[-1] or target[0] == target[-1]:
         yield float(sign), float(np.median(target) - sign * np.median(source))
         return
-    if not discrete:
-        quantiles = np.quantile(source, QUANTILES)[::sign]
-        yield _theil_sen(quantiles, np.quantile(target, QUANTILES), sign, source, target)
-        return
-    levels, target_levels = np.unique(source)[::sign], np.unique(target)
-    if len(levels) == len(target_levels):
-        yield _theil_sen(levels, target_levels, sign, source, target)
-    yield _moments(source, target, sign)
+    quantiles = np.quantile(source, QUANTILES)[::sign]
+    yield _theil_sen(quantiles, np.quantile(target, QUANTILES), sign, source, target)
+    if discrete:
+        yield _moments(source, target, sign)
+        levels, target_levels = np.unique(source)[::sign], np.unique(target)
+        if len(levels) == len(target_levels):
+            yield _theil_sen(levels, target_levels, sign, source, target)
 
 
 def _theil_sen(x: Array, y: Array, sign: int, source: Array, target: Array) -> tuple[float, float]:
-    """Median slope over all pairs of points, weighted by their width; median residual as offset."""
+    """Median slope over all pairs of (points,), weighted by the points between; median residual as offset.
+
+    Not weighted by the distance of the pair: a single far outlier would be all the weight.
+    """
     i, j = np.triu_indices(len(x), 1)
     run, rise = x[j] - x[i], y[j] - y[i]
     wide = run != 0
     if not wide.any():
         return _moments(source, target, sign)
-    scale = _weighted_median(rise[wide] / run[wide], np.abs(run[wide]))
+    scale = _weighted_median(rise[wide] / run[wide], (j - i)[wide])
     if scale == 0:
         return _moments(source, target, sign)
     return scale, float(np.median(y - scale * x))
