@@ -1,0 +1,174 @@
+from math import inf
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+from scipy.stats import binomtest, norm, ttest_1samp
+from sklearn.metrics import roc_auc_score
+
+from audits.statistics.intervals import (
+    auc_delong,
+    auc_interval,
+    auc_interval_from_counts,
+    clopper_pearson,
+    mean_interval,
+    newcombe,
+    wilson,
+)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 7), (7, 7), (1, 30), (81, 263), (500, 1000)])
+def test_proportion_intervals_agree_with_scipy(successes, n):
+    test = binomtest(successes, n)
+
+    assert wilson(successes, n) == pytest.approx(tuple(test.proportion_ci(method="wilson")), abs=1e-12)
+    assert clopper_pearson(successes, n) == pytest.approx(tuple(test.proportion_ci()), abs=1e-12)
+
+
+def test_wilson_takes_the_confidence():
+    expected = tuple(binomtest(3, 10).proportion_ci(0.8, method="wilson"))
+
+    assert wilson(3, 10, confidence=0.8) == pytest.approx(expected)
+
+
+def test_wilson_without_rows_knows_nothing():
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("successes1", "n1", "successes2", "n2", "expected"),
+    [
+        (56, 70, 48, 80, (0.0524, 0.3339)),
+        (9, 10, 3, 10, (0.1705, 0.8090)),
+        (6, 7, 2, 7, (0.0582, 0.8062)),
+        (5, 56, 0, 29, (-0.0381, 0.1926)),
+        (0, 10, 0, 20, (-0.1611, 0.2775)),
+        (10, 10, 0, 10, (0.6075, 1.0)),
+    ],
+)
+def test_newcombe_gives_the_published_table(successes1, n1, successes2, n2, expected):
+    """Newcombe, 1998, table II, method 10."""
+    assert newcombe(successes1, n1, successes2, n2) == pytest.approx(expected, abs=5e-5)
+
+
+def test_newcombe_turns_round_with_its_samples():
+    low, high = newcombe(9, 10, 30, 100)
+
+    assert newcombe(30, 100, 9, 10) == pytest.approx((-high, -low))
+
+
+def test_newcombe_without_rows_knows_nothing():
+    assert newcombe(0, 0, 5, 10) == newcombe(5, 10, 0, 0) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(("n1", "n2", "p1", "p2"), [(5000, 30, 1.0, 0.9), (1000, 50, 0.9, 0.7), (100, 300, 0.5, 0.5)])
+def test_newcombe_covers_where_wald_does_not(rng, n1, n2, p1, p2):
+    bounds = np.array(
+        [newcombe(a, n1, b, n2) for a, b in zip(rng.binomial(n1, p1, 3000), rng.binomial(n2, p2, 3000), strict=True)]
+    )
+
+    coverage = np.mean((bounds[:, 0] <= p1 - p2) & (p1 - p2 <= bounds[:, 1]))
+
+    assert 0.93 <= coverage <= 0.98
+
+
+def test_mean_interval_is_the_t_test(rng):
+    values = rng.normal(size=12)
+    expected = ttest_1samp(values, 0).confidence_interval(0.9)
+
+    assert mean_interval(np.append(values, np.nan), 0.9) == pytest.approx((expected.low, expected.high))
+
+
+def test_one_value_says_nothing_about_its_mean():
+    assert mean_interval(np.array([3.0])) == (-inf, inf)
+
+
+def test_delong_agrees_with_its_definition(rng):
+    """The definition compares every positive with every negative; scores are rounded so that some tie."""
+    scores, positives = np.round(rng.normal(size=60), 1), rng.random(60) < 0.3
+    upper, lower = scores[positives], scores[~positives]
+    wins = (upper[:, None] > lower) + (upper[:, None] == lower) / 2
+    variance = wins.mean(axis=1).var(ddof=1) / len(upper) + wins.mean(axis=0).var(ddof=1) / len(lower)
+
+    assert auc_delong(scores, positives) == pytest.approx((roc_auc_score(positives, scores), variance))
+
+
+def test_delong_of_one_class_is_undefined():
+    assert np.isnan(auc_delong(np.arange(3.0), np.ones(3, dtype=bool))).all()
+    assert auc_interval(np.arange(3.0), np.ones(3, dtype=bool)) == (0.0, 1.0)
+
+
+def test_delong_of_one_positive_has_no_variance():
+    auc, variance = auc_delong(np.arange(4.0), np.array([False, False, True, False]))
+
+    assert auc == pytest.approx(2 / 3)
+    assert np.isnan(variance)
+
+
+def test_auc_interval_turns_round_with_the_scores(rng):
+    scores, positives = rng.normal(size=50), rng.random(50) < 0.4
+    low, high = auc_interval(scores, positives)
+
+    assert auc_interval(-scores, positives) == pytest.approx((1 - high, 1 - low))
+
+
+def test_perfect_separation_still_has_a_width():
+    scores = np.arange(20.0)
+    low, high = auc_interval(scores, scores >= 10)
+
+    assert (low, high) == (pytest.approx(0.80, abs=0.01), 1.0)
+    assert auc_interval(-scores, scores >= 10) == pytest.approx((0.0, 1 - low))
+
+
+def test_constant_scores_give_an_interval_around_a_half():
+    low, high = auc_interval(np.zeros(40), np.arange(40) < 20)
+
+    assert 0.2 < low < 0.5 < high < 0.8
+
+
+@pytest.mark.parametrize(
+    ("positives", "negatives", "auc"),
+    [(10, 90, 0.7), (10, 90, 0.97), (20, 20, 0.5), (50, 50, 0.9), (50, 50, 0.99), (200, 400, 0.8)],
+)
+def test_auc_interval_covers(rng, positives, negatives, auc):
+    """Normal scores whose means differ by sqrt(2) times the normal quantile of the area."""
+    is_positive = np.arange(positives + negatives) < positives
+    shift = np.sqrt(2) * norm.ppf(auc)
+    bounds = np.array(
+        [auc_interval(rng.normal(size=len(is_positive)) + shift * is_positive, is_positive) for _ in range(1500)]
+    )
+
+    assert 0.925 <= np.mean((bounds[:, 0] <= auc) & (auc <= bounds[:, 1])) <= 0.985
+
+
+@pytest.mark.parametrize("unequal", [0.3, 3.0])
+def test_auc_interval_covers_when_the_classes_spread_differently(rng, unequal):
+    is_positive = np.arange(120) < 30
+    shift = np.sqrt(1 + unequal**2) * norm.ppf(0.8)
+    bounds = np.array(
+        [
+            auc_interval(np.where(is_positive, shift + unequal * noise, noise), is_positive)
+            for noise in rng.normal(size=(1500, 120))
+        ]
+    )
+
+    assert 0.925 <= np.mean((bounds[:, 0] <= 0.8) & (bounds[:, 1] >= 0.8)) <= 0.975
+
+
+def test_auc_interval_from_counts_solves_hanley_and_mcneil():
+    """The bounds lie 1.96 of their own standard errors from the estimate."""
+
+    def hanley_mcneil(theta, n=40):
+        q1, q2 = theta / (2 - theta), 2 * theta**2 / (1 + theta)
+        return (theta * (1 - theta) + (n - 1) * (q1 - theta**2) + (n - 1) * (q2 - theta**2)) / n**2
+
+    low = brentq(lambda theta: 0.8 - theta - 1.959964 * np.sqrt(hanley_mcneil(theta)), 0.01, 0.8)
+    high = brentq(lambda theta: theta - 0.8 - 1.959964 * np.sqrt(hanley_mcneil(theta)), 0.8, 0.999)
+
+    assert auc_interval_from_counts(0.8, 40, 40) == pytest.approx((low, high), abs=1e-6)
+    assert auc_interval_from_counts(0.8, 0, 40) == (0.0, 1.0)
