@@ -92,7 +92,7 @@ def average_precision(scores: Array, positives: Array, weights: Array | None = N
     found = np.cumsum(positive, axis=-1)
     answered = found + np.cumsum(negative, axis=-1)
     gained = positive * np.divide(found, answered, out=np.zeros_like(found), where=answered > 0)
-    return _divide(gained.sum(axis=-1), found[..., -1])
+    return _divide(gained.sum(axis=-1), positive.sum(axis=-1))
 
 
 def log_loss(probabilities: Array, labels: Array, weights: Array | None = None) -> Array:
@@ -134,9 +134,11 @@ def r2(y: Array, predicted: Array, weights: Array | None = None) -> Array:
     y = np.asarray(y, dtype=float)
     centred = y - y.mean() if len(y) else y  # else the squares of large values swallow the spread
     total = _sum(np.ones(len(y)), weights)
-    spread = _sum(np.square(centred), weights) - _divide(_sum(centred, weights) ** 2, total)
-    # what is left of a constant y is rounding
-    spread = np.where(spread > 1e-12 * _sum(np.square(y), weights), spread, 0.0)
+    squares = _sum(np.square(centred), weights)
+    spread = squares - _divide(_sum(centred, weights) ** 2, total)
+    # what rounding leaves of a constant y
+    rounding = np.maximum(1e-14 * squares, 1e-28 * _sum(np.square(y), weights))
+    spread = np.where(spread > rounding, spread, 0.0)
     return 1 - _divide(_sum(np.square(y - predicted), weights), spread)
 
 
