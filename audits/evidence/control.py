@@ -23,8 +23,8 @@ from audits.artefacts import Array, Rows
 from audits.evidence.features import FeatureSpace
 from audits.evidence.labels import UNKNOWN
 
-TREES = 100
-MAX_CONTROL_ROWS = 4_000
+TREES = 60
+MAX_CONTROL_ROWS = 2_500
 MAX_CONTROL_COLUMNS = 64
 MAX_CATEGORIES = 50
 FOLDS = 5

@@ -77,37 +77,52 @@ class Scorer:
 
     def draws(self, labels: Array, answers: Array, rng: np.random.Generator, groups: Array | None = None) -> Array:
         """(resamples,) bootstrap scores."""
-        return self.contrast_draws(labels, lambda weights: self.score_answers(labels, answers, weights), rng, groups)
-
-    def gain_draws(
-        self,
-        labels_before: Array,
-        before: Array,
-        labels_after: Array,
-        after: Array,
-        rng: np.random.Generator,
-        groups: Array | None = None,
-    ) -> Array:
-        """(resamples,) score after minus score before, on the same resampled rows."""
-        return self.contrast_draws(
-            labels_before,
-            lambda w: self.score_answers(labels_after, after, w) - self.score_answers(labels_before, before, w),
-            rng,
-            groups,
-        )
+        return self.resample((labels, answers), lambda w, y, a: self.score_answers(y, a, w), rng, groups)
 
     def contrast_draws(
         self,
         labels: Array,
-        statistic: Callable[[Array], Array],
+        answers: Array,
+        other_labels: Array,
+        other_answers: Array,
         rng: np.random.Generator,
         groups: Array | None = None,
     ) -> Array:
-        """(resamples,) of a statistic of row weights (resamples, rows)."""
-        strata = labels if self.metric == "balanced_accuracy" and groups is None else None
-        parts = [
-            statistic(counts) for counts in resampling.count_chunks(len(labels), rng, groups=groups, strata=strata)
-        ]
+        """(resamples,) score of the other answers minus score of the first ones, on the same resampled rows."""
+
+        def difference(weights: Array, y: Array, a: Array, other_y: Array, other_a: Array) -> Array:
+            return self.score_answers(other_y, other_a, weights) - self.score_answers(y, a, weights)
+
+        return self.resample((labels, answers, other_labels, other_answers), difference, rng, groups)
+
+    def resample(
+        self,
+        columns: tuple[Array, ...],
+        statistic: Callable[..., Array],
+        rng: np.random.Generator,
+        groups: Array | None = None,
+    ) -> Array:
+        """(resamples,) of a statistic; within classes, or by whole groups where there are any.
+
+        Args:
+            columns: each (rows,), all that the statistic looks at; the labels come first.
+            statistic: of row weights (resamples, rows) and of the columns, to (resamples,).
+            rng: source of the draws.
+            groups: (rows,) codes of rows that stand or fall together.
+        """
+        if groups is not None or self.metric == "r2":
+            chunks = resampling.count_chunks(len(columns[0]), rng, groups=groups)
+            return np.concatenate([np.asarray(statistic(counts, *columns)) for counts in chunks])
+        # rows that agree in every column are one row with a count: any number of rows at the price of a few
+        first, sizes = resampling.collapse(*columns)
+        at = tuple(column[first] for column in columns)
+        chunk = max(1, resampling.CHUNK_DRAWS // len(first))
+        left = resampling.resamples_for(len(first))
+        parts = []
+        while left > 0:
+            counts = resampling.collapsed_counts(sizes, rng, n_resamples=min(chunk, left), strata=at[0])
+            parts.append(np.asarray(statistic(counts, *at)))
+            left -= chunk
         return np.concatenate(parts)
 
     def losses(self, labels: Array, predictions: Predictions) -> Array:

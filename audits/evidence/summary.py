@@ -8,17 +8,19 @@ from audits.artefacts import Array
 from audits.evidence.case import Case, SplitEvidence
 from audits.evidence.labels import UNKNOWN
 from audits.evidence.scoring import quantile_interval
-from audits.statistics import metrics
+from audits.statistics import metrics, resampling
 from audits.statistics.intervals import auc_interval, mean_interval, wilson
 from schemas.base import finite
 from schemas.report import ClassMetrics, Estimate, Metrics, SplitMetrics
 
 # A class below this share makes the problem imbalanced, and accuracy a poor choice.
 IMBALANCED = 0.2
-# Resampled metrics of more rows than this take an even subsample for their interval.
-MAX_PER_CLASS = 100
+# Average precision is sorted anew in every resample.
+MAX_RESAMPLED = 2000
+RANKING_RESAMPLES = 500
+MAX_CLASSES_LISTED = 100
 
-Statistic = Callable[[Array | None], Array]
+Statistic = Callable[[Array | None, Array, Array], Array]
 
 
 def summarise_metrics(case: Case) -> Metrics:
@@ -61,7 +63,7 @@ def _regression(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
     errors = answers - y
     squared = mean_interval(np.square(errors))
     return {
-        "r2": _resampled(case, split, "r2", lambda w: metrics.r2(y, answers, w)),
+        "r2": _resampled(case, split, "r2", lambda w, y, a: metrics.r2(y, a, w)),
         "mae": estimate(float(metrics.mae(y, answers)), mean_interval(np.abs(errors)), split.n),
         "rmse": estimate(float(metrics.rmse(y, answers)), (max(0.0, squared[0]) ** 0.5, squared[1] ** 0.5), split.n),
         "bias": estimate(float(errors.mean()), mean_interval(errors), split.n),
@@ -77,10 +79,10 @@ def _classification(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
     values = {
         "accuracy": _share(answers == labels),
         "balanced_accuracy": _resampled(
-            case, split, "balanced_accuracy", lambda w: case.scorer.score_answers(labels, answers, w)
+            case, split, "balanced_accuracy", lambda w, y, a: case.scorer.score_answers(y, a, w)
         ),
-        "mcc": _resampled(case, split, "mcc", lambda w: metrics.mcc(labels, answers, classes, w)),
-        "macro_f1": _resampled(case, split, "macro_f1", lambda w: metrics.macro_f1(labels, answers, classes, w)),
+        "mcc": _resampled(case, split, "mcc", lambda w, y, a: metrics.mcc(y, a, classes, w)),
+        "macro_f1": _resampled(case, split, "macro_f1", lambda w, y, a: metrics.macro_f1(y, a, classes, w)),
         "answered": _share(split.predictions.answered),
     }
     if case.meaning.kind != "class":
@@ -98,13 +100,16 @@ def _ranking(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
     if not positives.any() or positives.all():
         return {}
     n = int(usable.sum())
-    # of many rows, an even subsample gives the interval: its width is not what decides there
-    step = max(1, n // 5000)
+    # of many rows, an even subsample gives the interval, narrowed to what all of them would give
+    step = max(1, n // MAX_RESAMPLED)
     some, truth = scores[::step], positives[::step]
-    draws = case.scorer.contrast_draws(
-        truth.astype(np.int64),
-        lambda w: metrics.average_precision(some, truth, w),
-        case.rng("average precision"),
+    draws = np.concatenate(
+        [
+            metrics.average_precision(some, truth, counts)
+            for counts in resampling.count_chunks(
+                len(truth), case.rng("average precision"), n_resamples=RANKING_RESAMPLES, strata=truth
+            )
+        ]
     )
     shrink = step**-0.5
     point = float(metrics.average_precision(scores, positives))
@@ -124,7 +129,7 @@ def _per_class(case: Case, split: SplitEvidence) -> list[ClassMetrics]:
     """The classification report: precision, recall and F1 of each class, with Wilson intervals."""
     answers = case.scorer.answers(split.predictions)
     lines = []
-    for code, name in list(enumerate(case.labels.names))[:MAX_PER_CLASS]:
+    for code, name in list(enumerate(case.labels.names))[:MAX_CLASSES_LISTED]:
         truth, answered = split.labels == code, answers == code
         hits = int((truth & answered).sum())
         rows, named = int(truth.sum()), int(answered.sum())
@@ -141,10 +146,9 @@ def _per_class(case: Case, split: SplitEvidence) -> list[ClassMetrics]:
 
 
 def _resampled(case: Case, split: SplitEvidence, name: str, statistic: Statistic) -> Estimate:
-    draws = case.scorer.contrast_draws(
-        split.labels, statistic, case.rng(f"{name} of {split.name}"), split.roles.get("group")
-    )
-    return estimate(float(statistic(None)), quantile_interval(draws), split.n)
+    columns = (split.labels, case.scorer.answers(split.predictions))
+    draws = case.scorer.resample(columns, statistic, case.rng(f"{name} of {split.name}"), split.roles.get("group"))
+    return estimate(float(statistic(None, *columns)), quantile_interval(draws), split.n)
 
 
 def _share(holds: Array) -> Estimate:

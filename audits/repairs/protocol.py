@@ -148,7 +148,7 @@ def try_repair(case: Case, subject: Subject, suspicion: Suspicion, suspect: Susp
 
 def gain_of(case: Case, before: Subject, after: Subject, purpose: str) -> Estimate:
     """Metric after minus metric before on the same rows, with its paired bootstrap interval."""
-    draws = case.scorer.gain_draws(
+    draws = case.scorer.contrast_draws(
         before.labels,
         case.scorer.answers(before.predictions),
         after.labels,

@@ -86,7 +86,15 @@ def rise_p_value(values: Array) -> float:
     return min(1.0, 2 * min(by_rank, by_step))
 
 
-def divergence(validation_loss: Array, training_loss: Array | None = None) -> Divergence:
+def divergence(
+    validation_loss: Array,
+    training_loss: Array | None = None,
+    *,
+    min_rise: float = MIN_RISE,
+    max_p: float = MAX_P,
+    min_z: float = MIN_Z,
+    min_tail: int = SMALLEST_TAIL,
+) -> Divergence:
     """Judge a history of (epochs,) losses; epochs whose validation loss is not finite are left out.
 
     Three signs: the smoothed loss rose by more than 2 %, the epochs after the minimum rise at the level of
@@ -111,14 +119,14 @@ def divergence(validation_loss: Array, training_loss: Array | None = None) -> Di
         z=z,
         tail=len(tail),
         train_falls=falls,
-        verdict=_verdict(rise > MIN_RISE and falls, (tau_p < MAX_P) + (z > MIN_Z), len(tail)),
+        verdict=_verdict(rise > min_rise and falls, (tau_p < max_p) + (z > min_z), len(tail) >= min_tail),
     )
 
 
-def _verdict(material: bool, signs: int, tail: int) -> Literal["diverged", "suspect", "none"]:
+def _verdict(material: bool, signs: int, long_enough: bool) -> Literal["diverged", "suspect", "none"]:
     if not material or signs == 0:
         return "none"
-    return "diverged" if signs == 2 and tail >= SMALLEST_TAIL else "suspect"
+    return "diverged" if signs == 2 and long_enough else "suspect"
 
 
 def _relative(difference: float, of: float) -> float:

@@ -96,13 +96,11 @@ def imbalanced_accuracy(case: Case) -> CheckResult:
 def _illusion(case: Case, labels: Array, answers: Array) -> tuple[float, tuple[float, float]]:
     """Accuracy minus balanced accuracy, with its bootstrap interval."""
 
-    def difference(weights: Array | None) -> Array:
-        return np.asarray(metrics.accuracy(labels, answers, weights)) - case.scorer.score_answers(
-            labels, answers, weights
-        )
+    def difference(weights: Array | None, y: Array, a: Array) -> Array:
+        return np.asarray(metrics.accuracy(y, a, weights)) - case.scorer.score_answers(y, a, weights)
 
-    draws = case.scorer.contrast_draws(labels, difference, case.rng("illusion"), case.mended.groups)
-    return float(difference(None)), quantile_interval(draws)
+    draws = case.scorer.resample((labels, answers), difference, case.rng("illusion"), case.mended.groups)
+    return float(difference(None, labels, answers)), quantile_interval(draws)
 
 
 def class_weights(case: Case) -> dict[int, float]:

@@ -35,13 +35,16 @@ def no_signal(case: Case) -> CheckResult:
         return CheckResult.inconclusive(matrix.reason or "no control learner")
     if len(matrix.train) < limits.min_rows:
         return CheckResult.inconclusive(f"{len(matrix.train)} of {limits.min_rows} training rows")
-    p_values = {
-        "training": _permutation_p(case, matrix.train.labels, matrix.on_train, "train"),
-        "validation": _permutation_p(case, matrix.validation.labels, matrix.on_validation, "validation"),
-        "model": _permutation_p(case, case.mended.labels, case.scorer.answers(case.mended.predictions), "model"),
+    tested = {
+        "training": (matrix.train.labels, matrix.on_train),
+        "validation": (matrix.validation.labels, matrix.on_validation),
+        "model": (case.mended.labels, case.scorer.answers(case.mended.predictions)),
     }
-    if min(p_values.values()) < ALPHA / len(p_values):
-        return CheckResult.passed(smallest=limits.max_skill)
+    p_values: dict[str, float] = {}
+    for name, (labels, answers) in tested.items():
+        p_values[name] = _permutation_p(case, labels, answers, name)
+        if p_values[name] < ALPHA / len(tested):
+            return CheckResult.passed(smallest=limits.max_skill)
     scores = {name: matrix.scores[name] for name in ("train->train", "train->validation")}
     skills = {name: _skill(case, cast(float, score)) for name, score in scores.items()}
     upper = min(_skill(case, cast("tuple[float, float]", matrix.intervals[name])[1]) for name in skills)

@@ -12,8 +12,6 @@ Reference: Goodfellow, Bengio & Courville, 2016, chapter 11, https://www.deeplea
 
 from typing import cast
 
-import numpy as np
-
 from audits.artefacts import Array
 from audits.checks.metrics.decision_threshold import cross_fitted
 from audits.evidence.case import Case, Subject
@@ -74,13 +72,10 @@ def _advantage(case: Case, subject: Subject, answers: Array, purpose: str) -> Es
     tunable = case.labels.n_classes == 2 and case.meaning.kind != "class"
     model = case.scorer.answers((cross_fitted(case, subject) if tunable else subject).predictions)
 
-    def difference(weights: Array) -> Array:
-        return case.scorer.score_answers(subject.labels, answers, weights) - case.scorer.score_answers(
-            subject.labels, model, weights
-        )
-
-    draws = case.scorer.contrast_draws(subject.labels, difference, case.rng("advantage " + purpose), subject.groups)
-    point = float(difference(np.ones((1, len(subject))))[0])
+    draws = case.scorer.contrast_draws(
+        subject.labels, model, subject.labels, answers, case.rng("advantage " + purpose), subject.groups
+    )
+    point = float(case.scorer.score_answers(subject.labels, answers) - case.scorer.score_answers(subject.labels, model))
     return Estimate(estimate=point, interval=quantile_interval(draws), n=len(subject))
 
 

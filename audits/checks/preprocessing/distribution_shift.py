@@ -94,13 +94,12 @@ def _cost(case: Case, matrix: ControlMatrix, limits: DistributionShift) -> tuple
         return None, effective
     answers = case.scorer.answers(subject.predictions)
 
-    def gain(counts: Array) -> Array:
-        return case.scorer.score_answers(subject.labels, answers, counts * weights) - case.scorer.score_answers(
-            subject.labels, answers, counts
-        )
+    def gain(counts: Array, y: Array, a: Array, ratio: Array) -> Array:
+        return case.scorer.score_answers(y, a, counts * ratio) - case.scorer.score_answers(y, a, counts)
 
-    draws = case.scorer.contrast_draws(subject.labels, gain, case.rng("shift"), subject.groups)
-    point = float(gain(np.ones((1, len(subject))))[0])
+    columns = (subject.labels, answers, weights)
+    draws = case.scorer.resample(columns, gain, case.rng("shift"), subject.groups)
+    point = float(gain(np.ones((1, len(subject))), *columns)[0])
     return Estimate(estimate=point, interval=quantile_interval(draws), n=len(subject)), effective
 
 

@@ -136,13 +136,12 @@ def _inflation(case: Case, copies: Array) -> tuple[Estimate | None, int]:
     ):
         return None, int(clean.sum())
 
-    def difference(weights: Array) -> Array:
-        return case.scorer.score_answers(subject.labels, answers, weights) - case.scorer.score_answers(
-            subject.labels, answers, weights * clean
-        )
+    def difference(weights: Array, y: Array, a: Array, clean_row: Array) -> Array:
+        return case.scorer.score_answers(y, a, weights) - case.scorer.score_answers(y, a, weights * clean_row)
 
-    draws = case.scorer.contrast_draws(subject.labels, difference, case.rng("inflation"), subject.groups)
-    point = float(difference(np.ones((1, len(subject))))[0])
+    columns = (subject.labels, answers, clean)
+    draws = case.scorer.resample(columns, difference, case.rng("inflation"), subject.groups)
+    point = float(difference(np.ones((1, len(subject))), *columns)[0])
     return Estimate(estimate=point, interval=quantile_interval(draws), n=len(subject)), int(clean.sum())
 
 
