@@ -54,9 +54,7 @@ class BadCursor(JobError):  # noqa: N818 - named for what it says
 
 class QueueFull(JobError):  # noqa: N818 - named for what it says
     def __init__(self, limit: int) -> None:
-        super().__init__(
-            "queue_full", f"{limit} audits are waiting already. Try again later, or start more workers."
-        )
+        super().__init__("queue_full", f"{limit} audits are waiting already. Try again later, or start more workers.")
 
 
 class DatabaseUnavailable(JobError):  # noqa: N818 - named for what it says

@@ -23,9 +23,7 @@ class Jobs(Protocol):
     `AuditNotFound` (404). Both are declared in `service.jobs.errors`.
     """
 
-    def submit(
-        self, request: AuditRequest, *, caller: str, idempotency_key: str | None = None
-    ) -> tuple[Job, bool]:
+    def submit(self, request: AuditRequest, *, caller: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
         """Store the request and queue it, in one transaction. The flag says whether the job is new.
 
         Raises:

@@ -1,0 +1,213 @@
+"""The API's side of the job engine: submits and reads, never executes."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from dbos import DBOSClient, EnqueueOptions
+from sqlalchemy.dialects import postgresql, sqlite
+
+from schemas.job import Job, JobPage
+from schemas.report import Report
+from schemas.request import AuditRequest
+from service.jobs import leases
+from service.jobs.database import connect, migrate, unavailable_is_a_problem
+from service.jobs.errors import AuditNotFound, IdempotencyConflict, NoReport, QueueFull
+from service.jobs.identifiers import cursor_after, new_identifier, read_cursor
+from service.jobs.interface import JobFilter
+from service.jobs.names import APPLICATION, MIDDLE_PRIORITY, SCHEMA, VERSION, WORKFLOW, Queue
+from service.jobs.serialization import JsonSerializer
+from service.jobs.states import ACTIVE, IS, SELECT_JOB, JobRow, job_from, status_of
+from service.jobs.tables import audit, audit_tag, now_ms, report, workflow
+from service.settings import Settings
+
+
+def open_jobs(settings: Settings) -> "DatabaseJobs":
+    """Connect to the job engine, creating or updating its tables first.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    engine = connect(settings)
+    migrate(settings, engine)
+    return DatabaseJobs(settings, engine)
+
+
+class DatabaseJobs:
+    """`service.jobs.interface.Jobs` on SQLite or PostgreSQL. May be shared by threads."""
+
+    def __init__(self, settings: Settings, engine: sa.Engine) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._client = DBOSClient(
+            system_database_engine=engine,
+            dbos_system_schema=SCHEMA,
+            serializer=JsonSerializer(),
+            application_name=APPLICATION,
+            lazy=True,
+            # A dead database is an answer at once, not a request that hangs.
+            retry_connection_errors=False,
+        )
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._client.destroy()
+        self._engine.dispose()
+
+    def submit(self, request: AuditRequest, *, caller: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
+        with unavailable_is_a_problem(), self._engine.begin() as connection:
+            audit_id = new_identifier()
+            if not _insert_audit(connection, audit_id, request, caller, idempotency_key):
+                return self._job_of_key(connection, request, caller, str(idempotency_key)), False
+            _insert_tags(connection, audit_id, request.tags)
+            queue = self._queue_for(connection, request)
+            self._require_room(connection)
+            self._client.enqueue_in_transaction(connection, _options(audit_id, request, queue), audit_id)
+            return _read_job(connection, audit_id, caller), True
+
+    def get(self, audit_id: str, *, caller: str) -> Job:
+        with unavailable_is_a_problem(), self._engine.connect() as connection:
+            return _read_job(connection, audit_id, caller)
+
+    def list(self, *, caller: str, where: JobFilter, cursor: str | None, limit: int) -> JobPage:
+        query = SELECT_JOB.where(audit.c.caller == caller, *_conditions(where))
+        if cursor is not None:
+            query = query.where(audit.c.id < read_cursor(cursor))
+        # One more than asked for tells whether there is a next page.
+        query = query.order_by(audit.c.id.desc()).limit(limit + 1)
+        with unavailable_is_a_problem(), self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+            jobs = _jobs(connection, rows[:limit])
+        return JobPage(items=jobs, next_cursor=cursor_after(jobs[-1].id) if len(rows) > limit else None)
+
+    def report(self, audit_id: str, *, caller: str) -> Report:
+        with unavailable_is_a_problem(), self._engine.connect() as connection:
+            row = _read_row(connection, audit_id, caller)
+            # A report may be stored by a worker that then lost the audit: the outcome decides.
+            if status_of(row) != "succeeded":
+                raise NoReport(audit_id, status_of(row))
+            body = connection.execute(sa.select(report.c.body).where(report.c.audit_id == audit_id)).scalar_one()
+        return Report.model_validate_json(body)
+
+    def cancel(self, audit_id: str, *, caller: str) -> Job:
+        with unavailable_is_a_problem():
+            with self._engine.begin() as connection:
+                _mark_cancelled(connection, audit_id, caller)
+            # The mark comes first: after a crash in between, the next call ends what this one began.
+            if self.get(audit_id, caller=caller).links.cancel:
+                self._client.cancel_workflow(audit_id)
+            return self.get(audit_id, caller=caller)
+
+    def ping(self) -> None:
+        with unavailable_is_a_problem(), self._engine.connect() as connection:
+            connection.execute(sa.select(1))
+
+    def workers(self) -> int:
+        with unavailable_is_a_problem(), self._engine.connect() as connection:
+            return leases.count_live(connection, self._settings.lease_seconds)
+
+    def _job_of_key(self, connection: sa.Connection, request: AuditRequest, caller: str, key: str) -> Job:
+        query = sa.select(audit.c.id, audit.c.request_hash).where(
+            audit.c.caller == caller, audit.c.idempotency_key == key
+        )
+        row = connection.execute(query).one()
+        if row.request_hash != hash_of(request):
+            raise IdempotencyConflict(row.id)
+        return _read_job(connection, row.id, caller)
+
+    def _queue_for(self, connection: sa.Connection, request: AuditRequest) -> Queue:
+        if request.resources.device != "auto":
+            return request.resources.device
+        has_gpu = leases.count_live(connection, self._settings.lease_seconds, queue="gpu") > 0
+        return "gpu" if has_gpu else "cpu"
+
+    def _require_room(self, connection: sa.Connection) -> None:
+        query = sa.select(sa.func.count()).where(
+            workflow.c.status == "ENQUEUED", workflow.c.application_name == APPLICATION
+        )
+        if connection.execute(query).scalar_one() >= self._settings.max_queue:
+            raise QueueFull(self._settings.max_queue)
+
+
+def hash_of(request: AuditRequest) -> str:
+    """Equal for requests that mean the same: defaults filled in, order of keys aside."""
+    canonical = json.dumps(request.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _options(audit_id: str, request: AuditRequest, queue: Queue) -> EnqueueOptions:
+    return EnqueueOptions(
+        workflow_name=WORKFLOW,
+        queue_name=queue,
+        workflow_id=audit_id,
+        app_version=VERSION,
+        application_name=APPLICATION,
+        priority=MIDDLE_PRIORITY - request.priority,
+        workflow_timeout=request.resources.timeout_seconds,
+    )
+
+
+def _insert_audit(
+    connection: sa.Connection, audit_id: str, request: AuditRequest, caller: str, key: str | None
+) -> bool:
+    """Whether the audit is new; not so where the caller's key was used before."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(audit).values(
+        id=audit_id,
+        caller=caller,
+        created_at=now_ms(),
+        request=request.model_dump_json(),
+        request_hash=hash_of(request),
+        idempotency_key=key,
+    )
+    statement = statement.on_conflict_do_nothing(index_elements=["caller", "idempotency_key"])
+    return connection.execute(statement).rowcount == 1
+
+
+def _insert_tags(connection: sa.Connection, audit_id: str, tags: dict[str, str]) -> None:
+    if tags:
+        rows = [{"audit_id": audit_id, "key": key, "value": value} for key, value in tags.items()]
+        connection.execute(sa.insert(audit_tag), rows)
+
+
+def _mark_cancelled(connection: sa.Connection, audit_id: str, caller: str) -> None:
+    """Leave the user's mark on an active audit. A finished one keeps its end: it may have timed out."""
+    active = sa.exists().where(workflow.c.workflow_uuid == audit.c.id, workflow.c.status.in_(ACTIVE))
+    connection.execute(
+        sa.update(audit)
+        .where(audit.c.id == audit_id, audit.c.caller == caller, audit.c.cancel_requested_at.is_(None), active)
+        .values(cancel_requested_at=now_ms())
+    )
+
+
+def _conditions(where: JobFilter) -> Sequence[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if where.statuses:
+        conditions.append(sa.or_(*(IS[status] for status in where.statuses)))
+    if where.verdicts:
+        conditions += [IS["succeeded"], report.c.verdict.in_(where.verdicts)]
+    for key, value in where.tags.items():
+        conditions.append(
+            sa.exists().where(audit_tag.c.audit_id == audit.c.id, audit_tag.c.key == key, audit_tag.c.value == value)
+        )
+    return conditions
+
+
+def _read_row(connection: sa.Connection, audit_id: str, caller: str) -> JobRow:
+    row = connection.execute(SELECT_JOB.where(audit.c.id == audit_id, audit.c.caller == caller)).one_or_none()
+    if row is None:
+        raise AuditNotFound(audit_id)
+    return row
+
+
+def _read_job(connection: sa.Connection, audit_id: str, caller: str) -> Job:
+    return _jobs(connection, [_read_row(connection, audit_id, caller)])[0]
+
+
+def _jobs(connection: sa.Connection, rows: Sequence[JobRow]) -> list[Job]:
+    tags: dict[str, dict[str, str]] = {row.id: {} for row in rows}
+    query = sa.select(audit_tag).where(audit_tag.c.audit_id.in_(tags)).order_by(audit_tag.c.key)
+    for tag in connection.execute(query):
+        tags[tag.audit_id][tag.key] = tag.value
+    return [job_from(row, tags[row.id]) for row in rows]

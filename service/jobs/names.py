@@ -1,0 +1,15 @@
+"""The names under which the job engine keeps our work. Changing one strands what is queued under the old."""
+
+from typing import Final, Literal
+
+Queue = Literal["cpu", "gpu"]
+
+APPLICATION: Final = "fitcheck"
+SCHEMA: Final = "dbos"  # of the engine's own tables, where the database has schemas
+WORKFLOW: Final = "audit"
+STEP: Final = "evaluate"
+# Every worker takes every audit; change it only with an incompatible body of the workflow.
+VERSION: Final = "1"
+
+MAX_STARTS: Final = 3  # an audit whose worker dies so often is not started again
+MIDDLE_PRIORITY: Final = 50  # the engine counts 1 (first) to 100; a request counts -49 to 49 (first)

@@ -1,0 +1,115 @@
+"""Every table that we read or write.
+
+Ours are created by the migrations next to this module. The engine's own are declared with the columns that we
+read, all of them documented (https://docs.dbos.dev/explanations/system-tables); only the engine writes them.
+Times are milliseconds since 1970 by the clock of the database, as the engine keeps them.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from service.jobs.names import SCHEMA
+
+metadata = sa.MetaData()
+
+# What was asked for. Holds no state: the engine's row of the same id does.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # sorts by time of submission
+    sa.Column("caller", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("request", sa.Text, nullable=False),
+    sa.Column("request_hash", sa.Text, nullable=False),
+    sa.Column("idempotency_key", sa.Text),
+    sa.Column("cancel_requested_at", sa.BigInteger),
+    sa.UniqueConstraint("caller", "idempotency_key", name="audit_idempotency"),
+    sa.Index("audit_of_caller", "caller", "id"),
+)
+
+audit_tag = sa.Table(
+    "audit_tag",
+    metadata,
+    sa.Column("audit_id", sa.Text, sa.ForeignKey("audit.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Index("audit_tag_value", "key", "value"),
+)
+
+# How far the present start of an audit has come.
+audit_progress = sa.Table(
+    "audit_progress",
+    metadata,
+    sa.Column("audit_id", sa.Text, sa.ForeignKey("audit.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("starts", sa.Integer, nullable=False),
+    sa.Column("executor", sa.Text, nullable=False),
+    sa.Column("started_at", sa.BigInteger, nullable=False),  # of the first start
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+    sa.Column("fraction", sa.Float, nullable=False),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text),
+)
+
+report = sa.Table(
+    "report",
+    metadata,
+    sa.Column("audit_id", sa.Text, sa.ForeignKey("audit.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+# One row a worker slot and boot. Alive while `reaped_at` is null.
+lease = sa.Table(
+    "lease",
+    metadata,
+    sa.Column("executor", sa.Text, primary_key=True),
+    sa.Column("queue", sa.Text, nullable=False),
+    sa.Column("place", sa.Text, nullable=False),  # the kernel and process namespace in which `pid` counts
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("pid_started", sa.BigInteger, nullable=False),
+    sa.Column("started_at", sa.BigInteger, nullable=False),
+    sa.Column("beat_at", sa.BigInteger, nullable=False),
+    sa.Column("reaped_at", sa.BigInteger),
+)
+
+_of_the_engine = sa.MetaData(schema=SCHEMA)
+
+workflow = sa.Table(
+    "workflow_status",
+    _of_the_engine,
+    sa.Column("workflow_uuid", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text),
+    sa.Column("application_name", sa.Text),
+    sa.Column("executor_id", sa.Text),
+    sa.Column("queue_name", sa.Text),
+    sa.Column("workflow_deadline_epoch_ms", sa.BigInteger),
+    sa.Column("completed_at", sa.BigInteger),
+)
+
+workflow_output = sa.Table(
+    "workflow_output",
+    _of_the_engine,
+    sa.Column("workflow_uuid", sa.Text, primary_key=True),
+    sa.Column("error", sa.Text),
+)
+
+
+class now_ms(FunctionElement[int]):  # noqa: N801 - a function of SQL
+    """Milliseconds since 1970 by the clock of the database."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(now_ms, "sqlite")
+def _now_sqlite(*_: Any, **__: Any) -> str:
+    return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+
+
+@compiles(now_ms, "postgresql")
+def _now_postgresql(*_: Any, **__: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
