@@ -1,0 +1,92 @@
+"""The HTTP application: routes, problems and the envelope around every request, put together."""
+
+import functools
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
+
+from audits import preflight
+from audits.sources import Roots
+from schemas.problem import ProblemError
+from service.api import docs, openapi, routes
+from service.api.middleware import Envelope
+from service.api.problems import InvalidRequestError, MethodNotAllowedError, NotFoundError, problem_response
+from service.api.validation import field_errors
+from service.jobs.client import open_jobs
+from service.jobs.interface import Jobs
+from service.settings import Settings, get_settings
+
+DOCS_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"}
+
+
+def create_app(settings: Settings | None = None, jobs: Jobs | None = None) -> FastAPI:
+    """The application.
+
+    Args:
+        settings: default: those of this process.
+        jobs: default: the job engine of the settings' database, opened now.
+    """
+    settings = settings or get_settings()
+    app = FastAPI(title="fitcheck", version=version("fitcheck"), docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.settings = settings
+    app.state.jobs = jobs or open_jobs(settings)
+    app.state.preflight = functools.partial(preflight.check, roots=Roots(settings.data_roots))
+    app.openapi = functools.partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's own way
+    for router in (routes.audits, routes.findings, routes.health):
+        app.include_router(router)
+    app.add_api_route("/", _home, include_in_schema=False)
+    app.add_api_route("/docs", _docs, include_in_schema=False)
+    app.add_exception_handler(ProblemError, _answer_problem)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_unroutable)
+    app.add_middleware(Envelope)
+    return app
+
+
+def _home() -> Response:
+    return RedirectResponse("/docs")
+
+
+def _docs(request: Request) -> Response:
+    page = docs.page(request.app.openapi(), base=str(request.base_url))
+    return HTMLResponse(page, headers=DOCS_HEADERS)
+
+
+def _answer_problem(request: Request, error: Exception) -> Response:
+    return problem_response(cast(ProblemError, error), request.url.path)
+
+
+def _answer_invalid(request: Request, error: Exception) -> Response:
+    """The framework validates query and headers; the body is ours."""
+    errors = [_without_place(e) for e in cast(RequestValidationError, error).errors()]
+    sent = {**request.headers, **{name: request.query_params.getlist(name) for name in request.query_params}}
+    invalid = InvalidRequestError(field_errors(errors, sent, routes.ListQuery))
+    return problem_response(invalid, request.url.path)
+
+
+def _without_place(error: ErrorDetails) -> ErrorDetails:
+    """The location without its first part, "query" or "header"."""
+    return cast(ErrorDetails, {**error, "loc": error["loc"][1:]})
+
+
+def _answer_unroutable(request: Request, error: Exception) -> Response:
+    """No such path, or no such method on it."""
+    if cast(HTTPException, error).status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return problem_response(MethodNotAllowedError(request.method, _allowed(request)), request.url.path)
+    return problem_response(NotFoundError(), request.url.path)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of the path over all its routes; the framework names those of one route alone."""
+    for template, operations in request.app.openapi()["paths"].items():
+        if compile_path(template)[0].match(request.url.path):
+            methods = [method.upper() for method in operations]
+            return ["HEAD", *methods] if "GET" in methods else methods
+    return ["GET", "HEAD"]

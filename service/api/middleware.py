@@ -1,0 +1,77 @@
+"""What surrounds every request: an id, security headers, one line in the log, and a 500 that tells nothing."""
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.problems import internal_error_response
+
+REQUEST_ID = "X-Request-ID"
+CLIENT_CLOSED_REQUEST = 499  # nginx's number for a client that left before the answer
+# Job answers change and belong to one caller: no cache may keep them.
+DEFAULT_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_USABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+log = structlog.get_logger("service.api")
+
+
+class Envelope:
+    """Pure ASGI, so that streamed bodies stay streamed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, send)
+        try:
+            await self.app(exchange.scope, receive, exchange.send)
+        except ClientDisconnect:
+            exchange.status = CLIENT_CLOSED_REQUEST
+        except Exception:
+            exchange.log.exception("request_failed")
+            if exchange.status is None:
+                await internal_error_response(scope["path"])(exchange.scope, receive, exchange.send)
+        finally:
+            exchange.close()
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.is_head = scope["method"] == "HEAD"
+        # Every GET answers HEAD too (RFC 9110, 9.1), without its body.
+        self.scope = {**scope, "method": "GET"} if self.is_head else scope
+        self.request_id = _request_id(Headers(scope=scope).get(REQUEST_ID))
+        self.status: int | None = None
+        self.log = log.bind(request_id=self.request_id, method=scope["method"], path=scope["path"])
+        self._send = send
+        self._started = time.perf_counter()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers[REQUEST_ID] = self.request_id
+            for name, value in DEFAULT_HEADERS.items():
+                headers.setdefault(name, value)
+        elif self.is_head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+    def close(self) -> None:
+        seconds = time.perf_counter() - self._started
+        self.log.info("request", status=self.status, seconds=round(seconds, 4))
+
+
+def _request_id(sent: str | None) -> str:
+    """The caller's own id where it is safe to repeat, so that its logs and ours can be joined."""
+    return sent if sent and _USABLE_ID.fullmatch(sent) else uuid.uuid4().hex

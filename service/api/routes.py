@@ -1,0 +1,259 @@
+"""The routes of the public API: thin, the job engine does the work."""
+
+import re
+from http import HTTPStatus
+from typing import Annotated, Literal, cast
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from audits import catalogue
+from schemas.base import Sent
+from schemas.catalogue import Catalogue, CatalogueEntry
+from schemas.job import Job, JobPage, JobStatus
+from schemas.report import Report, Verdict
+from schemas.request import MAX_TAGS
+from service.api.access import Caller, authenticate
+from service.api.bodies import AuditRequestBody
+from service.api.negotiation import negotiate
+from service.api.openapi import AUDIT_BODY, header, problems
+from service.api.problems import CallbackUnsupportedError, NoWorkerError
+from service.jobs.errors import AuditNotFound
+from service.jobs.interface import JobFilter, Jobs
+
+MAX_PAGE = 200
+REPORT_MEDIA_TYPES = ("application/json",)
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# Printable, and no colon in the key, so that the first one separates.
+TAG_PATTERN = r"^[^:\x00-\x1f]{1,64}:[^\x00-\x1f]{0,256}$"
+
+
+def jobs_of(request: Request) -> Jobs:
+    return cast(Jobs, request.app.state.jobs)
+
+
+JobsOf = Annotated[Jobs, Depends(jobs_of)]
+
+
+def audit_id(id: Annotated[str, Path(description="The `id` of the job.")]) -> str:  # noqa: A002 - the path's own word
+    """The id in the path; what cannot be one is not looked up.
+
+    Raises:
+        AuditNotFound: it holds what no id holds.
+    """
+    if not _ID.fullmatch(id):
+        raise AuditNotFound(id)
+    return id
+
+
+AuditId = Annotated[str, Depends(audit_id)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Any string of your choice. The same key with the same body gives the same job, so that a "
+        "request may be sent again without a second audit.",
+    ),
+]
+
+
+class ListQuery(BaseModel):
+    """Filters and the place in the list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: list[JobStatus] = Field([], description="Jobs in any of these states.")
+    verdict: list[Verdict] = Field([], description="Succeeded jobs with any of these verdicts.")
+    tag: list[Annotated[str, Field(pattern=TAG_PATTERN)]] = Field(
+        [], max_length=MAX_TAGS, description="`key:value`; jobs that carry all of these tags."
+    )
+    cursor: str | None = Field(None, max_length=1024, description="`next_cursor` of the page before.")
+    limit: int = Field(50, ge=1, le=MAX_PAGE, description="Jobs a page.")
+
+    @field_validator("tag")
+    @classmethod
+    def _keys_differ(cls, value: list[str]) -> list[str]:
+        if len(dict(_pair(tag) for tag in value)) < len(value):
+            raise ValueError("each tag key may be given once: a job has one value for it")
+        return value
+
+    @property
+    def where(self) -> JobFilter:
+        return JobFilter(
+            statuses=tuple(self.status), verdicts=tuple(self.verdict), tags=dict(_pair(tag) for tag in self.tag)
+        )
+
+
+def _pair(tag: str) -> tuple[str, str]:
+    key, _, value = tag.partition(":")
+    return key, value
+
+
+audits = APIRouter(prefix="/v1/audits", tags=["audits"], dependencies=[Depends(authenticate)])
+findings = APIRouter(prefix="/v1/catalogue", tags=["catalogue"], dependencies=[Depends(authenticate)])
+health = APIRouter(tags=["health"])
+
+
+@audits.post(
+    "",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Submit an audit",
+    openapi_extra=AUDIT_BODY,
+    response_description="The job. Poll `links.self` until its status is final.",
+    responses={
+        HTTPStatus.ACCEPTED: {
+            "headers": {
+                "Location": header("Address of the job."),
+                "Idempotency-Replayed": header("`true` where the key had made this job before.", required=False),
+            }
+        },
+        **problems(
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    },
+)
+def submit_audit(
+    *,
+    audit: AuditRequestBody,
+    caller: Caller,
+    jobs: JobsOf,
+    request: Request,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> Job:
+    """Queue the audit of a model. What can be seen to be wrong without running the model is refused here."""
+    if audit.callback is not None:
+        raise CallbackUnsupportedError
+    request.app.state.preflight(audit)
+    job, is_new = jobs.submit(audit, caller=caller, idempotency_key=idempotency_key)
+    response.headers["Location"] = job.links.self
+    if not is_new:
+        response.headers["Idempotency-Replayed"] = "true"
+    return job
+
+
+@audits.get(
+    "",
+    summary="List your audits",
+    response_description="One page, newest first.",
+    responses=problems(
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+)
+def list_audits(query: Annotated[ListQuery, Query()], caller: Caller, jobs: JobsOf) -> JobPage:
+    """The caller's own jobs, newest first. Filters of different names must all hold."""
+    return jobs.list(caller=caller, where=query.where, cursor=query.cursor, limit=query.limit)
+
+
+@audits.get(
+    "/{id}",
+    summary="Get an audit",
+    response_description="The job.",
+    responses=problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def get_audit(audit: AuditId, caller: Caller, jobs: JobsOf) -> Job:
+    """Where the audit stands."""
+    return jobs.get(audit, caller=caller)
+
+
+@audits.get(
+    "/{id}/report",
+    summary="Get the report",
+    response_model=Report,
+    response_description="The report.",
+    responses=problems(
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.NOT_ACCEPTABLE,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+)
+def get_report(audit: AuditId, caller: Caller, jobs: JobsOf, request: Request) -> Response:
+    """The report of a succeeded audit, in the form that `Accept` asks for."""
+    media_type = negotiate(request.headers.get("Accept"), REPORT_MEDIA_TYPES)
+    report = jobs.report(audit, caller=caller)
+    return Response(report.model_dump_json(), media_type=media_type, headers={"Vary": "Accept"})
+
+
+@audits.post(
+    "/{id}/cancel",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Cancel an audit",
+    response_description="The job. Running work stops within seconds.",
+    responses=problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def cancel_audit(audit: AuditId, caller: Caller, jobs: JobsOf) -> Job:
+    """Ask for the end of a queued or running audit. A finished one stays as it is."""
+    return jobs.cancel(audit, caller=caller)
+
+
+@findings.get(
+    "",
+    summary="List all findings",
+    response_description="Every finding that can be reported.",
+    responses=problems(HTTPStatus.UNAUTHORIZED),
+)
+def list_findings() -> Catalogue:
+    """What is measured, why it matters, when it cannot be told, how to mend it, and the limits that may be set."""
+    return Catalogue(items=list(catalogue.entries()))
+
+
+@findings.get(
+    "/{code}",
+    summary="Get a finding",
+    response_description="The finding's documentation.",
+    responses=problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND),
+)
+def get_finding(
+    code: Annotated[str, Path(description="The `code` of the finding.", examples=["preprocessing.scaling_mismatch"])],
+) -> CatalogueEntry:
+    """The documentation of one finding."""
+    return catalogue.entry(code)
+
+
+class Health(Sent):
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(Sent):
+    status: Literal["ready"] = "ready"
+    workers: int = Field(ge=1, description="Slots that take work now.")
+
+
+@health.get(
+    "/healthz",
+    summary="Is the process alive?",
+    response_description="It is.",
+    responses=problems(),
+)
+def is_alive() -> Health:
+    """Asks nothing of anything else: restart the process when this does not answer."""
+    return Health()
+
+
+@health.get(
+    "/readyz",
+    summary="Can audits be taken and done?",
+    response_description="They can.",
+    responses=problems(HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def is_ready(jobs: JobsOf) -> Readiness:
+    """The database answers, and at least one worker lives. Otherwise 503 says which of the two is missing."""
+    jobs.ping()
+    workers = jobs.workers()
+    if workers < 1:
+        raise NoWorkerError
+    return Readiness(workers=workers)

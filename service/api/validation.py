@@ -1,0 +1,73 @@
+"""Invalid fields, named as the client wrote them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from schemas.problem import FieldError
+
+MAX_ERRORS = 100
+_NOTHING = object()
+
+
+def field_errors(errors: Iterable[ErrorDetails], content: Any, model: type[BaseModel]) -> list[FieldError]:
+    """Pydantic's errors by field; the alternatives that a field has become one error.
+
+    Args:
+        errors: locations start at the top of `content`.
+        content: what was validated, as it was sent.
+        model: what it was validated against.
+    """
+    details: dict[str, list[str]] = {}
+    for error in errors:
+        path = _path(error["loc"], content)
+        found = details.setdefault(".".join(map(str, path)) or "body", [])
+        detail = _detail(error, model)
+        if detail not in found:
+            found.append(detail)
+    return [FieldError(field=field, detail="; or: ".join(found)) for field, found in details.items()][:MAX_ERRORS]
+
+
+def _path(loc: Sequence[int | str], content: Any) -> list[int | str]:
+    """The location without the names of union members, which stand in no request."""
+    path: list[int | str] = []
+    for part in loc:
+        if isinstance(content, Mapping) and isinstance(part, str):
+            content = content.get(part, _NOTHING)
+        elif isinstance(content, Sequence) and not isinstance(content, str) and isinstance(part, int):
+            content = content[part] if part < len(content) else _NOTHING
+        else:
+            continue
+        path.append(part)
+    return path
+
+
+def _detail(error: ErrorDetails, model: type[BaseModel]) -> str:
+    if error["type"] == "missing":
+        return "This field is required."
+    if error["type"] == "extra_forbidden":
+        return _unknown_field(error["loc"], model)
+    message = error["msg"].removeprefix("Value error, ")
+    return message[:1].upper() + message[1:].rstrip(".") + "."
+
+
+def _unknown_field(loc: Sequence[int | str], model: type[BaseModel]) -> str:
+    parent = _model_at(model, loc[:-1])
+    return "Unknown field." if parent is None else f"Unknown field; known here: {', '.join(parent.model_fields)}."
+
+
+def _model_at(top: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] | None:
+    """The model that the fields at `loc` belong to."""
+    model: type[BaseModel] | None = top
+    for part in loc:
+        if model is not None and isinstance(part, str) and part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation)
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for found in map(_model_in, get_args(annotation)) if found), None)
