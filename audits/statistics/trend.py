@@ -149,7 +149,7 @@ class _Noise:
     @classmethod
     def of(cls, values: Array) -> "_Noise":
         if len(values) < SMALLEST_WANDERING_TAIL:
-            return cls(_deviation_of_differences(values), 1.0)
+            return cls.independent(values)
         epochs = np.arange(len(values))
         rest = values - np.polyval(np.polyfit(epochs, values, 1), epochs)
         squares = float(rest @ rest)
@@ -160,16 +160,16 @@ class _Noise:
         lag = min(max(lag + (2 + 4 * lag) / len(values), 0.0), MAX_AUTOCORRELATION)
         return cls(sqrt(squares / (len(values) - 2)), (1 + lag) / (1 - lag))
 
+    @classmethod
+    def independent(cls, values: Array) -> "_Noise":
+        """From second differences: a smooth curve cancels there, independent noise has six times its variance."""
+        if len(values) < 3:
+            return cls(0.0, 1.0)
+        return cls(1.4826 * float(np.median(np.abs(np.diff(values, 2)))) / sqrt(6), 1.0)
+
     def of_mean(self, epochs: int) -> float:
         """Standard error of the mean of some neighbouring epochs."""
         return self.deviation * min(1.0, sqrt(self.inflation / epochs))
-
-
-def _deviation_of_differences(values: Array) -> float:
-    """A smooth curve cancels in second differences; independent noise has six times its variance there."""
-    if len(values) < 3:
-        return 0.0
-    return 1.4826 * float(np.median(np.abs(np.diff(values, 2)))) / sqrt(6)
 
 
 def _z_of_the_end(losses: Array, smoothed: Array, best: int) -> float:
@@ -178,7 +178,8 @@ def _z_of_the_end(losses: Array, smoothed: Array, best: int) -> float:
     end = tail[-LAST_EPOCHS:]
     if len(end) < 2 or len(losses) < 4:
         return 0.0
-    noise = _Noise.of(tail if len(tail) >= SMALLEST_WANDERING_TAIL else losses)
+    # a short tail borrows the epochs before the minimum; their fall makes the noise look larger, never smaller
+    noise = _Noise.of(tail) if len(tail) >= SMALLEST_WANDERING_TAIL else _Noise.independent(losses)
     # the least of many noisy epochs lies below their level: median of the minimum of as many normal values
     luck = -float(norm.ppf(1 - 0.5 ** (1 / (len(tail) + 1)))) * noise.of_mean(WINDOW)
     error = sqrt(noise.of_mean(len(end)) ** 2 + noise.of_mean(WINDOW) ** 2)

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from audits.statistics.trend import divergence, kendall_tail, rise_p_value, smooth
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(9)
+
+
+def healthy(epochs, half_life):
+    return 0.3 + 0.7 * 0.5 ** (np.arange(epochs) / half_life)
+
+
+def overfit(epochs, best, final):
+    """Falls until `best`, then rises by the factor `final`."""
+    falling = healthy(epochs, best / 6)
+    rising = 1 + (final - 1) * np.maximum(np.arange(epochs) - best, 0) / (epochs - 1 - best)
+    return falling * rising
+
+
+def wandering(rng, epochs, memory):
+    """Noise that remembers `memory` of the epoch before, with deviation 1."""
+    noise = rng.normal(size=epochs)
+    for epoch in range(1, epochs):
+        noise[epoch] = memory * noise[epoch - 1] + np.sqrt(1 - memory**2) * noise[epoch]
+    return noise
+
+
+def share(verdict, curves, training=None):
+    return np.mean([divergence(curve, training).verdict == verdict for curve in curves])
+
+
+@pytest.mark.parametrize("noise", [0.005, 0.02, 0.05, 0.15])
+@pytest.mark.parametrize(("epochs", "half_life"), [(10, 2), (30, 20), (60, 2), (150, 10)])
+def test_healthy_histories_are_left_alone(epochs, half_life, noise, rng):
+    curves = [healthy(epochs, half_life) * (1 + noise * rng.normal(size=epochs)) for _ in range(150)]
+
+    assert share("diverged", curves) <= 0.01
+    assert share("suspect", curves) <= 0.04
+
+
+@pytest.mark.parametrize("epochs", [30, 100])
+def test_histories_that_wander_on_a_plateau_are_left_alone(epochs, rng):
+    curves = [healthy(epochs, 2) * (1 + 0.05 * wandering(rng, epochs, 0.6)) for _ in range(200)]
+
+    assert share("diverged", curves) <= 0.04
+    assert share("none", curves) >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best", "final", "noise"),
+    [(20, 6, 1.3, 0.02), (60, 20, 1.1, 0.005), (60, 20, 1.3, 0.05), (60, 20, 2.0, 0.1), (100, 30, 1.3, 0.05)],
+)
+def test_clear_divergence_is_found(epochs, best, final, noise, rng):
+    curves = [overfit(epochs, best, final) * (1 + noise * rng.normal(size=epochs)) for _ in range(150)]
+
+    assert share("diverged", curves) > 0.95
+
+
+def test_a_smooth_rise_without_noise_is_found():
+    found = divergence(overfit(40, 12, 1.5))
+
+    assert found.verdict == "diverged"
+    assert found.best_epoch == pytest.approx(12, abs=1)
+    assert found.rise == pytest.approx(0.45, abs=0.05)
+    assert found.tau == pytest.approx(1.0)
+
+
+def test_a_short_tail_is_only_suspect():
+    """Four epochs after the minimum are too few for a verdict."""
+    found = divergence(overfit(20, 16, 2.0))
+
+    assert found.tail == 4
+    assert found.verdict == "suspect"
+
+
+def test_a_rise_below_two_per_cent_is_not_material():
+    found = divergence(overfit(60, 20, 1.015))
+
+    assert found.rise < 0.02
+    assert found.tau_p < 0.01
+    assert found.verdict == "none"
+
+
+def test_a_training_loss_that_rises_too_is_instability():
+    validation = overfit(60, 20, 2.0)
+
+    assert divergence(validation, 0.8 * validation).verdict == "none"
+    assert divergence(validation, 0.8 * healthy(60, 5)).verdict == "diverged"
+
+
+def test_a_training_loss_that_trembles_at_zero_does_not_rise(rng):
+    training = np.maximum(1e-4 + 1e-6 * np.arange(60), 0)
+
+    assert divergence(overfit(60, 20, 2.0), training).train_falls
+
+
+def test_missing_epochs_are_left_out():
+    losses = overfit(40, 12, 1.5)
+    losses[[0, 7, 30]] = [np.nan, np.inf, np.nan]
+    found = divergence(losses, healthy(40, 5))
+
+    assert found.verdict == "diverged"
+    assert found.best_epoch == pytest.approx(12, abs=1)
+    assert divergence(np.insert(overfit(40, 12, 1.5), 0, [np.nan] * 5)).best_epoch == pytest.approx(17, abs=1)
+
+
+@pytest.mark.parametrize("losses", [[], [np.nan], [0.5], [0.5, 0.6], [0.5, 0.6, 0.7], [0.4] * 30, [0.0] * 30])
+def test_short_and_constant_histories_say_nothing(losses):
+    found = divergence(np.array(losses))
+
+    assert found.verdict == "none"
+    assert np.isfinite([found.rise, found.z, found.tau_p]).all()
+
+
+def test_a_loss_below_zero_can_diverge():
+    found = divergence(overfit(60, 20, 2.0) - 5)
+
+    assert found.verdict == "diverged"
+    assert found.rise > 0
+
+
+def test_smoothing_by_hand():
+    assert smooth(np.array([3.0, 6.0, 0.0, np.nan, 4.0])) == pytest.approx([4.5, 3.0, 3.0, 2.0, 4.0])
+    assert np.isnan(smooth(np.full(4, np.nan))).all()
+    assert smooth(np.array([3.0, 6.0]), k=1).tolist() == [3.0, 6.0]
+
+
+def test_the_tail_statistic_is_kendalls(rng):
+    values = rng.normal(size=15) + 0.1 * np.arange(15)
+    expected = kendalltau(np.arange(15), values, alternative="greater")
+
+    assert kendall_tail(np.insert(values, 4, np.nan)) == pytest.approx((expected.statistic, expected.pvalue))
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.6, 0.9])
+def test_a_level_stretch_seldom_seems_to_rise(memory, rng):
+    p_values = np.array([rise_p_value(wandering(rng, 60, memory)) for _ in range(400)])
+
+    assert np.mean(p_values < 0.01) <= 0.04
+
+
+def test_a_falling_stretch_does_not_rise():
+    assert rise_p_value(-np.arange(20.0)) == 1.0
+    assert rise_p_value(np.arange(20.0)) < 1e-6
