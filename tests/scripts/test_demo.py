@@ -1,0 +1,112 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from schemas.request import AuditRequest
+from scripts import demo
+
+ROOT = Path(__file__).parents[2]
+
+
+def start_demo(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "scripts.demo", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def services_of(folder: Path) -> list[int]:
+    """Processes that run a service whose state lies below the folder."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"FITCHECK_STATE_DIR={folder}".encode() in environment.read_bytes():
+                found.append(int(environment.parent.name))
+        except OSError:
+            continue  # ended meanwhile, or somebody else's
+    return found
+
+
+def eventually(condition: object, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    assert callable(condition)
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_relative_addresses_start_at_the_folder_of_the_request(tmp_path: Path) -> None:
+    body = {
+        "model": {"uri": "../model"},
+        "data": {"train": {"uri": ["a.csv", "s3://b/c.csv"]}, "validation": {"uri": "file:///v.csv"}, "label": "uri"},
+    }
+
+    resolved = demo.absolute(body, tmp_path / "x")
+
+    assert resolved["model"]["uri"] == (tmp_path / "model").as_uri()
+    assert resolved["data"]["train"]["uri"] == [(tmp_path / "x/a.csv").as_uri(), "s3://b/c.csv"]
+    assert resolved["data"]["validation"]["uri"] == "file:///v.csv"
+    assert resolved["data"]["label"] == "uri"
+
+
+@pytest.mark.parametrize("path", sorted(demo.EXAMPLES.rglob("request.json")), ids=lambda p: p.parent.name)
+def test_every_request_of_the_examples_is_valid_and_names_what_is_there(path: Path) -> None:
+    request = AuditRequest.model_validate(demo.request_of(str(path.parent.relative_to(demo.EXAMPLES))))
+
+    for uri in (request.model.uri, *request.data.train.uris, *request.data.validation.uris):
+        assert Path(uri.removeprefix("file://")).exists()
+
+
+def test_an_unknown_example_is_answered_with_those_that_there_are() -> None:
+    with pytest.raises(demo.DemoError, match=r"'nonsense'.*imbalanced.*missing_values/left_in"):
+        demo.request_of("nonsense")
+
+
+def test_what_a_killed_demo_left_behind_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "STATE", tmp_path)
+    (tmp_path / "run-old").mkdir()
+
+    with demo.fresh_state() as folder:
+        assert list(tmp_path.glob("run-*")) == [folder]
+
+    assert list(tmp_path.glob("run-*")) == []
+
+
+def test_a_demo_leaves_the_state_of_another_that_still_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "STATE", tmp_path)
+
+    with demo.fresh_state() as first, demo.fresh_state() as second:
+        assert {first, second} == set(tmp_path.glob("run-*"))
+
+
+@pytest.mark.tensorflow
+@pytest.mark.timeout(300)
+def test_the_demo_names_the_true_cause_also_after_an_earlier_one_was_killed() -> None:
+    """The killed demo's service stops by itself; the next demo starts afresh and exits by the verdict."""
+    killed = start_demo()
+    assert eventually(lambda: services_of(demo.STATE), 60)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+
+    finished = start_demo()
+    output, _ = finished.communicate(timeout=200)
+
+    assert finished.returncode == 1, output
+    report = json.loads((demo.STATE / "report.json").read_text())
+    assert report["diagnosis"][0]["code"] == "preprocessing.scaling_mismatch"
+    assert report["diagnosis"][0]["confirmation"]["confirmed"]
+    for words in ("scaling_mismatch", "report.json", "exit code 1"):
+        assert words in output
+    assert eventually(lambda: not services_of(demo.STATE), 30)
