@@ -162,7 +162,7 @@ def _insert_audit(
         idempotency_key=key,
     )
     statement = statement.on_conflict_do_nothing(index_elements=["caller", "idempotency_key"])
-    return connection.execute(statement).rowcount == 1
+    return connection.execute(statement.returning(audit.c.id)).first() is not None
 
 
 def _insert_tags(connection: sa.Connection, audit_id: str, tags: dict[str, str]) -> None:

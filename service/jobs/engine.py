@@ -1,0 +1,238 @@
+"""The worker's side of the job engine: claims audits, has them evaluated, records what came out.
+
+All that is known of DBOS on this side is here. An evaluation may be started more than once; it is reported once.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import sqlalchemy as sa
+import structlog
+from dbos import DBOS, DBOSClient, DBOSConfig
+
+from schemas.job import Progress
+from schemas.problem import EvaluatorError, ProblemError
+from schemas.report import Report
+from service.jobs import claims, leases
+from service.jobs.claims import Assignment, Superseded
+from service.jobs.database import UNREACHABLE, connect, migrate
+from service.jobs.heartbeat import Heartbeat
+from service.jobs.names import APPLICATION, MAX_STARTS, SCHEMA, STEP, VERSION, WORKFLOW, Queue
+from service.jobs.recovery import choose_recovery
+from service.jobs.serialization import JsonSerializer
+from service.jobs.states import timed_out, worker_lost
+from service.settings import Settings
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+WATCH_SECONDS = 0.5  # how often a running audit looks whether it is still wanted, and shows its progress
+STEP_ATTEMPTS = 3
+STEP_RETRY_SECONDS = 1.0
+MAX_DATABASE_WAIT_SECONDS = 5.0
+
+
+class InfrastructureError(EvaluatorError):
+    """A fault of the machine, not of the audit: worth another try in the same slot."""
+
+
+class Evaluate(Protocol):
+    """Evaluates one audit.
+
+    Raises:
+        ProblemError: why there is no report.
+        InfrastructureError: ... and another try may do better.
+        Superseded: `stopped` said so.
+    """
+
+    def __call__(
+        self, assignment: Assignment, *, progress: Callable[[Progress], None], stopped: Callable[[], bool]
+    ) -> Report: ...
+
+
+class Executor:
+    """One slot: claims from one queue, one audit at a time.
+
+    Args:
+        executor: the name of this slot and boot; never used again.
+        on_fenced: called when the slot was declared dead; must end the process.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        queue: Queue,
+        executor: str,
+        evaluate: Evaluate,
+        on_fenced: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._executor = executor
+        self._evaluate = evaluate
+        self._engine = connect(settings)
+        self._busy = threading.Event()
+        self._heartbeat = Heartbeat(
+            settings, self._engine, executor, on_fenced=on_fenced, recover=choose_recovery(self._engine)
+        )
+
+    def start(self) -> None:
+        """Register the lease, then begin to claim.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+        """
+        migrate(self._settings, self._engine)
+        with self._engine.begin() as connection:
+            leases.register(connection, self._executor, self._queue, leases.this_process())
+        self._register_queue()
+        _silence_expected_failures()
+        DBOS(config=self._config())
+        DBOS.listen_queues([self._queue])
+        self._register_workflow()
+        DBOS.launch()
+        self._heartbeat.start()
+
+    def stop(self, wait_seconds: float) -> None:
+        """Claim no more, wait for the running audit, then give the lease back.
+
+        An audit that still runs is another slot's from here on: the process must end at once.
+        """
+        DBOS.destroy(workflow_completion_timeout_sec=math.ceil(wait_seconds) if self._busy.is_set() else 0)
+        self._heartbeat.stop()
+        with self._engine.begin() as connection:
+            leases.release(connection, self._executor)
+
+    def _config(self) -> DBOSConfig:
+        return DBOSConfig(
+            name=APPLICATION,
+            system_database_url=self._settings.database_url.render_as_string(hide_password=False),
+            system_database_engine=self._engine,
+            dbos_system_schema=SCHEMA,
+            application_version=VERSION,
+            executor_id=self._executor,
+            serializer=JsonSerializer(),
+            run_migrations=False,
+            use_listen_notify=False,  # saves a connection a slot; we use no notifications
+            enable_otlp=False,
+            log_level="WARNING",
+        )
+
+    def _register_queue(self) -> None:
+        client = DBOSClient(
+            system_database_engine=self._engine, dbos_system_schema=SCHEMA, application_name=APPLICATION
+        )
+        client.register_queue(self._queue, worker_concurrency=1, polling_interval_sec=self._settings.poll_seconds)
+
+    def _register_workflow(self) -> None:
+        step = DBOS.step(
+            name=STEP,
+            retries_allowed=True,
+            max_attempts=STEP_ATTEMPTS,
+            interval_seconds=STEP_RETRY_SECONDS,
+            should_retry=lambda error: isinstance(error, InfrastructureError),
+        )(self._evaluate_and_store)
+
+        def audit(audit_id: str) -> dict[str, str]:
+            self._busy.set()
+            try:
+                return step(self._begin(audit_id))
+            finally:
+                self._busy.clear()
+
+        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MAX_STARTS - 1)(audit)
+
+    def _begin(self, audit_id: str) -> Assignment:
+        def begin(connection: sa.Connection) -> Assignment:
+            return claims.begin(connection, audit_id, self._executor)
+
+        assignment = self._until_reachable(begin)
+        log.info("audit_started", audit=audit_id, attempt=assignment.attempt)
+        # The engine stops here by itself; its public way to recover (see `recovery`) forgets the count.
+        if assignment.attempt > MAX_STARTS:
+            raise worker_lost()
+        return assignment
+
+    def _evaluate_and_store(self, assignment: Assignment) -> dict[str, str]:
+        if assignment.verdict is not None:
+            return {"verdict": assignment.verdict}
+        watch = Watch(self._engine, assignment, self._executor)
+        report = self._evaluate(assignment, progress=watch.progress, stopped=watch.stopped)
+
+        def store(connection: sa.Connection) -> str:
+            return claims.store_report(connection, assignment.audit_id, self._executor, report)
+
+        verdict = self._until_reachable(store)
+        log.info("audit_finished", audit=assignment.audit_id, verdict=verdict)
+        return {"verdict": verdict}
+
+    def _until_reachable(self, write: Callable[[sa.Connection], T]) -> T:
+        """Write in one transaction, and wait for a database that is away: the work done would be lost."""
+        wait_seconds = 0.25
+        while True:
+            try:
+                with self._engine.begin() as connection:
+                    return write(connection)
+            except UNREACHABLE as error:
+                log.warning("database_unreachable", error=type(error).__name__, wait_seconds=wait_seconds)
+            time.sleep(wait_seconds)
+            wait_seconds = min(2 * wait_seconds, MAX_DATABASE_WAIT_SECONDS)
+
+
+class Watch:
+    """The database's view of one running audit: shows its progress, tells when it is no longer wanted."""
+
+    def __init__(self, engine: sa.Engine, assignment: Assignment, executor: str) -> None:
+        self._engine = engine
+        self._assignment = assignment
+        self._executor = executor
+        self._unwritten: Progress | None = None
+        self._looked_at = 0.0
+        self._lost = False
+
+    def progress(self, progress: Progress) -> None:
+        """Show this at the next look: some progress is skipped, the last is not."""
+        self._unwritten = progress
+
+    def stopped(self) -> bool:
+        """Whether to give up: cancelled, or taken over. Cheap: looks into the database now and then.
+
+        Raises:
+            EvaluatorError: the deadline has passed.
+        """
+        deadline = self._assignment.deadline
+        if deadline is not None and time.time() > deadline:
+            raise timed_out()
+        if not self._lost and time.monotonic() - self._looked_at >= WATCH_SECONDS:
+            self._look()
+            self._looked_at = time.monotonic()
+        return self._lost
+
+    def _look(self) -> None:
+        try:
+            with self._engine.begin() as connection:
+                if self._unwritten is not None:
+                    claims.write_progress(connection, self._assignment, self._unwritten)
+                    self._unwritten = None
+                self._lost = not claims.is_owner(connection, self._assignment.audit_id, self._executor)
+        except UNREACHABLE:
+            log.warning("database_unreachable", audit=self._assignment.audit_id)
+
+
+def _silence_expected_failures() -> None:
+    """Keep audits that fail as they should out of the engine's error log; its other warnings stay."""
+    logger = logging.getLogger("dbos")
+    # The engine adds a handler of its own where there is none, and cuts the logger off from ours.
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    logger.addFilter(_is_unexpected)
+
+
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ProblemError | Superseded)
