@@ -3,6 +3,7 @@
 A check that crashes becomes the outcome `error`; the audit goes on and the report is never lost.
 """
 
+import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +12,6 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import structlog
 from pydantic import JsonValue
 
 from audits import diagnosis
@@ -49,7 +49,7 @@ SPANS: dict[Stage, tuple[float, float]] = {
     "diagnosing": (0.97, 1.0),
 }
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 def audit(
@@ -202,9 +202,9 @@ def _examine(
         tell("repairing", 1 - 0.8 ** len(tried), f"repairing {code} and running the model again")
 
     tell("repairing", 0.0, "looking for faults that can be repaired")
-    case = mend(case, [(code, suspect) for code, suspect in SUSPECTS if code in codes], on_trial)
     if target_leakage.CODE in codes:
         case = _without_leak(case)
+    case = mend(case, [(code, suspect) for code, suspect in SUSPECTS if code in codes], on_trial)
     results, records = _run_checks(case, codes, tell)
     tell("diagnosing", 0.0, "ranking the causes")
     causes = diagnosis.rank(case, results)
@@ -265,7 +265,7 @@ def _run(code: str, check: Check, case: Case) -> CheckResult:
     except ModelError as problem:
         return CheckResult(Outcome.ERROR, problem.detail)
     except Exception:
-        log.exception("check crashed", code=code)
+        log.exception("check %s crashed", code)
         return CheckResult(Outcome.ERROR, "the check crashed; the other checks are not affected")
 
 

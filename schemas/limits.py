@@ -157,6 +157,12 @@ class DistributionShift(Limits):
         lt=1,
         description="Lower bound of the two-sample AUC from which the splits are different.",
     )
+    certain_auc: float = Field(
+        0.9,
+        gt=0.5,
+        lt=1,
+        description="Lower bound from which the validation metric speaks of another population, whatever it costs.",
+    )
     min_cost: float = Field(
         0.02,
         ge=0,

@@ -17,6 +17,10 @@ from schemas.limits import Limits
 from schemas.request import AuditRequest
 
 
+# With fewer rows left than this share, what was repaired must serve too.
+MIN_TRUSTED = 0.3
+
+
 @dataclass(frozen=True)
 class Subject:
     """Some rows of a split in one state of repair, with what the model says about them.
@@ -133,6 +137,15 @@ class Case:
         return ~np.isin(self.validation.fingerprints[self.mended.index], self.train.fingerprints)
 
     @cached_property
+    def untouched(self) -> Array:
+        """(mended rows,) False where a confirmed repair had to guess a value: those rows lost information for good."""
+        untouched = np.ones(len(self.mended), dtype=bool)
+        for trial in self.trials:
+            if trial.confirmed and trial.suspicion.guesses and trial.suspicion.rows is not None:
+                untouched &= ~trial.suspicion.rows
+        return untouched
+
+    @cached_property
     def train_score(self) -> tuple[float, tuple[float, float]]:
         """The training metric over all rows, with its interval."""
         return self._scored(self.train.labels, self.train.predictions, "train score", self.train.roles)
@@ -199,7 +212,8 @@ def control_matrix(case: Case) -> ControlMatrix:
     """
     classes = case.labels.n_classes
     train = _control_rows(case, case.train.sample, ~_repeats(case.train.fingerprints[case.train.sample.index]))
-    validation = _control_rows(case, case.mended, case.decontaminated)
+    trusted = case.decontaminated & case.untouched
+    validation = _control_rows(case, case.mended, trusted if trusted.mean() > MIN_TRUSTED else case.decontaminated)
     reason = control.usable(train.labels, classes)
     if reason is not None:
         return ControlMatrix(f"training data: {reason}")

@@ -41,6 +41,7 @@ class Suspicion:
         placebo_labels: labels of one placebo repair, for repairs of labels.
         columns: what is repaired.
         rows: (rows,) mask of the rows that the repair changes.
+        guesses: whether it puts guesses in place of values that are lost, so that its rows stay worse than others.
         effect: what the detector measured.
         q_value: after multiplicity control over the columns.
         evidence: details for the report.
@@ -55,6 +56,7 @@ class Suspicion:
     placebo: Callable[[Subject, np.random.Generator], Subject] | None = None
     columns: tuple[str, ...] = ()
     rows: np.ndarray | None = None  # type: ignore[type-arg]
+    guesses: bool = False
     p_value: float | None = None
     q_value: float | None = None
     evidence: Mapping[str, JsonValue] = field(default_factory=dict)

@@ -28,8 +28,10 @@ from schemas.limits import DistributionShift
 from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
 
 CODE = "preprocessing.distribution_shift"
-# Where a forest is this sure of a row's origin, the density ratio is anybody's guess.
-EDGE = 0.02
+# Where fewer than one in ten rows of a neighbourhood are training rows, its density ratio is anybody's guess ...
+EDGE = 0.1
+# ... and when that holds for half of the validation rows, so is the cost of the shift.
+MIN_OVERLAP = 0.5
 
 
 def distribution_shift(case: Case) -> CheckResult:
@@ -51,7 +53,7 @@ def distribution_shift(case: Case) -> CheckResult:
     finding = Finding(
         code=CODE,
         family="preprocessing",
-        severity=Severity.WARNING if _matters(cost, limits) else Severity.INFO,
+        severity=Severity.WARNING if _matters(cost, interval[0], limits) else Severity.INFO,
         title="The validation rows come from elsewhere",
         summary=summary,
         effect=Effect(name="two_sample_auc", estimate=auc, interval=interval, limit=limits.min_auc),
@@ -69,28 +71,33 @@ def distribution_shift(case: Case) -> CheckResult:
         Outcome.PASS if benign else Outcome.FAIL,
         "the splits differ, and it costs nothing" if benign else None,
         finding=finding,
-        confirmation=None if benign or cost is None else _confirmation(case, matrix, cost),
-        recovered=cost,
+        confirmation=None
+        if benign or not _costs(cost, limits)
+        else _confirmation(case, matrix, cast("Estimate", cost)),
+        recovered=cost if _costs(cost, limits) else None,
         explanation=summary + _sentence(case, cost, effective),
         ranks=not benign,
     )
 
 
-def _matters(cost: Estimate | None, limits: DistributionShift) -> bool:
-    """Costly beyond the margin, or so far away that the cost cannot be told."""
-    return cost is None or (cost.interval is not None and cost.interval[0] > limits.min_cost)
+def _matters(cost: Estimate | None, auc: float, limits: DistributionShift) -> bool:
+    """Costly beyond the margin, or so far away that the metric speaks of another population."""
+    return cost is None or auc > limits.certain_auc or _costs(cost, limits)
+
+
+def _costs(cost: Estimate | None, limits: DistributionShift) -> bool:
+    return cost is not None and cost.interval is not None and cost.interval[0] > limits.min_cost
 
 
 def _cost(case: Case, matrix: ControlMatrix, limits: DistributionShift) -> tuple[Estimate | None, float]:
     """The metric weighted to the training density minus the metric as it is, and the effective rows behind it."""
     subject = matrix.validation
     assert subject is not None  # noqa: S101 - the caller has looked
-    odds = np.clip(matrix.domain_validation, EDGE, 1 - EDGE)
-    weights = np.minimum((1 - odds) / odds, limits.max_weight)
-    # a validation row to which a forest sees no training row near carries no weight worth the name
+    probability = np.clip(matrix.domain_validation, 1e-6, 1 - 1e-6)
+    weights = np.minimum((1 - probability) / probability, limits.max_weight)
     effective = float(effective_sample_size(weights))
     overlapping = float((matrix.domain_validation < 1 - EDGE).mean())
-    if effective < limits.min_effective_rows or overlapping < 0.5:
+    if effective < limits.min_effective_rows or overlapping < MIN_OVERLAP:
         return None, effective
     answers = case.scorer.answers(subject.predictions)
 

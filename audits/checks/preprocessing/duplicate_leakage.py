@@ -29,6 +29,7 @@ from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Ou
 CODE = "preprocessing.duplicate_leakage"
 MIN_CLEAN_ROWS = 20
 MAX_NEIGHBOUR_ROWS = 5_000
+MAX_TREE_COLUMNS = 15
 
 
 def duplicate_leakage(case: Case) -> CheckResult:
@@ -115,7 +116,9 @@ def _near(case: Case, limits: DuplicateLeakage) -> _Copies:
     train, validation = (values[:, spread > 0] / spread[spread > 0] for values in (train, validation))
     if train.shape[1] < 2 or len(train) < 10:
         return nothing
-    index = NearestNeighbors(n_neighbors=2).fit(train)
+    # trees are slower than comparing all pairs in more than some fifteen dimensions
+    algorithm = "brute" if train.shape[1] > MAX_TREE_COLUMNS else "kd_tree"
+    index = NearestNeighbors(n_neighbors=2, algorithm=algorithm).fit(train)
     own = index.kneighbors(train)[0][:, 1]
     away = index.kneighbors(validation, n_neighbors=1)[0][:, 0]
     typical = float(np.median(own[own > 0])) if (own > 0).any() else 0.0

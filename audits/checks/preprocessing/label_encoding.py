@@ -32,6 +32,9 @@ TITLE = "Labels mean different things in the two splits"
 MAX_LINE_ROWS = 500
 MIN_CORRELATION = 0.5
 MAX_OFFSET = 2
+# Labels read rightly bring a model back to what it was trained to; a permutation that does not is another fault's
+# shadow (a model that is worse than chance improves by turning its answers around, whatever made it worse).
+MIN_RECOVERY = 0.5
 
 
 def label_encoding(case: Case) -> CheckResult:
@@ -154,6 +157,9 @@ def _permuted(case: Case, subject: Subject) -> Suspicion | None:
             labels[known] = mapping[faulty.labels[known]]
         return faulty.with_labels(labels)
 
+    before, after = case.score(subject), case.score(apply(subject))
+    if after - before < MIN_RECOVERY * (case.train_score[0] - before):
+        return None
     names = {case.labels.names[k]: case.labels.names[order[k]] for k in range(classes) if order[k] != k}
     return _suspicion(case, subject, apply, f"read the validation labels {_pairs(names)}", names)
 

@@ -55,7 +55,10 @@ def missing_values(case: Case) -> CheckResult:
         return trace
     result = judge(case, CODE, title=TITLE, summary="{intervention}")
     uneven = _uneven_rates(case)
-    return replace(result, finding=uneven) if uneven is not None else result
+    if uneven is None:
+        return result
+    loud = uneven.severity is not Severity.INFO
+    return replace(result, outcome=Outcome.FAIL if loud else result.outcome, finding=uneven, ranks=loud)
 
 
 def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
@@ -89,6 +92,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         placebo=placebo,
         columns=tuple(names[:MAX_COLUMNS_LISTED]),
         rows=rows,
+        guesses=True,
         effect=Effect(name="share_of_rows_with_missing_values", estimate=float(rows.mean()), limit=0.0),
         q_value=float(q_values.min()),
         evidence={
@@ -209,18 +213,34 @@ def _uneven_rates(case: Case) -> Finding | None:
         return None
     names = column_names(case.space, len(differences))
     worst = uneven[np.abs(differences[uneven]).argmax()]
+    # numbers with holes that the training never showed: what a network makes of NaN is its kernels' whim
+    unseen = uneven[uneven < len(differences) - len(case.space.texts)]
+    new = len(unseen) and not holes(case.space, case.train.sample.rows)[:, unseen].any()
     return Finding(
         code=CODE,
         family="preprocessing",
-        severity=Severity.INFO,
+        severity=Severity.WARNING if new else Severity.INFO,
         title="Values are missing more often in one split",
-        summary=f"{names[worst]} is missing {abs(differences[worst]):.0%} more often in the "
-        f"{'validation' if differences[worst] > 0 else 'training'} data; no loss of performance was traced to it.",
+        summary=_uneven_summary([names[i] for i in uneven], float(differences[worst]), new=bool(new)),
         effect=Effect(name="rate_difference", estimate=float(differences[worst]), limit=limits.min_rate_difference),
         q_value=float(q_values[worst]),
         n=len(case.validation.sample),
         affected=Affected(columns=[names[i] for i in uneven[:MAX_COLUMNS_LISTED]]),
         remedy=_remedy(case, [names[i] for i in uneven]),
+    )
+
+
+def _uneven_summary(names: list[str], difference: float, *, new: bool) -> str:
+    listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    if new:
+        return (
+            f"NaN reaches the model in {len(names)} columns ({listed}), up to {difference:.0%} of the validation rows; it "
+            "was trained without. Its answers happen not to suffer here, but nothing in the model handles NaN."
+        )
+    return (
+        f"{listed} {'are' if len(names) > 1 else 'is'} missing more often in the "
+        f"{'validation' if difference > 0 else 'training'} data, by up to {abs(difference):.0%} of the rows; no loss of "
+        "performance was traced to it."
     )
 
 

@@ -76,6 +76,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         placebo=placebo,
         columns=names,
         rows=rows,
+        guesses=True,
         effect=Effect(name="share_of_rows_with_outliers", estimate=float(rows.mean()), limit=limits.tail),
         p_value=float(p_values.min()),
         q_value=float(q_values.min()),

@@ -1,7 +1,8 @@
 """A number stands for "missing" in the validation data, and the model takes it at its word.
 
-What it measures: values that many validation rows share exactly, that lie far outside the training range and
-    that the training data never hold; what replacing them as missing values brings back.
+What it measures: values that many validation rows share exactly and that the training data never hold, where
+    they lie far outside the training range or the column is continuous otherwise; what taking them as missing
+    values brings back.
 Why it matters: -999 or 9999 is a perfectly good number to a network; it answers with confidence and nonsense.
 When it is inconclusive: fewer than `min_rows` validation rows.
 How to fix: declare the sentinel as missing where the data are read (`na_values` of pandas), then impute with
@@ -26,6 +27,11 @@ from schemas.report import Effect, Remedy
 
 CODE = "preprocessing.sentinel_values"
 MIN_COUNT = 3
+# The training data may hold the value this much more rarely, by chance.
+MAX_TRAINING_SHARE = 0.05
+# A column that is one value is constant, not missing.
+MAX_SHARE = 0.9
+CONTINUOUS_SHARE = 0.5
 
 
 def sentinel_values(case: Case) -> CheckResult:
@@ -42,7 +48,7 @@ def sentinel_values(case: Case) -> CheckResult:
 
 
 def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
-    """Repeated values far outside the training range."""
+    """Repeated values that the training data do not know."""
     limits = cast(SentinelValues, case.limits[CODE])
     if len(subject) < limits.min_rows or case.space.layout == "image":
         return None
@@ -75,6 +81,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         placebo=placebo,
         columns=names,
         rows=touched,
+        guesses=True,
         effect=Effect(name="share_of_rows_with_sentinels", estimate=float(touched.mean()), limit=limits.min_share),
         evidence={"sentinels": {case.space.units[unit]: value for unit, value in found.items()}},
         remedy=_remedy(case, found),
@@ -82,20 +89,28 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
 
 
 def _sentinel(reference: Array, values: Array, limits: SentinelValues) -> float | None:
-    """The most repeated value that lies far outside the training range, if it is frequent enough."""
+    """The most repeated value that the training data do not know, if it is frequent enough."""
     reference, values = reference[np.isfinite(reference)], values[np.isfinite(values)]
     if not len(reference) or not len(values):
         return None
-    low, high = np.quantile(reference, [0.05, 0.95])
-    distance = limits.min_distance * max(high - low, 1e-12)
-    far = values[(values < reference.min() - distance) | (values > reference.max() + distance)]
-    if len(far) < MIN_COUNT:
-        return None
-    candidates, counts = np.unique(far, return_counts=True)
+    candidates, counts = np.unique(values, return_counts=True)
     top = int(counts.argmax())
-    repeated = counts[top] >= max(MIN_COUNT, limits.min_share * len(values)) and counts[top] > 0.5 * len(far)
-    # a column that is all out of range is scaled otherwise, it is not missing
-    return float(candidates[top]) if repeated and len(far) < 0.9 * len(values) else None
+    value, share = float(candidates[top]), float(counts[top] / len(values))
+    if counts[top] < max(MIN_COUNT, limits.min_share * len(values)):
+        return None
+    if share > MAX_SHARE or (reference == value).mean() > MAX_TRAINING_SHARE * share:
+        return None
+    low, high = np.quantile(reference, [0.05, 0.95])
+    distance = limits.min_distance * max(float(high - low), 1e-12)
+    far = value < reference.min() - distance or value > reference.max() + distance
+    return value if far or _towers(counts, top, reference) else None
+
+
+def _towers(counts: Array, top: int, reference: Array) -> bool:
+    """Whether one value repeats in a column that is continuous otherwise and never repeats in training."""
+    others = np.delete(counts, top)
+    continuous = len(np.unique(reference)) > CONTINUOUS_SHARE * len(reference)
+    return continuous and (not len(others) or int(others.max()) < 0.2 * counts[top])
 
 
 def _to_missing(value: float) -> Callable[[Array], Array]:

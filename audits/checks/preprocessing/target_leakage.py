@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from scipy.stats import wilcoxon
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -33,6 +34,7 @@ FOLDS = 3
 MAX_ROWS = 3_000
 MAX_COLUMNS = 300
 SHUFFLES = 3
+LOSS_LEVEL = 0.001
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ def find_leak(case: Case) -> Leak | None:
     column = [*case.space.units, *case.space.texts][best]
     reliance = _reliance(case, case.train.sample, column)
     low = reliance.interval[0] if reliance.interval else 0.0
-    if low < limits.min_reliance:
+    certain = skills[best] > limits.certain_skill and _loss_rises(case, column)
+    if low < limits.min_reliance and not certain:
         return None
     return Leak(
         column,
@@ -215,6 +218,19 @@ def _reliance(case: Case, subject: Subject, column: str) -> Estimate:
         falls.append(gain_of(case, neutralised(case, subject, column, shuffle), subject, "reliance"))
     falls.sort(key=lambda gain: cast(float, gain.estimate))
     return falls[len(falls) // 2]
+
+
+def _loss_rises(case: Case, column: str) -> bool:
+    """Whether shuffling the column raises the training loss for certain.
+
+    Beside redundant columns the decisions may hold without it; the loss tells whether the model uses it at all.
+    """
+    subject = case.train.sample
+    after = neutralised(case, subject, column)
+    losses = [case.scorer.losses(s.labels, s.predictions) for s in (subject, after)]
+    rises = losses[1] - losses[0]
+    rises = rises[np.isfinite(rises) & (rises != 0)]
+    return len(rises) > 0 and float(wilcoxon(rises, alternative="greater").pvalue) < LOSS_LEVEL
 
 
 def _shuffled(case: Case, rows: Rows, column: str, rng: np.random.Generator) -> Rows:
