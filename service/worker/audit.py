@@ -1,0 +1,22 @@
+"""The evaluator of production: the audit engine, with TensorFlow loaded before the fork."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from audits.models.process import import_tensorflow
+
+from audits import engine
+from audits.sources import Roots
+from schemas.job import Progress
+from schemas.report import Report
+from schemas.request import AuditRequest
+
+
+def preload() -> None:
+    import_tensorflow()
+
+
+def evaluate(
+    request: AuditRequest, *, audit_id: str, roots: Sequence[Path], progress: Callable[[Progress], None]
+) -> Report:
+    return engine.audit(request, audit_id=audit_id, roots=Roots(tuple(roots)), progress=progress)

@@ -1,0 +1,98 @@
+"""Processes that are kept running: started, watched, started again when they end, stopped in the end."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from service.worker.processes import die_with_parent
+
+log = structlog.get_logger(__name__)
+
+FIRST_DELAY_SECONDS = 0.1
+MAX_DELAY_SECONDS = 30.0
+HEALTHY_SECONDS = 60.0  # a process that ran so long is started again at once
+
+
+@dataclass(frozen=True)
+class Start:
+    """How to start a process once."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    descriptors: tuple[int, ...] = ()
+
+
+@dataclass
+class Child:
+    """One process that is to run.
+
+    Attributes:
+        plan: called at every start: a name or a token may have to be new each time.
+        on_exit: called after every end, before the next start.
+    """
+
+    name: str
+    plan: Callable[[], Start]
+    on_exit: Callable[[int], None] | None = None
+    process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+    started_at: float = field(default=0.0, init=False)
+    starts: int = field(default=0, init=False)
+    _delay: float = field(default=FIRST_DELAY_SECONDS, init=False)
+    _not_before: float = field(default=0.0, init=False)
+
+    def tend(self) -> int | None:
+        """Start the process where it does not run; the exit status where it has just ended."""
+        if self.process is None:
+            if time.monotonic() >= self._not_before:
+                self._start()
+            return None
+        status = self.process.poll()
+        if status is not None:
+            self._ended(status)
+        return status
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                self.process.send_signal(number)
+
+    def wait(self, deadline: float) -> None:
+        """Wait for the end; kill what still runs at the deadline (`time.monotonic`)."""
+        if self.process is None:
+            return
+        try:
+            self.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.warning("child_killed", child=self.name, reason="did not end in time")
+            self.process.kill()
+            self.process.wait()
+        self._ended(self.process.returncode)
+
+    def _start(self) -> None:
+        start = self.plan()
+        parent = os.getpid()
+        self.process = subprocess.Popen(  # noqa: S603 - our own commands
+            start.command,
+            env=dict(start.environment),
+            stdin=subprocess.DEVNULL,
+            pass_fds=start.descriptors,
+            # The supervisor has one thread, and a kill -9 of it must not leave the rest running.
+            preexec_fn=lambda: die_with_parent(parent),  # noqa: PLW1509
+        )
+        self.starts += 1
+        self.started_at = time.monotonic()
+        log.debug("child_started", child=self.name, pid=self.process.pid)
+
+    def _ended(self, status: int) -> None:
+        ran_seconds = time.monotonic() - self.started_at
+        self._delay = FIRST_DELAY_SECONDS if ran_seconds >= HEALTHY_SECONDS else min(self._delay * 2, MAX_DELAY_SECONDS)
+        self._not_before = time.monotonic() + self._delay
+        self.process = None
+        if self.on_exit is not None:
+            self.on_exit(status)

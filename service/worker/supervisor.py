@@ -1,0 +1,265 @@
+"""The one process that an operator starts: keeps the fork server, the slots and, to serve, the API running.
+
+::
+
+    supervisor
+     ├ uvicorn          the API, in `serve`
+     ├ fork server      has TensorFlow loaded
+     │   └ evaluator    one an audit
+     └ slot, slot ...    claims audits
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
+from importlib.util import find_spec
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.jobs import leases
+from service.jobs.database import connect, migrate
+from service.jobs.errors import DatabaseUnavailable
+from service.jobs.names import Queue
+from service.logs import configure_logging
+from service.settings import SECRETS, Settings
+from service.worker.children import Child, Start
+from service.worker.devices import gpus
+from service.worker.forkserver import PRODUCTION
+
+log = structlog.get_logger(__name__)
+
+TEND_SECONDS = 0.1
+BACKLOG = 512
+KILL_SECONDS = 5.0  # beyond the time that the slots were given to finish
+FIRST_API_SECONDS = 15.0  # an API that fails so early has nothing to listen on
+MAX_ADDRESS_CHARACTERS = 100  # of a Unix socket
+# What evaluators may see of our environment; no credential is among them.
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV")
+_INHERITED_PREFIXES = ("TF_", "XLA_", "NVIDIA_", "CUDA_", "OMP_")
+
+
+def run_worker(settings: Settings, *, evaluator: str = PRODUCTION) -> int:
+    """Evaluate audits until told to stop; the exit status."""
+    return _run(settings, evaluator, with_api=False)
+
+
+def run_serve(settings: Settings, *, evaluator: str = PRODUCTION) -> int:
+    """Take, evaluate and answer audits until told to stop; the exit status.
+
+    Raises:
+        ValueError: others than this machine would reach the API without a key.
+    """
+    settings.require_safe_bind()
+    return _run(settings, evaluator, with_api=True)
+
+
+def _run(settings: Settings, evaluator: str, *, with_api: bool) -> int:
+    configure_logging(settings)
+    if evaluator == PRODUCTION and find_spec("tensorflow") is None:
+        log.error("tensorflow_missing", remedy="install fitcheck[cpu] or fitcheck[gpu]")
+        return 1
+    try:
+        engine = connect(settings, pool_size=1)
+        migrate(settings, engine)
+        # After a crash of everything, work need not wait for leases to run out.
+        with engine.begin() as connection:
+            leases.release_dead_here(connection)
+    except DatabaseUnavailable as error:
+        log.error("database_unavailable", detail=error.detail)  # noqa: TRY400 - says all there is
+        return 1
+    with run_folder(settings.state_dir) as folder:
+        return Supervisor(settings, engine, folder, evaluator, with_api=with_api).run()
+
+
+class Supervisor:
+    """Keeps the processes of one host running, from `run` until a signal."""
+
+    def __init__(self, settings: Settings, engine: sa.Engine, folder: Path, evaluator: str, *, with_api: bool) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._folder = folder
+        self._evaluator = evaluator
+        self._stopping = threading.Event()
+        self._hurry = False
+        self._status = 0
+        self._address = _address(folder)
+        self._listener = _listen(self._address)
+        self._fork_server = Child("fork-server", self._plan_fork_server)
+        self._slots = self._plan_slots()
+        self._api = [Child("api", self._plan_api, on_exit=self._api_ended)] if with_api else []
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        log.info("service_started", slots=len(self._slots), api=bool(self._api))
+        while not self._stopping.is_set():
+            for child in (*self._api, self._fork_server, *self._slots):
+                child.tend()
+            self._stopping.wait(TEND_SECONDS)
+        self._shut_down()
+        return self._status
+
+    def _on_signal(self, *_: object) -> None:
+        self._hurry = self._stopping.is_set()
+        self._stopping.set()
+
+    def _shut_down(self) -> None:
+        log.info("service_stopping", wait_seconds=self._settings.shutdown_seconds)
+        deadline = time.monotonic() + self._settings.shutdown_seconds + KILL_SECONDS
+        for child in (*self._api, *self._slots):
+            child.signal(signal.SIGTERM)
+        for child in (*self._slots, *self._api):
+            self._wait(child, deadline)
+        # Evaluators that still run belong to slots that are gone.
+        self._fork_server.signal(signal.SIGKILL)
+        self._fork_server.wait(deadline)
+        self._listener.close()
+        if self._address.parent != self._folder:
+            shutil.rmtree(self._address.parent, ignore_errors=True)
+        self._engine.dispose()
+        log.info("service_stopped")
+
+    def _wait(self, child: Child, deadline: float) -> None:
+        while child.process is not None and child.process.poll() is None and not self._hurry:
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(TEND_SECONDS)
+        child.wait(time.monotonic() if self._hurry else deadline)
+
+    def _plan_slots(self) -> list[Child]:
+        placed: list[tuple[str, Queue, str]] = [(f"cpu.{i}", "cpu", "-1") for i in range(self._settings.slots)]
+        for device in gpus():
+            placed += [(f"gpu{device}.{i}", "gpu", device) for i in range(self._settings.gpu_slots)]
+        return [self._slot(name, queue, device) for name, queue, device in placed]
+
+    def _slot(self, name: str, queue: Queue, device: str) -> Child:
+        executor = ""
+
+        def plan() -> Start:
+            nonlocal executor
+            # A new name at every start: the work of the old one must never look like this one's.
+            executor = f"{socket.gethostname()}:{name}:{secrets.token_hex(4)}"
+            options = ("--queue", queue, "--executor", executor, "--device", device)
+            command = (*_python("service.worker.slot"), *options, "--address", str(self._address))
+            return Start(command, {**os.environ, **self._settings.environment(without=frozenset({"api_keys"}))})
+
+        def on_exit(status: int) -> None:
+            if not self._stopping.is_set():
+                log.warning("slot_ended", slot=executor, status=status)
+            self._release(executor)
+
+        return Child(name, plan, on_exit)
+
+    def _release(self, executor: str) -> None:
+        """Let others take over at once; without a database the lease does so when it runs out."""
+        with suppress(SQLAlchemyError), self._engine.begin() as connection:
+            leases.release(connection, executor)
+
+    def _plan_fork_server(self) -> Start:
+        options = (
+            *("--listen", str(self._listener.fileno())),
+            *("--scratch", str(self._folder)),
+            *("--evaluator", self._evaluator),
+            *("--recycle-after", str(self._settings.recycle_after)),
+        )
+        environment = evaluator_environment(self._settings, len(self._slots))
+        return Start((*_python("service.worker.forkserver"), *options), environment, (self._listener.fileno(),))
+
+    def _plan_api(self) -> Start:
+        options = (
+            *("--factory", "service.api.app:create_app"),
+            *("--host", self._settings.host),
+            *("--port", str(self._settings.port)),
+            *("--timeout-graceful-shutdown", str(round(self._settings.shutdown_seconds) or 1)),
+            "--no-access-log",
+            "--no-server-header",
+        )
+        return Start((*_python("uvicorn"), *options), {**os.environ, **self._settings.environment()})
+
+    def _api_ended(self, status: int) -> None:
+        if self._stopping.is_set():
+            return
+        log.error("api_ended", status=status)
+        api = self._api[0]
+        if api.starts == 1 and time.monotonic() - api.started_at < FIRST_API_SECONDS:
+            self._status = 1
+            self._stopping.set()
+
+
+def evaluator_environment(settings: Settings, slots: int) -> dict[str, str]:
+    """The environment of the fork server, and so of all evaluators: nothing in it is a secret."""
+    kept = {
+        name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
+    }
+    # So many audits at a time share the cores.
+    threads = str(max(1, len(os.sched_getaffinity(0)) // max(1, slots)))
+    ours = {
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_NUM_INTRAOP_THREADS": threads,
+        "OMP_NUM_THREADS": threads,
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**ours, **kept, **settings.environment(without=SECRETS)}
+
+
+@contextmanager
+def run_folder(state_dir: Path) -> Iterator[Path]:
+    """A folder for as long as this service runs. Those of services that were killed are removed."""
+    parent = state_dir / "run"
+    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (parent / "lock").open("w") as one_at_a_time:
+        flock(one_at_a_time, LOCK_EX)
+        for left in parent.iterdir():
+            _remove_if_unused(left)
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        lock = (folder / "lock").open("w")
+        flock(lock, LOCK_EX)
+    with lock:
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_if_unused(folder: Path) -> None:
+    try:
+        with (folder / "lock").open() as lock:
+            flock(lock, LOCK_EX | LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError:
+        return  # in use, or not one of ours
+
+
+def _address(folder: Path) -> Path:
+    """Where to listen: in the folder, unless the kernel's limit for addresses is shorter than its path."""
+    address = folder / "evaluate"
+    if len(str(address)) <= MAX_ADDRESS_CHARACTERS:
+        return address
+    return Path(tempfile.mkdtemp(prefix="fitcheck-")) / "evaluate"
+
+
+def _listen(address: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(address))
+    finally:
+        os.umask(before)
+    listener.listen(BACKLOG)
+    return listener
+
+
+def _python(module: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module)
