@@ -17,7 +17,7 @@ setup: ## Install everything into .venv; quick when nothing changed
 
 .PHONY: demo
 demo: setup ## Start the service, audit a real SavedModel over HTTP, show the diagnosis
-	@$(BIN)/python -m scripts.demo
+	@$(BIN)/python -m scripts.demo $(EXAMPLE) $(if $(KEEP),--keep)
 
 .PHONY: test
 test: setup lint types contracts ## Lint, check types and imports, run every test

@@ -1,12 +1,12 @@
 """Audits an example through the HTTP API: starts the service, submits, waits, and shows what came back.
 
-Usage: python -m scripts.demo [EXAMPLE], with the name of a folder below examples/ that holds a request.json.
-Exits with 1 when the verdict is `fail`, as `fitcheck audit` does.
+Usage: python -m scripts.demo [EXAMPLE] [--keep], with the name of a folder of examples/ that holds a request.json.
+Exits as `fitcheck audit` does: with 1 when the verdict is `fail`.
 """
 
+import argparse
 import ctypes
 import fcntl
-import json
 import os
 import shutil
 import signal
@@ -15,13 +15,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
-from rich.progress import Progress
+from rich.console import Console
+from rich.markup import escape
+
+from schemas.problem import ProblemError
+from schemas.report import Report
+from schemas.request import AuditRequest
+from service.cli.client import Client
+from service.cli.exits import ExitCode, gate
+from service.cli.progress import ProgressDisplay
+from service.cli.render import render_problem, render_report
+from service.cli.requests import AuditOptions, request_from
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -31,30 +40,14 @@ READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.2
 PR_SET_PDEATHSIG = 1
-FINISHED = {"succeeded", "failed", "cancelled"}
 
 
-class DemoError(Exception):
-    """The demo cannot go on; says why."""
+class DemoError(ProblemError):
+    """The demo cannot go on."""
 
 
-def absolute(body: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The request with every relative address below a `uri` made absolute, from the folder of its file."""
-
-    def walk(value: Any, key: str | None = None) -> Any:
-        if isinstance(value, Mapping):
-            return {name: walk(item, name) for name, item in value.items()}
-        if isinstance(value, list):
-            return [walk(item, key) for item in value]
-        if key == "uri" and isinstance(value, str) and "://" not in value:
-            return Path(os.path.normpath(folder.resolve() / value)).as_uri()
-        return value
-
-    return {name: walk(item, name) for name, item in body.items()}
-
-
-def request_of(example: str) -> dict[str, Any]:
-    """The request that stands in an example's folder.
+def request_of(example: str) -> AuditRequest:
+    """The request that stands in an example's folder, its addresses absolute.
 
     Raises:
         DemoError: there is no such example; names those that there are.
@@ -62,8 +55,8 @@ def request_of(example: str) -> dict[str, Any]:
     path = EXAMPLES / example / "request.json"
     if not path.is_file():
         known = ", ".join(sorted(str(p.parent.relative_to(EXAMPLES)) for p in EXAMPLES.rglob("request.json")))
-        raise DemoError(f"there is no example {example!r}; choose one of {known}")
-    return absolute(json.loads(path.read_text(encoding="utf-8")), path.parent)
+        raise DemoError("no_such_example", f"There is no example {example!r}; choose one of {known}.")
+    return request_from(AuditOptions(request=path))
 
 
 @contextmanager
@@ -84,48 +77,48 @@ def fresh_state() -> Iterator[Path]:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[bool]:
-    """Hold the folder for this process. The flag is False where a living demo holds it; locks die with processes."""
+    """Hold the folder for this process; False where a living demo holds it. Locks die with their process."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
     finally:
         os.close(handle)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
 def running_service(state: Path, log: Path) -> Iterator[str]:
     """`fitcheck serve` on its embedded default; gives its address, and stops it at the end."""
-    port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FITCHECK_")}
-    environment["FITCHECK_STATE_DIR"] = str(state)
-    fitcheck = Path(sys.executable).with_name("fitcheck")
+    address = f"http://127.0.0.1:{_free_port()}"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [fitcheck, "serve", "--port", str(port), "--data-root", str(EXAMPLES)],
-            env=environment,
-            cwd=state,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops the service
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - no threads run before the service is started
-        )
+        process = _start(address, state, output.fileno())
         try:
-            _wait_until_ready(f"http://127.0.0.1:{port}", process, log)
-            yield f"http://127.0.0.1:{port}"
+            _wait_until_ready(address, process, log)
+            yield address
         finally:
             _stop(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _start(address: str, state: Path, output: int) -> subprocess.Popen[bytes]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FITCHECK_")}
+    fitcheck = Path(sys.executable).with_name("fitcheck")
+    return subprocess.Popen(
+        [fitcheck, "serve", "--port", address.rpartition(":")[2], "--data-root", str(EXAMPLES)],
+        env=environment | {"FITCHECK_STATE_DIR": str(state)},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops the service
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 - no threads run yet
+    )
 
 
 def _end_with_parent() -> None:
@@ -137,12 +130,12 @@ def _wait_until_ready(address: str, process: subprocess.Popen[bytes], log: Path)
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise DemoError(f"the service ended with code {process.returncode}:\n{_tail(log)}")
+            raise DemoError("service_ended", f"The service ended with code {process.returncode}:\n{_tail(log)}")
         with suppress(httpx.TransportError):
-            if httpx.get(f"{address}/readyz", timeout=5).status_code == 200:
+            if httpx.get(f"{address}/readyz", timeout=5).is_success:
                 return
         time.sleep(POLL_SECONDS)
-    raise DemoError(f"the service was not ready within {READY_SECONDS:.0f} s:\n{_tail(log)}")
+    raise DemoError("service_not_ready", f"The service was not ready after {READY_SECONDS:.0f} s:\n{_tail(log)}")
 
 
 def _tail(log: Path, lines: int = 15) -> str:
@@ -158,27 +151,78 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def submit(client: httpx.Client, body: Mapping[str, Any]) -> str:
-    """POST the audit; its address.
+def run(example: str, console: Console, *, keep: bool) -> ExitCode:
+    """The whole demo.
 
-    Raises:
-        DemoError: the request was refused; says why.
+    Args:
+        example: folder below examples/.
+        console: where everything is shown.
+        keep: leave the service running until Ctrl-C.
     """
-    response = client.post("/v1/audits", json=body)
-    if response.status_code != 202:
-        raise DemoError(f"the request was refused ({response.status_code}): {response.text}")
-    return response.headers["location"]
+    request = request_of(example)
+    with fresh_state() as state:
+        log = STATE / "service.log"
+        _say(console, f"Starting fitcheck serve; TensorFlow takes some seconds to load (log: {_short(log)})")
+        with running_service(state, log) as address:
+            report = _audit(request, address, console)
+            _explain(report, request, console)
+            if keep:
+                _say(console, f"The service goes on at {address}; Ctrl-C ends it")
+                with suppress(KeyboardInterrupt):
+                    signal.pause()
+    return gate(report, request.gate.fail_on)
 
 
-def follow(client: httpx.Client, location: str, bar: Progress) -> dict[str, Any]:
-    """Show the job's progress until it is finished; the finished job."""
-    task = bar.add_task("queued", total=1.0)
-    while True:
-        job: dict[str, Any] = client.get(location).raise_for_status().json()
-        progress = job["progress"]
-        words = " ".join(part for part in (progress["stage"], progress["detail"]) if part)
-        bar.update(task, completed=progress["fraction"], description=words)
-        if job["status"] in FINISHED:
-            bar.update(task, completed=1.0, description=job["status"])
-            return job
-        time.sleep(POLL_SECONDS)
+def _audit(request: AuditRequest, address: str, console: Console) -> Report:
+    """Submit, wait with the progress shown, keep the report as a file, and show it."""
+    saved = STATE / "report.json"
+    _say(console, f"POST {address}/v1/audits: the model {_short(Path(request.model.uri))} and its two data files")
+    with Client(address) as client:
+        job = client.submit(request)
+        _say(console, f"202 Accepted: {address}{job.links.self}")
+        with ProgressDisplay(console) as shown:
+            report = client.wait(job.id, shown)
+    saved.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    _say(console, f"GET {address}{job.links.self}/report, kept as {_short(saved)}")
+    render_report(report, console)
+    return report
+
+
+def _explain(report: Report, request: AuditRequest, console: Console) -> None:
+    """Why the demo, and with it make, is about to fail."""
+    code = gate(report, request.gate.fail_on)
+    if code is not ExitCode.PASSED:
+        _say(
+            console,
+            f"The demo worked. Verdict {report.verdict!r} means exit code {int(code)}, as a pipeline would want it "
+            "for this model; make reports that as an error.",
+        )
+
+
+def _say(console: Console, words: str) -> None:
+    console.print(f"[bold cyan]==>[/] {escape(words)}", highlight=False, soft_wrap=True)
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def main() -> int:
+    """Run the demo; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.demo", description=__doc__)
+    parser.add_argument("example", nargs="?", default=DEFAULT)
+    parser.add_argument("--keep", action="store_true", help="leave the service running until Ctrl-C")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the service is stopped
+    console = Console()
+    try:
+        return run(arguments.example, console, keep=arguments.keep)
+    except ProblemError as error:
+        render_problem(error.problem, console)
+        return ExitCode.FAILED
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

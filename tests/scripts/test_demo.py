@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from schemas.request import AuditRequest
 from scripts import demo
 
 ROOT = Path(__file__).parents[2]
@@ -47,23 +46,9 @@ def eventually(condition: object, seconds: float) -> bool:
     return False
 
 
-def test_relative_addresses_start_at_the_folder_of_the_request(tmp_path: Path) -> None:
-    body = {
-        "model": {"uri": "../model"},
-        "data": {"train": {"uri": ["a.csv", "s3://b/c.csv"]}, "validation": {"uri": "file:///v.csv"}, "label": "uri"},
-    }
-
-    resolved = demo.absolute(body, tmp_path / "x")
-
-    assert resolved["model"]["uri"] == (tmp_path / "model").as_uri()
-    assert resolved["data"]["train"]["uri"] == [(tmp_path / "x/a.csv").as_uri(), "s3://b/c.csv"]
-    assert resolved["data"]["validation"]["uri"] == "file:///v.csv"
-    assert resolved["data"]["label"] == "uri"
-
-
 @pytest.mark.parametrize("path", sorted(demo.EXAMPLES.rglob("request.json")), ids=lambda p: p.parent.name)
 def test_every_request_of_the_examples_is_valid_and_names_what_is_there(path: Path) -> None:
-    request = AuditRequest.model_validate(demo.request_of(str(path.parent.relative_to(demo.EXAMPLES))))
+    request = demo.request_of(str(path.parent.relative_to(demo.EXAMPLES)))
 
     for uri in (request.model.uri, *request.data.train.uris, *request.data.validation.uris):
         assert Path(uri.removeprefix("file://")).exists()
