@@ -21,6 +21,16 @@ SHARED: tuple[Processor, ...] = (
 
 def configure_logging(settings: Settings) -> None:
     """Send structlog's and the standard library's logs to standard error in the format of the settings."""
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+    _configure(settings.log_level.upper(), as_json=as_json)
+
+
+def quiet_logging() -> None:
+    """For commands whose output is for people: warnings alone, as lines."""
+    _configure("WARNING", as_json=False)
+
+
+def _configure(level: str, *, as_json: bool) -> None:
     structlog.configure(
         processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -28,16 +38,12 @@ def configure_logging(settings: Settings) -> None:
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(as_json=_wants_json(settings)))
+    handler.setFormatter(_formatter(as_json=as_json))
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(settings.log_level.upper())
+    root.setLevel(level)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
-
-
-def _wants_json(settings: Settings) -> bool:
-    return settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
 
 
 def _formatter(*, as_json: bool) -> logging.Formatter:

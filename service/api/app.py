@@ -1,6 +1,8 @@
 """The HTTP application: routes, problems and the envelope around every request, put together."""
 
 import functools
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, closing
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import cast
@@ -34,9 +36,19 @@ def create_app(settings: Settings | None = None, jobs: Jobs | None = None) -> Fa
         jobs: default: the job engine of the settings' database, opened now.
     """
     settings = settings or get_settings()
-    app = FastAPI(title="fitcheck", version=version("fitcheck"), docs_url=None, redoc_url=None, redirect_slashes=False)
+    resources = ExitStack()
+    if jobs is None:
+        jobs = resources.enter_context(closing(open_jobs(settings)))
+    app = FastAPI(
+        title="fitcheck",
+        version=version("fitcheck"),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=functools.partial(_lifespan, resources),
+    )
     app.state.settings = settings
-    app.state.jobs = jobs or open_jobs(settings)
+    app.state.jobs = jobs
     app.state.preflight = functools.partial(preflight.check, roots=Roots(settings.data_roots))
     app.openapi = functools.partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's own way
     for router in (routes.audits, routes.findings, routes.health):
@@ -48,6 +60,12 @@ def create_app(settings: Settings | None = None, jobs: Jobs | None = None) -> Fa
     app.add_exception_handler(HTTPException, _answer_unroutable)
     app.add_middleware(Envelope)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(resources: ExitStack, _: FastAPI) -> AsyncIterator[None]:
+    with resources:
+        yield
 
 
 def _home() -> Response:

@@ -96,6 +96,16 @@ def render_jobs(jobs: Sequence[Job], console: Console) -> None:
     console.print(table if jobs else Text("No audits.", "dim"))
 
 
+def render_catalogue(entries: Sequence[CatalogueEntry], console: Console) -> None:
+    """Print all findings, one a line."""
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for entry in entries:
+        table.add_row(Text(entry.code, "cyan"), Text(entry.title))
+    console.print(table)
+
+
 def render_entry(entry: CatalogueEntry, console: Console) -> None:
     """Print the documentation of one finding."""
     console.print(Text(entry.code, "bold cyan"))

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 
 from service.api.app import create_app
 from service.settings import Settings
-from tests.service.api.asgi import AsgiTransport
-from tests.service.api.fakes import FakeJobs
+from tests.service.asgi import AsgiTransport
+from tests.service.fakes import FakeJobs
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 

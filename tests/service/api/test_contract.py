@@ -7,7 +7,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from service.api.app import create_app
 from service.settings import Settings
 from tests.service.api.conftest import EXAMPLES
-from tests.service.api.fakes import FakeJobs
+from tests.service.fakes import FakeJobs
 
 schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(Settings(data_roots=(EXAMPLES,)), FakeJobs()))
 

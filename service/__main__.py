@@ -1,0 +1,5 @@
+"""`python -m service` is `fitcheck`."""
+
+from service.cli import main
+
+main()

@@ -1,0 +1,426 @@
+"""The command line. What a command needs is imported when it runs, so that `--help` answers at once."""
+
+# ruff: noqa: PLC0415 - see above
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli.options import (
+    AsJson,
+    AuditId,
+    Classes,
+    Database,
+    DataRoot,
+    Device,
+    Features,
+    GateOption,
+    GpuSlots,
+    History,
+    Host,
+    Key,
+    Label,
+    LogFormat,
+    LogLevel,
+    Model,
+    Output,
+    Port,
+    Reported,
+    ReportGate,
+    RequestFile,
+    Signature,
+    Slots,
+    StateDir,
+    Tag,
+    Task,
+    Threshold,
+    Train,
+    Url,
+    Validation,
+)
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from pydantic import BaseModel
+    from rich.console import Console
+
+    from schemas.report import Report
+    from service.cli.client import Client
+    from service.cli.exits import FailOn
+    from service.settings import Settings
+
+app = typer.Typer(
+    name="fitcheck",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SERVICE = "Service"
+REMOTE = "Client of a service"
+LOCAL = "Without a service"
+
+LOCALHOST = "http://127.0.0.1:8000"
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fitcheck {version('fitcheck')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version_: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Finds out why a trained TensorFlow model performs poorly.
+
+    Exit codes of audit and submit --wait: 0 the verdict stays below --fail-on, 1 it does not, 2 the command or its
+    input is at fault, 3 there is no report.
+    """
+
+
+@app.command(rich_help_panel=SERVICE)
+def serve(
+    *,
+    host: Host = None,
+    port: Port = None,
+    data_root: DataRoot = None,
+    database: Database = None,
+    state_dir: StateDir = None,
+    slots: Slots = None,
+    gpu_slots: GpuSlots = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+) -> None:
+    """Run API and worker on this machine, with one command.
+
+    Access keys come from FITCHECK_API_KEYS, separated by commas; without any, only this machine is listened to.
+    """
+    with _problems():
+        from service.worker.supervisor import run_serve
+
+        settings = _settings(
+            host=host,
+            port=port,
+            data_roots=_paths(data_root),
+            database=database,
+            state_dir=state_dir,
+            slots=slots,
+            gpu_slots=gpu_slots,
+            log_level=log_level,
+            log_format=log_format,
+        )
+        _require_safe_bind(settings)
+        raise typer.Exit(run_serve(settings))
+
+
+@app.command(rich_help_panel=SERVICE)
+def api(
+    *,
+    host: Host = None,
+    port: Port = None,
+    data_root: DataRoot = None,
+    database: Database = None,
+    state_dir: StateDir = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+) -> None:
+    """Run the API alone; it needs no TensorFlow."""
+    with _problems():
+        from service.api.server import run_api
+
+        settings = _settings(
+            host=host,
+            port=port,
+            data_roots=_paths(data_root),
+            database=database,
+            state_dir=state_dir,
+            log_level=log_level,
+            log_format=log_format,
+        )
+        _require_safe_bind(settings)
+        run_api(settings)
+
+
+@app.command(rich_help_panel=SERVICE)
+def worker(
+    *,
+    data_root: DataRoot = None,
+    database: Database = None,
+    state_dir: StateDir = None,
+    slots: Slots = None,
+    gpu_slots: GpuSlots = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+) -> None:
+    """Run the worker alone: slots that take audits from the database."""
+    with _problems():
+        from service.worker.supervisor import run_worker
+
+        settings = _settings(
+            data_roots=_paths(data_root),
+            database=database,
+            state_dir=state_dir,
+            slots=slots,
+            gpu_slots=gpu_slots,
+            log_level=log_level,
+            log_format=log_format,
+        )
+        raise typer.Exit(run_worker(settings))
+
+
+@app.command(rich_help_panel=LOCAL)
+def audit(
+    *,
+    model: Model = None,
+    train: Train = None,
+    validation: Validation = None,
+    label: Label = None,
+    features: Features = None,
+    task: Task = None,
+    signature: Signature = None,
+    history: History = None,
+    reported: Reported = None,
+    classes: Classes = None,
+    threshold: Threshold = None,
+    request: RequestFile = None,
+    fail_on: GateOption = None,
+    device: Device = None,
+    as_json: AsJson = False,
+    output: Output = None,
+) -> None:
+    """Audit a model here and now, without a service."""
+    with _problems() as errors:
+        from service.cli.requests import AuditOptions, request_from
+
+        asked = request_from(
+            AuditOptions(
+                request=request,
+                model=model,
+                train=train,
+                validation=validation,
+                label=label,
+                features=features,
+                task=task,
+                signature=signature,
+                history=history,
+                reported=reported,
+                classes=classes,
+                threshold=threshold,
+                fail_on=fail_on,
+                device=device,
+            )
+        )
+        from service.cli.auditing import audit_here
+        from service.logs import quiet_logging
+
+        quiet_logging()
+        _end_with(audit_here(asked, errors), asked.gate.fail_on, as_json=as_json, output=output)
+
+
+@app.command(rich_help_panel=REMOTE)
+def submit(
+    *,
+    model: Model = None,
+    train: Train = None,
+    validation: Validation = None,
+    label: Label = None,
+    features: Features = None,
+    task: Task = None,
+    signature: Signature = None,
+    history: History = None,
+    reported: Reported = None,
+    classes: Classes = None,
+    threshold: Threshold = None,
+    request: RequestFile = None,
+    fail_on: GateOption = None,
+    device: Device = None,
+    tag: Tag = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Show the progress, then the report.")] = False,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="The same key gives the same audit, however often it is sent.")
+    ] = None,
+    url: Url = LOCALHOST,
+    key: Key = None,
+    as_json: AsJson = False,
+    output: Output = None,
+) -> None:
+    """Submit an audit to a service. Paths are the service's: they must lie below its data roots."""
+    with _problems() as errors:
+        from service.cli.progress import ProgressDisplay
+        from service.cli.requests import AuditOptions, request_from
+
+        asked = request_from(
+            AuditOptions(
+                request=request,
+                model=model,
+                train=train,
+                validation=validation,
+                label=label,
+                features=features,
+                task=task,
+                signature=signature,
+                history=history,
+                reported=reported,
+                classes=classes,
+                threshold=threshold,
+                fail_on=fail_on,
+                device=device,
+                tags=tag or (),
+            )
+        )
+        with _client(url, key) as client:
+            job = client.submit(asked, idempotency_key)
+            if not wait:
+                _show_job(job, as_json=as_json)
+                return
+            errors.print(f"audit {job.id}", style="dim", highlight=False)
+            with ProgressDisplay(errors) as progress:
+                report = client.wait(job.id, progress)
+        _end_with(report, asked.gate.fail_on, as_json=as_json, output=output)
+
+
+@app.command(rich_help_panel=REMOTE)
+def status(*, audit_id: AuditId, url: Url = LOCALHOST, key: Key = None, as_json: AsJson = False) -> None:
+    """Show where an audit stands."""
+    with _problems(), _client(url, key) as client:
+        _show_job(client.get(audit_id), as_json=as_json)
+
+
+@app.command(rich_help_panel=REMOTE)
+def report(
+    *,
+    audit_id: AuditId,
+    url: Url = LOCALHOST,
+    key: Key = None,
+    fail_on: ReportGate = "never",
+    as_json: AsJson = False,
+    output: Output = None,
+) -> None:
+    """Show the report of an audit."""
+    with _problems():
+        with _client(url, key) as client:
+            found = client.report(audit_id)
+        _end_with(found, fail_on, as_json=as_json, output=output)
+
+
+@app.command(rich_help_panel=REMOTE)
+def cancel(*, audit_id: AuditId, url: Url = LOCALHOST, key: Key = None, as_json: AsJson = False) -> None:
+    """End a queued or running audit."""
+    with _problems(), _client(url, key) as client:
+        _show_job(client.cancel(audit_id), as_json=as_json)
+
+
+@app.command("list", rich_help_panel=REMOTE)
+def list_audits(
+    *,
+    status: Annotated[list[str] | None, typer.Option(help="Audits in this state; repeatable.")] = None,
+    verdict: Annotated[list[str] | None, typer.Option(help="Audits with this verdict; repeatable.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Audits with this tag, key:value; repeatable.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 20,
+    url: Url = LOCALHOST,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """List audits, newest first."""
+    with _problems(), _client(url, key) as client:
+        from service.cli.render import render_jobs
+
+        filters = {"status": status or [], "verdict": verdict or [], "tag": tag or []}
+        jobs = list(client.list(filters, limit))
+        if as_json:
+            _print_json(jobs)
+        else:
+            render_jobs(jobs, _console())
+
+
+@app.command(rich_help_panel=LOCAL)
+def catalogue(
+    *,
+    code: Annotated[str | None, typer.Argument(help="One finding; without it all of them.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what can be found, with its documentation."""
+    with _problems():
+        from audits.catalogue import entries, entry
+        from service.cli.render import render_catalogue, render_entry
+
+        if code is None:
+            _print_json(list(entries())) if as_json else render_catalogue(entries(), _console())
+        else:
+            _print_json(entry(code)) if as_json else render_entry(entry(code), _console())
+
+
+def _console(*, stderr: bool = False) -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _problems() -> "AbstractContextManager[Console]":
+    from service.cli.exits import problems_end_the_command
+
+    return problems_end_the_command(_console(stderr=True))
+
+
+def _settings(**options: Any) -> "Settings":
+    from service.cli.serving import settings_from
+
+    return settings_from(**options)
+
+
+def _require_safe_bind(settings: "Settings") -> None:
+    from service.cli.serving import require_safe_bind
+
+    require_safe_bind(settings)
+
+
+def _paths(paths: list[Path] | None) -> tuple[Path, ...]:
+    return tuple(paths or ())
+
+
+def _client(url: str, key: str | None) -> "Client":
+    from service.cli.client import Client
+
+    return Client(url, key)
+
+
+def _show_job(job: Any, *, as_json: bool) -> None:
+    from service.cli.render import render_job
+
+    if as_json:
+        _print_json(job)
+    else:
+        render_job(job, _console())
+
+
+def _end_with(found: "Report", fail_on: "FailOn", *, as_json: bool, output: Path | None) -> None:
+    """Show and store a report; the exit code says whether its verdict breaks the gate."""
+    from service.cli.exits import gate
+    from service.cli.render import render_report
+
+    if output is not None:
+        output.write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        _print_json(found)
+    else:
+        render_report(found, _console())
+    raise typer.Exit(gate(found, fail_on))
+
+
+def _print_json(what: "BaseModel | list[Any]") -> None:
+    from pydantic_core import to_json
+
+    sys.stdout.write(to_json(what, indent=2).decode() + "\n")

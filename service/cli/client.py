@@ -1,0 +1,129 @@
+"""A client of the service over HTTP."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from schemas.job import Job, JobPage, Progress
+from schemas.problem import Problem, ProblemError
+from schemas.report import Report
+from schemas.request import AuditRequest
+from service.cli.exits import RefusedError, ToldError
+
+FINAL = ("succeeded", "failed", "cancelled")
+POLL_SECONDS = 0.5
+# A service that restarts is back within this time; a wait for a job outlives that.
+PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 30.0
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class ServiceError(ToldError):
+    """The service cannot be reached, or failed."""
+
+
+class AuditFailedError(ProblemError):
+    """The audit ended without a report."""
+
+
+class Client:
+    """Calls the service.
+
+    Every method raises `RefusedError` where the request is at fault and `ServiceError` where the service is.
+
+    Args:
+        url: address of the service.
+        key: access key, where the service asks for one.
+        transport: for tests.
+    """
+
+    def __init__(self, url: str, key: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
+        self._url = url
+        headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        self._http = httpx.Client(base_url=url, headers=headers, transport=transport, timeout=TIMEOUT_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._http.close()
+
+    def submit(self, request: AuditRequest, idempotency_key: str | None = None) -> Job:
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        body = request.model_dump(mode="json", exclude_unset=True)
+        return self._call(Job, "POST", "/v1/audits", json=body, headers=headers)
+
+    def get(self, audit_id: str) -> Job:
+        return self._call(Job, "GET", _path(audit_id))
+
+    def report(self, audit_id: str) -> Report:
+        return self._call(Report, "GET", _path(audit_id, "/report"))
+
+    def cancel(self, audit_id: str) -> Job:
+        return self._call(Job, "POST", _path(audit_id, "/cancel"))
+
+    def list(self, filters: Mapping[str, Sequence[str]], limit: int) -> Iterator[Job]:
+        """The newest `limit` jobs that match, page by page."""
+        cursor: str | None = None
+        while limit > 0:
+            query = {**filters, "limit": min(limit, 200), **({"cursor": cursor} if cursor else {})}
+            page = self._call(JobPage, "GET", "/v1/audits", params=query)
+            yield from page.items
+            limit -= len(page.items)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def wait(self, audit_id: str, progress: Callable[[Progress], None]) -> Report:
+        """The report, as soon as there is one.
+
+        Raises:
+            AuditFailedError: the audit failed or was cancelled.
+        """
+        while (job := self._get_patiently(audit_id)).status not in FINAL:
+            progress(job.progress)
+            time.sleep(POLL_SECONDS)
+        if job.error is not None:
+            raise AuditFailedError.from_problem(job.error)
+        if job.status != "succeeded":
+            raise AuditFailedError("audit_cancelled", f"Audit {audit_id} was {job.status}; there is no report.")
+        return self.report(audit_id)
+
+    def _get_patiently(self, audit_id: str) -> Job:
+        """The job, also where the service is away for a while."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self.get(audit_id)
+            except ServiceError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
+
+    def _call(self, expected: type[M], method: str, path: str, **options: Any) -> M:
+        try:
+            answer = self._http.request(method, path, **options)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ServiceError(
+                "service_unreachable", f"{self._url} does not answer ({error}). Is `fitcheck serve` running there?"
+            ) from None
+        try:
+            if answer.is_success:
+                return expected.model_validate_json(answer.content)
+            told = Problem.model_validate_json(answer.content)
+        except ValidationError:
+            raise ServiceError(
+                "unexpected_answer",
+                f"{answer.url} answered {answer.status_code} with something else than expected: "
+                "is this a fitcheck service of this version?",
+            ) from None
+        raise (RefusedError if answer.is_client_error else ServiceError).from_problem(told)
+
+
+def _path(audit_id: str, rest: str = "") -> str:
+    return f"/v1/audits/{quote(audit_id, safe='')}{rest}"
