@@ -60,6 +60,8 @@ STOPSIGNAL SIGTERM
 
 FROM runtime AS worker
 COPY --from=build-worker /app/.venv /app/.venv
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
+    CMD ["python", "-m", "service.worker.healthcheck"]
 # The command in exec form is process 1 itself and receives the stop signal.
 CMD ["fitcheck", "worker"]
 
