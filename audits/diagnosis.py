@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from audits.evidence.case import Case
-from audits.evidence.gap import honest_gap, honest_train
+from audits.evidence.gap import honest_gap
 from audits.results import CheckResult
 from schemas.report import Cause, Estimate, Finding, Gap, Outcome, Severity, TestedRepair, Verdict
 
@@ -22,19 +22,24 @@ ORDER = (
     "overfitting.generalization_gap",
     "metrics.weak_model",
     "preprocessing.missing_values",
+    "preprocessing.imputation_spike",
     "preprocessing.label_encoding",
     "metrics.small_validation",
 )
-# These are told apart from the plain gap by what they know more about it.
-GAP_TOLD_BY = ("overfitting.overtraining", "overfitting.memorization")
-GAP = "overfitting.generalization_gap"
+NO_SIGNAL = "overfitting.no_signal"
+OVERTRAINING = "overfitting.overtraining"
+# A finding that others tell with more knowledge of it is found, but not ranked beside them.
+TOLD_BY = {
+    "overfitting.generalization_gap": (OVERTRAINING, "overfitting.memorization"),
+    "metrics.weak_model": (NO_SIGNAL, "overfitting.underfitting", "metrics.majority_class"),
+}
 MIN_GAP = 0.01
 
 
 def rank(case: Case, results: Mapping[str, CheckResult]) -> list[Cause]:
     """The causes, most likely first: proven by repair, by what it brought back; then by exclusion; then the rest."""
     ranked = {code: r for code, r in results.items() if _is_cause(r) and not _told_elsewhere(code, results)}
-    order = sorted(ranked, key=lambda code: _place(code, ranked[code]))
+    order = sorted(ranked, key=lambda code: _place(code, ranked))
     total = case.train_score[0] - case.validation_score[0]
     return [_cause(ranked[code], total) for code in order]
 
@@ -45,14 +50,18 @@ def _is_cause(result: CheckResult) -> bool:
 
 
 def _told_elsewhere(code: str, results: Mapping[str, CheckResult]) -> bool:
-    return code == GAP and any(other in results and _is_cause(results[other]) for other in GAP_TOLD_BY)
+    return any(other in results and _is_cause(results[other]) for other in TOLD_BY.get(code, ()))
 
 
-def _place(code: str, result: CheckResult) -> tuple[int, float]:
+def _place(code: str, ranked: Mapping[str, CheckResult]) -> tuple[int, float]:
+    result = ranked[code]
     proven = result.confirmation is not None and result.confirmation.confirmed and not result.confirmation.by_exclusion
     recovered = result.recovered.estimate if result.recovered is not None else None
     if proven and recovered is not None and recovered > 0:
         return 0, -recovered
+    if code == OVERTRAINING and NO_SIGNAL in ranked:
+        # where there is nothing to learn, stopping earlier would not have helped
+        return 1, ORDER.index(NO_SIGNAL) + 0.5
     return 1, float(ORDER.index(code)) if code in ORDER else float(len(ORDER))
 
 
@@ -82,9 +91,9 @@ def measure_gap(case: Case, causes: list[Cause]) -> Gap:
     gap = train - validation
     honest = honest_gap(case)
     overfit = any(cause.code.startswith("overfitting.") and cause.share_of_gap for cause in causes)
-    told = overfit or any(cause.code in GAP_TOLD_BY for cause in causes)
+    told = overfit or any(cause.code in TOLD_BY["overfitting.generalization_gap"] for cause in causes)
     left = 0.0 if told else max(0.0, honest.estimate)
-    if honest_train(case) is case.train.sample and gap <= MIN_GAP:
+    if gap <= MIN_GAP and not case.leaked:
         left = 0.0
     return Gap(
         metric=case.scorer.metric,

@@ -87,8 +87,8 @@ def audit(
     model = start_model(description, device=request.resources.device)
     try:
         opened = _Opened(request, model, binding, tensor, train, validation)
-        case, raw = _collect(opened, history, limits, tell)
-        return _examine(case, raw, opened, codes, audit_id, tell)
+        case = _collect(opened, history, limits, tell)
+        return _examine(case, opened, codes, audit_id, tell)
     finally:
         model.close()
 
@@ -110,7 +110,8 @@ class _Opened:
         if len(output) != len(rows):
             raise ModelError(
                 "output_rows_mismatch",
-                f"Output {self.tensor!r} has {len(output)} rows for {len(rows)} rows of input; one answer per row is needed.",
+                f"Output {self.tensor!r} has {len(output)} rows for {len(rows)} rows of input; one answer per row "
+                f"is needed.",
                 field="output.tensor",
             )
         return output
@@ -130,7 +131,7 @@ class _Teller:
 
 def _collect(
     opened: _Opened, history: dict[str, list[float]] | None, limits: Mapping[str, Limits], tell: _Teller
-) -> tuple[Case, tuple[RawSplit, RawSplit]]:
+) -> Case:
     """One pass over each split, then what the labels and the outputs mean."""
     request = opened.request
     raw = []
@@ -140,12 +141,11 @@ def _collect(
             tell("collecting", place / 2 + 0.4 * rows / (rows + 50_000), f"{rows:,} {name} rows")
 
         raw.append(collect(split, opened.raw_output, np.random.default_rng([SEED, place]), told))
-    train, validation = raw
-    space, meaning = _meaning(opened, train)
+    space, meaning = _meaning(opened, raw[0])
     labels = [space.encode(r.labels, r.name) for r in raw]
     fallback = float(np.mean(labels[0])) if space.task == "regression" else 0.0
     splits = [_evidence(r, encoded, meaning) for r, encoded in zip(raw, labels, strict=True)]
-    case = Case(
+    return Case(
         request=request,
         description=opened.model.description,
         meaning=meaning,
@@ -159,7 +159,6 @@ def _collect(
         seed=SEED,
         mended=splits[1].sample,
     )
-    return case, (train, validation)
 
 
 def _meaning(opened: _Opened, train: RawSplit) -> tuple[LabelSpace, OutputMeaning]:
@@ -191,9 +190,7 @@ def _evidence(raw: RawSplit, labels: Array, meaning: OutputMeaning) -> SplitEvid
     return SplitEvidence(raw.name, labels, predictions, raw.fingerprints, raw.roles, sample)
 
 
-def _examine(
-    case: Case, raw: tuple[RawSplit, RawSplit], opened: _Opened, codes: set[str], audit_id: str, tell: _Teller
-) -> Report:
+def _examine(case: Case, opened: _Opened, codes: set[str], audit_id: str, tell: _Teller) -> Report:
     """Repair, check and diagnose."""
     tried: list[str] = []
 

@@ -65,13 +65,14 @@ class MissingValues(Repairable):
         0.05, gt=0, lt=1, description="Rates of missing values may differ by this much between the splits."
     )
     fdr: float = Field(0.05, gt=0, lt=1, description="False discovery rate over the columns (Benjamini-Hochberg).")
-    min_spike: float = Field(
-        0.03,
-        gt=0,
-        lt=1,
-        description="Share of a continuous column that must repeat one value to look imputed.",
-    )
     neighbours: int = Field(5, ge=1, description="Neighbours of the k-nearest-neighbour imputation.")
+
+
+class ImputationSpike(Limits):
+    min_spike: float = Field(
+        0.03, gt=0, lt=1, description="Share of a continuous column that must repeat one value to look imputed."
+    )
+    min_rows: int = Field(50, ge=10)
 
 
 class SentinelValues(Repairable):
@@ -278,6 +279,7 @@ LIMITS: dict[str, type[Limits]] = {
     "metrics.weak_model": WeakModel,
     "preprocessing.missing_values": MissingValues,
     "preprocessing.sentinel_values": SentinelValues,
+    "preprocessing.imputation_spike": ImputationSpike,
     "preprocessing.scaling_mismatch": ScalingMismatch,
     "preprocessing.feature_order": FeatureOrder,
     "preprocessing.label_encoding": LabelEncoding,

@@ -16,7 +16,6 @@ from audits.evidence.scoring import Scorer, quantile_interval
 from schemas.limits import Limits
 from schemas.request import AuditRequest
 
-
 # With fewer rows left than this share, what was repaired must serve too.
 MIN_TRUSTED = 0.3
 
@@ -224,18 +223,20 @@ def control_matrix(case: Case) -> ControlMatrix:
     at_home, away = encode(train.rows), encode(validation.rows)
     if at_home.shape[1] == 0:
         return ControlMatrix("no numeric or text feature")
-    score = lambda labels, answers: float(case.scorer.score_answers(labels, answers))  # noqa: E731
-    forward = control.transfer(at_home, train.labels, away, classes=classes, score=score)
+    forward = control.transfer(at_home, train.labels, away, classes=classes, score=case.scorer.score_of_answers)
     answers = {"train->train": (train, forward.home), "train->validation": (validation, forward.away)}
     if control.usable(validation.labels, classes) is None:
-        backward = control.transfer(away, validation.labels, at_home, classes=classes, score=score)
+        backward = control.transfer(
+            away, validation.labels, at_home, classes=classes, score=case.scorer.score_of_answers
+        )
         answers |= {
             "validation->validation": (validation, backward.home),
             "validation->train": (train, backward.away),
         }
-    scores, intervals = {}, {}
+    scores: dict[str, float | None] = {}
+    intervals: dict[str, tuple[float, float] | None] = {}
     for name, (subject, given) in answers.items():
-        scores[name] = score(subject.labels, given)
+        scores[name] = case.scorer.score_of_answers(subject.labels, given)
         intervals[name] = quantile_interval(
             case.scorer.draws(subject.labels, given, case.rng("control " + name), subject.groups)
         )

@@ -8,7 +8,7 @@ linear learner, cross-fitted, stands beside it for the small and the linear prob
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ class ControlEncoder:
 
     def __init__(self, space: FeatureSpace, train: Rows) -> None:
         self._space = space
-        self._categories = {name: _ranks(train[name]) for name in space.texts}  # type: ignore[call-overload]
+        self._categories = {name: _ranks(cast("pd.DataFrame", train)[name]) for name in space.texts}
         wide = self._plain(train)
         self._medians = _column_medians(wide)
         self._projection: Any = None
@@ -65,7 +65,8 @@ class ControlEncoder:
         numbers = self._space.matrix(rows)
         if not self._categories:
             return numbers
-        texts = [rows[name].map(ranks).to_numpy(dtype=np.float64) for name, ranks in self._categories.items()]  # type: ignore[call-overload]
+        frame = cast("pd.DataFrame", rows)
+        texts = [frame[name].map(ranks).to_numpy(dtype=np.float64) for name, ranks in self._categories.items()]
         return np.column_stack([numbers, *texts])
 
     def _filled(self, plain: Array) -> Array:
@@ -168,9 +169,11 @@ def domain_scores(
     cannot tell the splits apart, its scores rank them no better than chance.
 
     Args:
-        train, validation: (rows, columns), finite.
-        balance_train, balance_validation: (rows,) weights that make the class shares of both splits equal, so
-            that a change of prevalence alone is no change of the inputs.
+        train: (rows, columns), finite.
+        validation: (rows, columns), finite.
+        balance_train: (rows,) weights that make the class shares of both splits equal, so that a change of
+            prevalence alone is no change of the inputs.
+        balance_validation: likewise.
     """
     features = np.concatenate([train, validation])
     domain = np.repeat([0, 1], [len(train), len(validation)])

@@ -4,9 +4,9 @@ A unit is what a preprocessing step treats alike: a column of a table, a positio
 image. Detectors compare units between splits; repairs replace their values.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ def take(rows: Rows, index: Array) -> Rows:
 def concatenate(parts: Sequence[Rows]) -> Rows:
     if isinstance(parts[0], np.ndarray):
         return np.concatenate([np.asarray(part) for part in parts])
-    return pd.concat(list(parts), ignore_index=True)
+    return pd.concat(cast("list[pd.DataFrame]", list(parts)), ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class FeatureSpace:
             return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
         return np.stack([self.values(rows, unit) for unit in range(len(self.units))], axis=1)
 
-    def map_units(self, rows: Rows, changes: dict[int, Callable[[Array], Array]]) -> Rows:
+    def map_units(self, rows: Rows, changes: Mapping[int, Callable[[Array], Array]]) -> Rows:
         """A copy of the rows in which each named unit's values went through its function.
 
         A function gets and returns a float64 array of any shape; it acts on each value alone.

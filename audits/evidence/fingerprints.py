@@ -4,6 +4,8 @@ Two different rows share one with a probability of 2^-64; among ten million rows
 pair of different rows collides with probability 5e-6.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -26,7 +28,7 @@ def fingerprints(rows: Rows) -> Array:
     return _combine(np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0), dtype=np.uint64))
 
 
-def _column_bits(column: pd.Series) -> Array:  # type: ignore[type-arg]
+def _column_bits(column: "pd.Series[Any]") -> Array:
     if pd.api.types.is_numeric_dtype(column):
         return _number_bits(column.to_numpy(dtype=np.float64, na_value=np.nan)[:, None])[:, 0]
     if pd.api.types.is_datetime64_any_dtype(column):
@@ -60,4 +62,4 @@ def _combine(bits: Array) -> Array:
 def _mix(x: Array) -> Array:
     x = (x ^ (x >> np.uint64(30))) * MIX_1
     x = (x ^ (x >> np.uint64(27))) * MIX_2
-    return x ^ (x >> np.uint64(31))
+    return np.asarray(x ^ (x >> np.uint64(31)))

@@ -72,8 +72,10 @@ def honest_validation(case: Case) -> Subject:
 
 
 def honest_train(case: Case) -> Subject:
-    """The training rows as the model sees them without a leaking column."""
-    return cast("Subject", case.extras.get("train_without_leak", case.train.sample))
+    """The training rows that the model answers, as it sees them without a leaking column."""
+    train = cast("Subject", case.extras.get("train_without_leak", case.train.sample))
+    answered = train.predictions.answered
+    return train if answered.all() or answered.sum() < MIN_CLEAN_ROWS else train.at(answered)
 
 
 def honest_gap(case: Case) -> HonestGap:

@@ -85,7 +85,7 @@ def label_space(
         )
     needed = None if names_classes else max(outputs, 2)
     if classes is not None:
-        return _requested(classes, uniques, task, needed)
+        return _requested(classes, uniques, needed)
     ordered, how = _ordered(uniques, needed)
     return LabelSpace("binary" if len(ordered) == 2 else "multiclass", ordered, f"{reason}; {how}")
 
@@ -98,7 +98,7 @@ def _unique(labels: Array) -> tuple[list[Any], Array]:
 def _task(task: str, uniques: list[Any], train: Array, outputs: int) -> tuple[Task, str]:
     if task in {"binary", "multiclass", "regression"}:
         return task, f"the request says {task}"  # type: ignore[return-value]
-    if train.dtype == object or train.dtype == bool:
+    if train.dtype.kind in "OUSb":
         return ("binary" if len(uniques) <= 2 else "multiclass"), "the labels are names"
     whole = bool(np.all(np.equal(np.mod(train.astype(np.float64), 1), 0)))
     if outputs > 1:
@@ -108,7 +108,7 @@ def _task(task: str, uniques: list[Any], train: Array, outputs: int) -> tuple[Ta
     return "regression", f"{len(uniques)} distinct numeric labels and one output"
 
 
-def _requested(classes: Sequence[str | int], uniques: list[Any], task: str, needed: int | None) -> LabelSpace:
+def _requested(classes: Sequence[str | int], uniques: list[Any], needed: int | None) -> LabelSpace:
     if needed is not None and len(classes) != needed:
         raise RequestError(
             "classes_mismatch",

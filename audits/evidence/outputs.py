@@ -44,8 +44,8 @@ class Predictions:
         return np.isfinite(self.values)
 
     def at(self, index: Array) -> "Predictions":
-        pick = lambda a: None if a is None else a[index]  # noqa: E731
-        return Predictions(pick(self.values), pick(self.probabilities), pick(self.decisions))
+        parts = (self.values, self.probabilities, self.decisions)
+        return Predictions(*(None if part is None else part[index] for part in parts))
 
     def with_threshold(self, threshold: float) -> "Predictions":
         """Binary decisions anew: positive at or above the threshold."""
@@ -125,7 +125,7 @@ def as_matrix(raw: Array, tensor: str) -> Array:
             f"Output {tensor!r} holds text. Name a numeric output of the signature in output.tensor.",
             field="output.tensor",
         )
-    squeezed = raw.reshape(len(raw), -1) if raw.ndim == 1 or raw.ndim == 2 or _is_flat(raw) else None
+    squeezed = raw.reshape(len(raw), -1) if raw.ndim <= 2 or _is_flat(raw) else None
     if squeezed is None:
         raise ModelError(
             "output_shape_unsupported",
@@ -137,7 +137,7 @@ def as_matrix(raw: Array, tensor: str) -> Array:
 
 
 def _is_flat(raw: Array) -> bool:
-    return sum(size > 1 for size in raw.shape[1:]) <= 1
+    return int(np.sum(np.asarray(raw.shape[1:]) > 1)) <= 1
 
 
 def choose_tensor(description: ModelDescription, requested: str | None) -> str:

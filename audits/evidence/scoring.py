@@ -60,6 +60,9 @@ class Scorer:
     def score(self, labels: Array, predictions: Predictions, weights: Array | None = None) -> float:
         return float(self.score_answers(labels, self.answers(predictions), weights))
 
+    def score_of_answers(self, labels: Array, answers: Array) -> float:
+        return float(self.score_answers(labels, answers))
+
     def score_answers(self, labels: Array, answers: Array, weights: Array | None = None) -> Array:
         """The metric of answers as from `answers`; with weights (resamples, rows), one number a resample."""
         if self.metric == "r2":
@@ -91,7 +94,7 @@ class Scorer:
         """(resamples,) score of the other answers minus score of the first ones, on the same resampled rows."""
 
         def difference(weights: Array, y: Array, a: Array, other_y: Array, other_a: Array) -> Array:
-            return self.score_answers(other_y, other_a, weights) - self.score_answers(y, a, weights)
+            return np.asarray(self.score_answers(other_y, other_a, weights) - self.score_answers(y, a, weights))
 
         return self.resample((labels, answers, other_labels, other_answers), difference, rng, groups)
 
@@ -128,7 +131,7 @@ class Scorer:
     def losses(self, labels: Array, predictions: Predictions) -> Array:
         """(rows,) cross-entropy, or squared error; NaN where there is no answer or no known label."""
         if predictions.values is not None:
-            return np.square(predictions.values - labels)
+            return np.asarray(np.square(predictions.values - labels))
         assert predictions.probabilities is not None  # noqa: S101 - holds for every classification
         truth = predictions.probabilities[np.arange(len(labels)), np.maximum(labels, 0)]
         losses = -np.log(np.clip(truth, SMALLEST_PROBABILITY, 1.0))

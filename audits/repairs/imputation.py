@@ -1,6 +1,6 @@
 """Filling holes with what the training data say: mean, median, mode or nearest neighbours."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ def impute(space: FeatureSpace, reference: Rows, rows: Rows, method: Method, nei
     if isinstance(rows, np.ndarray):
         return filled.reshape(rows.shape).astype(np.result_type(rows.dtype, np.float32))
     assert isinstance(reference, pd.DataFrame)  # noqa: S101 - both splits have the same layout
-    columns: dict[str, object] = {name: filled[:, i] for i, name in enumerate(space.units)}
+    columns: dict[str, Any] = {name: filled[:, i] for i, name in enumerate(space.units)}
     for name in space.texts:
         columns[name] = rows[name].where(rows[name].notna(), _mode(reference[name]))
     return rows.assign(**columns)

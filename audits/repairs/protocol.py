@@ -14,6 +14,7 @@ from typing import Protocol, cast
 import numpy as np
 from pydantic import JsonValue
 
+from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.evidence.features import concatenate
 from audits.evidence.outputs import Predictions
@@ -55,7 +56,7 @@ class Suspicion:
     remedy: Remedy
     placebo: Callable[[Subject, np.random.Generator], Subject] | None = None
     columns: tuple[str, ...] = ()
-    rows: np.ndarray | None = None  # type: ignore[type-arg]
+    rows: Array | None = None
     guesses: bool = False
     p_value: float | None = None
     q_value: float | None = None

@@ -78,7 +78,7 @@ def decision_threshold(case: Case) -> CheckResult:
         before=before,
         after=score,
         gain_interval=interval,
-        placebo_gain=_placebo(case, subject, limits),
+        placebo_gain=_placebo(case, subject),
         n=len(subject),
     )
     return CheckResult(Outcome.FAIL, finding=finding, confirmation=confirmation, recovered=gain)
@@ -107,7 +107,7 @@ def _halves(case: Case, subject: Subject) -> Array:
     return half
 
 
-def _placebo(case: Case, subject: Subject, limits: DecisionThreshold) -> float:
+def _placebo(case: Case, subject: Subject) -> float:
     """The largest gain of thresholds that suit shuffled labels."""
     rng = case.rng("placebo " + CODE)
     scores = _scores(subject)

@@ -40,7 +40,8 @@ def small_validation(case: Case) -> CheckResult:
         severity=Severity.WARNING,
         title="The validation set is too small to tell",
         summary=f"With {n} validation rows, {case.scorer.title} must differ by {visible:.2f} to be seen with "
-        f"{limits.power:.0%} power; {limits.material_difference:g} would matter. About {needed} rows of this kind would show it.",
+        f"{limits.power:.0%} power; {limits.material_difference:g} would matter. About {needed} rows of this kind "
+        f"would show it.",
         effect=Effect(name="smallest_visible_difference", estimate=float(visible), limit=limits.material_difference),
         n=n,
         evidence={"standard_error": error, "rows_needed": needed},

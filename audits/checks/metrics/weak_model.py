@@ -36,7 +36,8 @@ def weak_model(case: Case) -> CheckResult:
         family="metrics",
         severity=Severity.WARNING,
         title="The model is hardly better than a constant answer",
-        summary=f"Validation {case.scorer.title} is {score:.2f}; a constant answer gives {case.scorer.chance:.2f}.{beside}",
+        summary=f"Validation {case.scorer.title} is {score:.2f}; a constant answer gives "
+        f"{case.scorer.chance:.2f}.{beside}",
         effect=Effect(name="skill", estimate=skill, interval=(low, high), limit=limits.min_skill),
         n=len(case.mended),
         evidence={"control_learner": control, "chance": case.scorer.chance},
@@ -60,5 +61,6 @@ def _code(case: Case) -> str:
         f"from sklearn.ensemble import HistGradientBoosting{kind}\n"
         "from sklearn.model_selection import cross_val_score\n\n"
         "def simple_learner(x, y):\n"
-        f"    return cross_val_score(HistGradientBoosting{kind}(random_state=0), x, y, cv=5, scoring={scoring!r}).mean()\n"
+        f"    return cross_val_score(HistGradientBoosting{kind}(random_state=0), x, y, cv=5, "
+        f"scoring={scoring!r}).mean()\n"
     )

@@ -43,11 +43,13 @@ def generalization_gap(case: Case) -> CheckResult:
         family="overfitting",
         severity=Severity.CRITICAL if gap.normalised_low >= limits.critical_share else Severity.WARNING,
         title="The model does not generalise",
-        summary=f"{case.scorer.title.capitalize()} falls from {gap.train:.2f} on the training rows to {gap.validation:.2f} "
-        f"on clean validation rows (gap {gap.interval[0]:.2f} to {gap.interval[1]:.2f}), and no fault of the data explains it.",
+        summary=f"{case.scorer.title.capitalize()} falls from {gap.train:.2f} on the training rows to "
+        f"{gap.validation:.2f} "
+        f"on clean validation rows (gap {gap.interval[0]:.2f} to {gap.interval[1]:.2f}), and no fault of the data "
+        f"explains it.",
         effect=Effect(name="gap", estimate=gap.estimate, interval=gap.interval, limit=margin),
         n=gap.n,
-        evidence={"control_learner": {k: v for k, v in case.control.scores.items()}},
+        evidence={"control_learner": dict(case.control.scores)},
         remedy=_remedy(),
     )
     return CheckResult(

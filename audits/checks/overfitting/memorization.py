@@ -73,7 +73,7 @@ def _finding(
             "gap": {"estimate": gap.estimate, "interval": list(gap.interval)},
             "parameters": parameters,
             "training_rows": case.train.n,
-            "control_learner": {k: v for k, v in case.control.scores.items()},
+            "control_learner": dict(case.control.scores),
         },
         remedy=Remedy(
             text="Use far fewer parameters, weight decay and dropout, and stop at the best validation epoch; more rows "

@@ -56,8 +56,9 @@ def no_signal(case: Case) -> CheckResult:
         family="overfitting",
         severity=Severity.CRITICAL,
         title="No learner finds a signal in these features",
-        summary=f"Out of sample, control learners reach a {case.scorer.title} of {scores['train->train']:.2f} on the training "
-        f"rows and {scores['train->validation']:.2f} on the validation rows; a constant answer gives {case.scorer.chance:.2f}. "
+        summary=f"Out of sample, control learners reach a {case.scorer.title} of {scores['train->train']:.2f} on "
+        f"the training rows and {scores['train->validation']:.2f} on the validation rows; a constant answer gives "
+        f"{case.scorer.chance:.2f}. "
         "Regularisation alone will not help.",
         effect=Effect(
             name="skill_of_the_control_learner",
@@ -68,8 +69,8 @@ def no_signal(case: Case) -> CheckResult:
         p_value=min(p_values.values()),
         n=len(matrix.train),
         evidence={
-            "p_values": {k: v for k, v in p_values.items()},
-            "scores": {k: v for k, v in matrix.scores.items()},
+            "p_values": dict(p_values),
+            "scores": dict(matrix.scores),
         },
         remedy=_remedy(case),
     )
@@ -107,6 +108,7 @@ def _remedy(case: Case) -> Remedy:
             f"from sklearn.ensemble import {estimator}\n"
             "from sklearn.model_selection import permutation_test_score\n\n"
             "def p_value(x, y):\n"
-            f"    return permutation_test_score({estimator}(random_state=0), x, y, n_permutations=200, random_state=0)[2]\n"
+            f"    return permutation_test_score({estimator}(random_state=0), x, y, n_permutations=200, "
+            f"random_state=0)[2]\n"
         ),
     )

@@ -22,6 +22,8 @@ from schemas.limits import Overtraining
 from schemas.report import Confirmation, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "overfitting.overtraining"
+# Relative differences of the logged and the recomputed loss: rounding alone, and rows or batches left out.
+SAME_LOSS = 1e-4
 EPOCH_TOLERANCE = 0.02
 CRITICAL_RISE = 0.5
 
@@ -50,11 +52,13 @@ def overtraining(case: Case) -> CheckResult:
     exported = exported_epoch(case, losses)
     if exported is not None and losses[exported] <= (1 + limits.min_rise) * float(np.nanmin(losses)):
         return CheckResult.passed(
-            reason=f"the validation loss turned up after epoch {turn.best_epoch + 1}, but epoch {exported + 1} was exported"
+            reason=f"the validation loss turned up after epoch {turn.best_epoch + 1}, but epoch {exported + 1} "
+            f"was exported"
         )
     if turn.verdict == "suspect":
         return CheckResult.inconclusive(
-            f"the validation loss rose by {turn.rise:.0%} after epoch {turn.best_epoch + 1}, over {turn.tail} epochs: too few to tell"
+            f"the validation loss rose by {turn.rise:.0%} after epoch {turn.best_epoch + 1}, over {turn.tail} "
+            f"epochs: too few to tell"
         )
     return CheckResult(
         Outcome.FAIL,
@@ -71,10 +75,12 @@ def exported_epoch(case: Case, losses: list[float]) -> int | None:
     computed = float(np.nanmean(case.scorer.losses(case.validation.labels, case.validation.predictions)))
     logged = np.asarray(losses, dtype=np.float64)
     distance = np.abs(logged - computed) / max(abs(computed), 1e-12)
-    if not np.isfinite(distance).any() or np.nanmin(distance) > EPOCH_TOLERANCE:
-        return None
-    # of several, the last: training exports its end unless told otherwise
-    return int(np.flatnonzero(distance <= max(float(np.nanmin(distance)) * 1.5, 1e-4))[-1])
+    for tolerance in (SAME_LOSS, EPOCH_TOLERANCE):
+        close = np.flatnonzero(distance <= tolerance)
+        if len(close):
+            # of several, the last: training exports its end unless told otherwise
+            return int(close[-1])
+    return None
 
 
 def _finding(case: Case, turn: Divergence, exported: int | None, limits: Overtraining) -> Finding:
@@ -98,7 +104,8 @@ def _finding(case: Case, turn: Divergence, exported: int | None, limits: Overtra
             "z": turn.z,
         },
         remedy=Remedy(
-            text=f"Train again and stop near epoch {turn.best_epoch + 1}, with the best weights restored; or export the "
+            text=f"Train again and stop near epoch {turn.best_epoch + 1}, with the best weights restored; or "
+            f"export the "
             "checkpoint of that epoch if you have it.",
             code=(
                 "import keras\n\n"

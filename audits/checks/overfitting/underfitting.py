@@ -42,7 +42,8 @@ def underfitting(case: Case) -> CheckResult:
         family="overfitting",
         severity=Severity.CRITICAL if cast(float, away.estimate) > 0.15 else Severity.WARNING,
         title="The model has not learned what a simple learner learns",
-        summary=f"On the validation rows a {matrix.learner} reaches a {case.scorer.title} of {control:.2f}, the model {model:.2f}; on "
+        summary=f"On the validation rows a {matrix.learner} reaches a {case.scorer.title} of {control:.2f}, the "
+        f"model {model:.2f}; on "
         f"the training rows, out of sample, {at_home[0]:.2f}, the model {at_home[1]:.2f} on rows that it has seen.",
         effect=Effect(
             name="advantage_of_the_control_learner",
@@ -51,7 +52,7 @@ def underfitting(case: Case) -> CheckResult:
             limit=limits.min_advantage,
         ),
         n=len(matrix.validation),
-        evidence={"learner": matrix.learner, "scores": {k: v for k, v in matrix.scores.items()}},
+        evidence={"learner": matrix.learner, "scores": dict(matrix.scores)},
         remedy=_remedy(),
     )
     confirmation = Confirmation(

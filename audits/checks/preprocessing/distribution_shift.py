@@ -142,7 +142,10 @@ def _sentence(case: Case, cost: Estimate | None, effective: float) -> str:
             "metric speaks of another population than the training."
         )
     low, high = cost.interval or (0.0, 0.0)
-    return f" Weighted to the training density, {case.scorer.title} changes by {cost.estimate:+.3f} ({low:+.3f} to {high:+.3f})."
+    return (
+        f" Weighted to the training density, {case.scorer.title} changes by {cost.estimate:+.3f} "
+        f"({low:+.3f} to {high:+.3f})."
+    )
 
 
 def _remedy(case: Case, columns: list[str]) -> Remedy:
@@ -156,6 +159,7 @@ def _remedy(case: Case, columns: list[str]) -> Remedy:
         "import pandas as pd\n\n"
         f"COLUMNS = {columns!r}\n\n"
         "def compare(train: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:\n"
-        "    return pd.concat({'train': train[COLUMNS].describe(), 'validation': validation[COLUMNS].describe()}, axis=1)\n"
+        "    return pd.concat({'train': train[COLUMNS].describe(), 'validation': validation[COLUMNS].describe()}, "
+        "axis=1)\n"
     )
     return Remedy(text=text, code=code)

@@ -173,7 +173,10 @@ def _sentence(case: Case, inflation: Estimate | None) -> str:
     before = case.score(case.validation.sample)
     low, high = inflation.interval
     after = before - cast(float, inflation.estimate)
-    return f" Without them, {case.scorer.title} is {after:.2f} instead of {before:.2f} (inflation {low:+.3f} to {high:+.3f})."
+    return (
+        f" Without them, {case.scorer.title} is {after:.2f} instead of {before:.2f} "
+        f"(inflation {low:+.3f} to {high:+.3f})."
+    )
 
 
 def _as_json(estimate: Estimate) -> dict[str, float | list[float] | None]:

@@ -77,16 +77,14 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         return case.rerun(faulty, _reordered_out_of_fold(case, target, faulty))
 
     def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
-        chosen = rng.choice(columns, len(moved), replace=False)
-        random_order = np.arange(columns)
-        random_order[chosen] = np.roll(chosen, rng.integers(1, len(chosen)))
-        return replace(faulty, rows=case.space.permute_units(faulty.rows, random_order))
+        return replace(faulty, rows=case.space.permute_units(faulty.rows, _another_order(order, len(moved), rng)))
 
     return Suspicion(
         code=CODE,
         intervention=_sentence(case, order, moved),
         apply=apply,
-        placebo=placebo,
+        # of two columns there is no other order than the repair itself
+        placebo=placebo if columns > 2 else None,
         columns=tuple(names),
         effect=Effect(name="fall_of_assignment_cost", estimate=float(fall), limit=float(max(by_chance))),
         p_value=1 / (1 + len(by_chance)),
@@ -130,7 +128,7 @@ class _Profile:
         shared = min(self.quantiles.shape[1], other.quantiles.shape[1])
         mine, others = self.quantiles[:, :shared], other.quantiles[:, :shared]
         rows = [cdist(mine[i : i + 1] / s, others / s, "cityblock")[0] for i, s in enumerate(scale)]
-        return np.minimum(np.stack(rows) / shared, 10.0)
+        return np.asarray(np.minimum(np.stack(rows) / shared, 10.0))
 
     def cost(self, other: "_Profile", order: Array) -> float:
         """How badly the other's columns, taken in `order`, resemble mine."""
@@ -229,6 +227,16 @@ def _reordered_out_of_fold(case: Case, target: _Profile, faulty: Subject) -> Row
         positions.append(held)
     back = np.argsort(np.concatenate(positions))
     return take(concatenate(parts), back)
+
+
+def _another_order(order: Array, moved: int, rng: np.random.Generator) -> Array:
+    """A random order that moves as many columns as the repair, none of them to where the repair moves it."""
+    while True:
+        chosen = rng.choice(len(order), moved, replace=False)
+        other = np.arange(len(order))
+        other[chosen] = np.roll(chosen, rng.integers(1, moved))
+        if (other[chosen] != order[chosen]).all():
+            return other
 
 
 def _sentence(case: Case, order: Array, moved: Array) -> str:

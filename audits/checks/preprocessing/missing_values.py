@@ -2,12 +2,11 @@
 
 What it measures: the rate of missing values of every column in both splits (two-proportion test,
     Benjamini-Hochberg over the columns); the rows for which the model gives no finite answer; and what each
-    imputation, fitted on the training data alone, brings back when the same model is run again. A value that a
-    continuous column repeats in its middle, in one split or at the mean of both splits together, is reported as
-    the trace of an earlier imputation.
+    imputation, fitted on the training data alone, brings back when the same model is run again. Training rows with
+    holes beside a validation file without any are reported as rows dropped.
 Why it matters: one NaN makes the whole answer NaN; dropping the rows instead changes the population that the
-    metric speaks of; imputing before the split lets the validation data into the training.
-When it is inconclusive: never for holes; traces of imputations need `min_rows` rows.
+    metric speaks of.
+When it is inconclusive: never; a hole is a hole.
 How to fix: fit the imputer on the training data, add an indicator column where the holes themselves are
     informative, and put both into the pipeline that serves the model.
 Reference: Little & Rubin, 2019, https://doi.org/10.1002/9781119482260; Newcombe, 1998,
@@ -20,7 +19,7 @@ from typing import cast
 import numpy as np
 from pydantic import JsonValue
 
-from audits.artefacts import Array
+from audits.artefacts import Array, Rows
 from audits.evidence.case import Case, Subject
 from audits.repairs.imputation import METHODS, Method, column_names, holes, impute
 from audits.repairs.judgement import explain, judge, trial_of
@@ -33,7 +32,6 @@ from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "preprocessing.missing_values"
 TITLE = "Missing values reach the model"
-MIN_DISTINCT = 20
 MAX_COLUMNS_LISTED = 50
 
 
@@ -50,9 +48,9 @@ def missing_values(case: Case) -> CheckResult:
     unanswered = _unanswered(case)
     if unanswered is not None:
         return unanswered
-    trace = _trace_of_imputation(case)
-    if trace is not None:
-        return trace
+    dropped = _dropped_rows(case)
+    if dropped is not None:
+        return dropped
     result = judge(case, CODE, title=TITLE, summary="{intervention}")
     uneven = _uneven_rates(case)
     if uneven is None:
@@ -64,7 +62,7 @@ def missing_values(case: Case) -> CheckResult:
 def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
     """Any hole in the features."""
     missing = holes(case.space, subject.rows)
-    rows, columns = missing.any(axis=1), missing.any(axis=0)
+    rows, columns = np.any(missing, axis=1), np.any(missing, axis=0)
     if not rows.any():
         return None
     limits = cast(MissingValues, case.limits[CODE])
@@ -101,13 +99,13 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
                 for n, s in zip(names[:MAX_COLUMNS_LISTED], missing.mean(axis=0)[columns], strict=False)
             },
             "rows_without_answer": int((~subject.predictions.answered).sum()),
-            "imputations": _comparison(case, subject, compared),
+            "imputations": compare_imputations(case, subject, compared),
         },
-        remedy=_remedy(case, [str(n) for n in names]),
+        remedy=imputation_remedy(case, [str(n) for n in names]),
     )
 
 
-def _comparison(case: Case, subject: Subject, compared: dict[Method, Subject]) -> JsonValue:
+def compare_imputations(case: Case, subject: Subject, compared: dict[Method, Subject]) -> JsonValue:
     """What each imputation brings back, on the same rows."""
     result: dict[str, JsonValue] = {
         "metric": case.scorer.metric,
@@ -124,9 +122,7 @@ def _comparison(case: Case, subject: Subject, compared: dict[Method, Subject]) -
     return result
 
 
-def _cells_at_random(
-    case: Case, reference: Subject, faulty: Subject, missing: Array, rng: np.random.Generator
-) -> object:
+def _cells_at_random(case: Case, reference: Subject, faulty: Subject, missing: Array, rng: np.random.Generator) -> Rows:
     """The rows with as many present values overwritten, column by column, as are missing."""
     present = ~missing
     chosen = np.zeros_like(missing)
@@ -142,14 +138,14 @@ def _cells_at_random(
         flat = filled.reshape(len(rows), -1)
         flat[missing] = np.nan
         return flat.reshape(rows.shape).astype(rows.dtype)
-    filled = rows.copy()
+    frame = rows.copy()
     names = column_names(case.space, missing.shape[1])
     for column in np.flatnonzero(chosen[:, :numeric].any(axis=0)):
         centre = float(np.nanmedian(case.space.values(reference.rows, int(column))))
         values = case.space.values(rows, int(column)).copy()
         values[chosen[:, column]] = centre
-        filled[names[column]] = values
-    return filled
+        frame[names[column]] = values
+    return frame
 
 
 def _rates(case: Case, reference: Subject, subject: Subject) -> tuple[Array, Array]:
@@ -188,7 +184,7 @@ def _unanswered(case: Case) -> CheckResult | None:
             share_of_rows=share,
         ),
         evidence=dict(trial.suspicion.evidence) if trial else {},
-        remedy=trial.suspicion.remedy if trial else _remedy(case, []),
+        remedy=trial.suspicion.remedy if trial else imputation_remedy(case, []),
     )
     explanation = (
         f"{summary} {explain(trial, case, 'When we {intervention}, {metric} goes from {before} to {after}.')}"
@@ -202,6 +198,58 @@ def _unanswered(case: Case) -> CheckResult | None:
         recovered=trial.gain if trial else None,
         explanation=explanation,
     )
+
+
+def _dropped_rows(case: Case) -> CheckResult | None:
+    """Training rows with holes that the model cannot answer, and a validation file without any."""
+    limits = cast(MissingValues, case.limits[CODE])
+    train = case.train.sample
+    missing = holes(case.space, train.rows)
+    holed = np.asarray(missing.any(axis=1))
+    silent = holed & ~train.predictions.answered
+    differences, q_values = _rates(case, train, case.validation.sample)
+    dropped = (differences < -limits.min_rate_difference) & (q_values < limits.fdr)
+    if not silent.any() or not dropped.any() or holes(case.space, case.validation.sample.rows).any():
+        return None
+    names = [
+        n
+        for n, hit in zip(column_names(case.space, missing.shape[1]), np.atleast_1d(missing.any(axis=0)), strict=True)
+        if hit
+    ]
+    complete = train.at(~holed)
+    compared = {
+        method: case.rerun(train, impute(case.space, complete.rows, train.rows, method, limits.neighbours))
+        for method in METHODS
+    }
+    on_complete, on_holed = case.score(complete), case.score(compared["median"].at(holed))
+    share = float(holed.mean())
+    finding = Finding(
+        code=CODE,
+        family="preprocessing",
+        severity=Severity.WARNING,
+        title="Rows with missing values were dropped from the validation data",
+        summary=f"{share:.0%} of the training rows have holes and the model answers none of those, while no "
+        f"validation row has "
+        f"any: the validation metric speaks of complete rows alone. On training rows, {case.scorer.title} is "
+        f"{on_complete:.2f} where they are complete and {on_holed:.2f} where holes are filled with the median.",
+        effect=Effect(
+            name="share_of_training_rows_with_missing_values", estimate=share, limit=limits.min_rate_difference
+        ),
+        q_value=float(q_values.min()),
+        n=len(train),
+        affected=Affected(columns=names[:MAX_COLUMNS_LISTED]),
+        evidence={
+            "label_mean_of_rows": {"complete": _label_mean(complete), "with_holes": _label_mean(train.at(holed))},
+            "imputations_on_training_rows": compare_imputations(case, train, compared),
+        },
+        remedy=imputation_remedy(case, names),
+    )
+    return CheckResult(Outcome.FAIL, finding=finding)
+
+
+def _label_mean(subject: Subject) -> float:
+    """Mean label or class index: whether the rows with holes are other cases than the complete ones."""
+    return float(np.mean(subject.labels)) if len(subject) else 0.0
 
 
 def _uneven_rates(case: Case) -> Finding | None:
@@ -226,7 +274,7 @@ def _uneven_rates(case: Case) -> Finding | None:
         q_value=float(q_values[worst]),
         n=len(case.validation.sample),
         affected=Affected(columns=[names[i] for i in uneven[:MAX_COLUMNS_LISTED]]),
-        remedy=_remedy(case, [names[i] for i in uneven]),
+        remedy=imputation_remedy(case, [names[i] for i in uneven]),
     )
 
 
@@ -234,107 +282,19 @@ def _uneven_summary(names: list[str], difference: float, *, new: bool) -> str:
     listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     if new:
         return (
-            f"NaN reaches the model in {len(names)} columns ({listed}), up to {difference:.0%} of the validation rows; it "
+            f"NaN reaches the model in {len(names)} columns ({listed}), up to {difference:.0%} of the validation "
+            f"rows; it "
             "was trained without. Its answers happen not to suffer here, but nothing in the model handles NaN."
         )
     return (
         f"{listed} {'are' if len(names) > 1 else 'is'} missing more often in the "
-        f"{'validation' if difference > 0 else 'training'} data, by up to {abs(difference):.0%} of the rows; no loss of "
+        f"{'validation' if difference > 0 else 'training'} data, by up to {abs(difference):.0%} of the rows; no "
+        f"loss of "
         "performance was traced to it."
     )
 
 
-def _trace_of_imputation(case: Case) -> CheckResult | None:
-    """Continuous columns that repeat one central value: somebody filled their holes before us."""
-    limits = cast(MissingValues, case.limits[CODE])
-    if case.space.layout == "image" or min(case.train.n, len(case.mended)) < limits.min_rows:
-        return None
-    spikes = [s for unit in range(len(case.space.units)) if (s := _spike(case, unit, limits)) is not None]
-    if not spikes:
-        return None
-    pooled = [s for s in spikes if s["equals"] == "mean of both splits"]
-    names = [str(s["column"]) for s in spikes]
-    share = max(float(cast(float, s["validation_share"])) for s in spikes)
-    summary = (
-        f"{', '.join(names[:4])} {'repeats' if len(names) == 1 else 'repeat'} one central value in up to {share:.0%} of the "
-        "validation rows: the holes were filled before the split"
-        + (", with the mean of training and validation data together" if pooled else "")
-        + "."
-    )
-    finding = Finding(
-        code=CODE,
-        family="preprocessing",
-        severity=Severity.WARNING if pooled else Severity.INFO,
-        title="The data were imputed before they were split",
-        summary=summary,
-        effect=Effect(name="share_of_rows_with_the_repeated_value", estimate=share, limit=limits.min_spike),
-        n=len(case.mended),
-        affected=Affected(columns=names, share_of_rows=share),
-        evidence={"spikes": cast(JsonValue, spikes), "reimputed": _reimputed(case, spikes)},
-        remedy=_remedy(case, names),
-    )
-    return CheckResult(Outcome.FAIL if pooled else Outcome.PASS, finding=finding, ranks=bool(pooled))
-
-
-def _spike(case: Case, unit: int, limits: MissingValues) -> dict[str, JsonValue] | None:
-    """The most repeated value of a continuous column, when it stands in the middle and towers over the rest."""
-    train, validation = (_finite(case.space.values(s.rows, unit)) for s in (case.train.sample, case.mended))
-    both = np.concatenate([train, validation])
-    values, counts = np.unique(np.round(both, 9), return_counts=True)
-    top = int(counts.argmax())
-    others = np.delete(counts, top)
-    if len(values) < MIN_DISTINCT or counts[top] < limits.min_spike * len(both) or (others > 0.2 * counts[top]).any():
-        return None
-    value = float(values[top])
-    rest = both[np.round(both, 9) != values[top]]
-    if abs(value - np.median(rest)) > 0.5 * rest.std():
-        return None
-    shares = [float(np.mean(np.round(part, 9) == values[top])) for part in (train, validation)]
-    return {
-        "column": case.space.units[unit],
-        "value": value,
-        "train_share": shares[0],
-        "validation_share": shares[1],
-        "equals": _which_statistic(value, train, validation, values[top]),
-    }
-
-
-def _which_statistic(value: float, train: Array, validation: Array, spike: float) -> str:
-    """Which statistic of the observed values the repeated one is; the closest within a thousandth of a deviation."""
-    observed = [part[np.round(part, 9) != spike] for part in (train, validation)]
-    pooled = np.concatenate(observed)
-    candidates = {
-        "mean of the training data": observed[0].mean(),
-        "mean of both splits": pooled.mean(),
-        "median of the training data": np.median(observed[0]),
-        "median of both splits": np.median(pooled),
-    }
-    name = min(candidates, key=lambda key: abs(candidates[key] - value))
-    return name if abs(candidates[name] - value) < 1e-3 * max(pooled.std(), 1e-12) else "another value"
-
-
-def _reimputed(case: Case, spikes: list[dict[str, JsonValue]]) -> JsonValue:
-    """What the metric would be with the repeated values taken out and imputed from the training data."""
-    units = {str(s["column"]): float(cast(float, s["value"])) for s in spikes}
-    changes = {
-        case.space.units.index(name): (lambda x, v=value: np.where(np.round(x, 9) == round(v, 9), np.nan, x))
-        for name, value in units.items()
-    }
-    reference = case.space.map_units(case.train.sample.rows, changes)
-    holed = case.space.map_units(case.mended.rows, changes)
-    limits = cast(MissingValues, case.limits[CODE])
-    compared = {
-        method: case.rerun(case.mended, impute(case.space, reference, holed, method, limits.neighbours))
-        for method in METHODS
-    }
-    return _comparison(case, case.mended, compared)
-
-
-def _finite(values: Array) -> Array:
-    return values[np.isfinite(values)]
-
-
-def _remedy(case: Case, names: list[str]) -> Remedy:
+def imputation_remedy(case: Case, names: list[str]) -> Remedy:
     text = (
         "Fit an imputer on the training data alone, after the split, and apply it to whatever the model sees. "
         "Where the holes themselves say something, add the indicator and train again."

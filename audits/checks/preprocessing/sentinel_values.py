@@ -98,7 +98,8 @@ def _sentinel(reference: Array, values: Array, limits: SentinelValues) -> float 
     value, share = float(candidates[top]), float(counts[top] / len(values))
     if counts[top] < max(MIN_COUNT, limits.min_share * len(values)):
         return None
-    if share > MAX_SHARE or (reference == value).mean() > MAX_TRAINING_SHARE * share:
+    filled_by_us = value == np.median(reference)
+    if filled_by_us or share > MAX_SHARE or (reference == value).mean() > MAX_TRAINING_SHARE * share:
         return None
     low, high = np.quantile(reference, [0.05, 0.95])
     distance = limits.min_distance * max(float(high - low), 1e-12)

@@ -68,7 +68,8 @@ def target_leakage(case: Case) -> CheckResult:
     where = "in the training data and not in the validation data" if gone else "in both splits"
     summary = (
         f"{leak.column} alone predicts the label with a skill of {leak.skill:.2f} (the next best column: "
-        f"{leak.next_best:.2f}) {where}. Without it, the training {case.scorer.title} falls from {before:.2f} to {without:.2f}."
+        f"{leak.next_best:.2f}) {where}. Without it, the training {case.scorer.title} falls from {before:.2f} to "
+        f"{without:.2f}."
     )
     finding = Finding(
         code=CODE,
@@ -213,9 +214,8 @@ def neutralised(case: Case, subject: Subject, column: str, shuffle: int = 0) -> 
 
 def _reliance(case: Case, subject: Subject, column: str) -> Estimate:
     """How far the metric falls when the column is shuffled: the median shuffle, with its paired interval."""
-    falls = []
-    for shuffle in range(SHUFFLES):
-        falls.append(gain_of(case, neutralised(case, subject, column, shuffle), subject, "reliance"))
+    shuffled = (neutralised(case, subject, column, shuffle) for shuffle in range(SHUFFLES))
+    falls = [gain_of(case, one, subject, "reliance") for one in shuffled]
     falls.sort(key=lambda gain: cast(float, gain.estimate))
     return falls[len(falls) // 2]
 

@@ -40,7 +40,8 @@ def unshuffled(case: Case) -> CheckResult:
         family="preprocessing",
         severity=Severity.INFO,
         title="The order of the rows carries the label",
-        summary=f"The training labels come in {test.runs} runs where a random order has about {test.expected:.0f}: the file "
+        summary=f"The training labels come in {test.runs} runs where a random order has about "
+        f"{test.expected:.0f}: the file "
         "is sorted. Shuffle it before it is split and in training.",
         effect=Effect(name="runs_of_equal_labels", estimate=float(test.runs), limit=MAX_RUNS_SHARE * test.expected),
         p_value=test.p_value,

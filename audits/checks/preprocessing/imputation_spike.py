@@ -1,0 +1,119 @@
+"""The data were imputed before they were split, or in one split alone.
+
+What it measures: continuous columns of which many rows repeat one central value (far more often than any other),
+    and which statistic that value is: the mean or median of the training data, or of both splits together. What
+    imputing those cells anew, from the training data alone, brings back is measured for every method.
+Why it matters: a mean over all data lets the validation data into the training, and a column with a spike in its
+    middle is not the column that the model will meet.
+When it is inconclusive: fewer than `min_rows` rows in a split.
+How to fix: split first, keep the holes, fit the imputer on the training data and add an indicator column.
+Reference: Kapoor & Narayanan, 2023, https://doi.org/10.1016/j.patter.2023.100804; van Buuren, 2018,
+    https://stefvanbuuren.name/fimd/
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+from pydantic import JsonValue
+
+from audits.artefacts import Array
+from audits.checks.preprocessing.missing_values import compare_imputations, imputation_remedy
+from audits.evidence.case import Case
+from audits.repairs.imputation import METHODS, impute
+from audits.results import CheckResult
+from schemas.limits import ImputationSpike
+from schemas.report import Affected, Effect, Finding, Outcome, Severity
+
+CODE = "preprocessing.imputation_spike"
+MIN_DISTINCT = 20
+
+
+def imputation_spike(case: Case) -> CheckResult:
+    """Continuous columns that repeat one central value: somebody filled their holes before us."""
+    limits = cast(ImputationSpike, case.limits[CODE])
+    if case.space.layout == "image":
+        return CheckResult.not_applicable("pixels repeat their values without having been imputed")
+    if min(case.train.n, case.validation.n) < limits.min_rows:
+        return CheckResult.inconclusive(f"{min(case.train.n, case.validation.n)} of {limits.min_rows} rows")
+    spikes = [s for unit in range(len(case.space.units)) if (s := _spike(case, unit, limits)) is not None]
+    if not spikes:
+        return CheckResult.passed(smallest=limits.min_spike)
+    pooled = [s for s in spikes if s["equals"] == "mean of both splits"]
+    names = [str(s["column"]) for s in spikes]
+    share = max(float(cast(float, s["validation_share"])) for s in spikes)
+    summary = (
+        f"{', '.join(names[:4])} {'repeats' if len(names) == 1 else 'repeat'} one central value in up to {share:.0%} "
+        "of the validation rows: the holes were filled before the split"
+        + (", with the mean of training and validation data together" if pooled else "")
+        + "."
+    )
+    finding = Finding(
+        code=CODE,
+        family="preprocessing",
+        severity=Severity.WARNING if pooled else Severity.INFO,
+        title="The data were imputed before they were split",
+        summary=summary,
+        effect=Effect(name="share_of_rows_with_the_repeated_value", estimate=share, limit=limits.min_spike),
+        n=case.validation.n,
+        affected=Affected(columns=names, share_of_rows=share),
+        evidence={"spikes": cast(JsonValue, spikes), "reimputed": _reimputed(case, spikes)},
+        remedy=imputation_remedy(case, names),
+    )
+    return CheckResult(Outcome.FAIL if pooled else Outcome.PASS, finding=finding, ranks=bool(pooled))
+
+
+def _spike(case: Case, unit: int, limits: ImputationSpike) -> dict[str, JsonValue] | None:
+    """The most repeated value of a continuous column, when it stands in the middle and towers over the rest."""
+    train, validation = (_finite(case.space.values(s.rows, unit)) for s in (case.train.sample, case.validation.sample))
+    both = np.concatenate([train, validation])
+    values, counts = np.unique(np.round(both, 9), return_counts=True)
+    top = int(counts.argmax())
+    others = np.delete(counts, top)
+    if len(values) < MIN_DISTINCT or counts[top] < limits.min_spike * len(both) or (others > 0.2 * counts[top]).any():
+        return None
+    value = float(values[top])
+    rest = both[np.round(both, 9) != values[top]]
+    if abs(value - np.median(rest)) > 0.5 * rest.std():
+        return None
+    shares = [float(np.mean(np.round(part, 9) == values[top])) for part in (train, validation)]
+    return {
+        "column": case.space.units[unit],
+        "value": value,
+        "train_share": shares[0],
+        "validation_share": shares[1],
+        "equals": _which_statistic(value, train, validation, values[top]),
+    }
+
+
+def _which_statistic(value: float, train: Array, validation: Array, spike: float) -> str:
+    """Which statistic of the observed values the repeated one is; the closest within a thousandth of a deviation."""
+    observed = [part[np.round(part, 9) != spike] for part in (train, validation)]
+    pooled = np.concatenate(observed)
+    candidates = {
+        "mean of the training data": observed[0].mean(),
+        "mean of both splits": pooled.mean(),
+        "median of the training data": np.median(observed[0]),
+        "median of both splits": np.median(pooled),
+    }
+    name = min(candidates, key=lambda key: abs(candidates[key] - value))
+    return name if abs(candidates[name] - value) < 1e-3 * max(pooled.std(), 1e-12) else "another value"
+
+
+def _reimputed(case: Case, spikes: list[dict[str, JsonValue]]) -> JsonValue:
+    """What the metric would be with the repeated values taken out and imputed from the training data."""
+    units = {str(s["column"]): float(cast(float, s["value"])) for s in spikes}
+    changes = {case.space.units.index(name): _holes_at(value) for name, value in units.items()}
+    reference = case.space.map_units(case.train.sample.rows, changes)
+    subject = case.validation.sample
+    holed = case.space.map_units(subject.rows, changes)
+    compared = {method: case.rerun(subject, impute(case.space, reference, holed, method)) for method in METHODS}
+    return compare_imputations(case, subject, compared)
+
+
+def _holes_at(value: float) -> Callable[[Array], Array]:
+    return lambda x: np.where(np.round(x, 9) == round(value, 9), np.nan, x)
+
+
+def _finite(values: Array) -> Array:
+    return values[np.isfinite(values)]
