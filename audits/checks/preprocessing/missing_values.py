@@ -201,15 +201,14 @@ def _unanswered(case: Case) -> CheckResult | None:
 
 
 def _dropped_rows(case: Case) -> CheckResult | None:
-    """Training rows with holes that the model cannot answer, and a validation file without any."""
+    """Training rows with holes, and a validation file without any: its holed rows were left out."""
     limits = cast(MissingValues, case.limits[CODE])
     train = case.train.sample
     missing = holes(case.space, train.rows)
     holed = np.asarray(missing.any(axis=1))
-    silent = holed & ~train.predictions.answered
     differences, q_values = _rates(case, train, case.validation.sample)
     dropped = (differences < -limits.min_rate_difference) & (q_values < limits.fdr)
-    if not silent.any() or not dropped.any() or holes(case.space, case.validation.sample.rows).any():
+    if not dropped.any() or holes(case.space, case.validation.sample.rows).any():
         return None
     names = [
         n
@@ -221,17 +220,17 @@ def _dropped_rows(case: Case) -> CheckResult | None:
         method: case.rerun(train, impute(case.space, complete.rows, train.rows, method, limits.neighbours))
         for method in METHODS
     }
-    on_complete, on_holed = case.score(complete), case.score(compared["median"].at(holed))
+    as_they_are, filled = case.score(train.at(holed)), case.score(compared["median"].at(holed))
     share = float(holed.mean())
     finding = Finding(
         code=CODE,
         family="preprocessing",
         severity=Severity.WARNING,
         title="Rows with missing values were dropped from the validation data",
-        summary=f"{share:.0%} of the training rows have holes and the model answers none of those, while no "
-        f"validation row has "
-        f"any: the validation metric speaks of complete rows alone. On training rows, {case.scorer.title} is "
-        f"{on_complete:.2f} where they are complete and {on_holed:.2f} where holes are filled with the median.",
+        summary=f"{share:.0%} of the training rows have holes and no validation row has any: the validation metric "
+        f"speaks of complete rows alone. On training rows, {case.scorer.title} is {case.score(complete):.2f} where "
+        f"they are complete; on those with holes it is {as_they_are:.2f} as they are and {filled:.2f} with the "
+        "training median filled in.",
         effect=Effect(
             name="share_of_training_rows_with_missing_values", estimate=share, limit=limits.min_rate_difference
         ),
