@@ -19,11 +19,24 @@ Rows = pd.DataFrame | Array
 
 
 @dataclass(frozen=True)
+class FoundText:
+    """A text (cut to 40 characters) and where it stands; the row is counted from 0 within the file."""
+
+    value: str
+    row: int
+    file: str
+
+
+@dataclass(frozen=True)
 class Column:
-    """A column of a table, with the one type that all of its files agree on."""
+    """A column of a table, with the one type that all of its files agree on.
+
+    `text` is the first value that is no number, in a column of strings.
+    """
 
     name: str
     kind: ColumnKind
+    text: FoundText | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,203 @@
+"""Runs a SavedModel. Lives in the model's process, the only one that uses TensorFlow."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from audits.artefacts import Array
+from audits.models.frames import DTYPES
+from audits.models.preload import import_tensorflow
+
+Device = Literal["auto", "cpu", "gpu"]
+Outputs = dict[str, Array]
+
+# What one call may take in: small models run fastest on thousands of rows, while the activations of large ones,
+# which grow with their weights, must fit into memory.
+MAX_BATCH_ROWS, MIN_BATCH_ROWS = 4096, 16
+BATCH_BYTES = 8 * 2**20
+BATCH_PARAMETER_ROWS = 2**29
+TEXT_BYTES = 1024
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a failure of ours
+    """Something the user can act on; `code` and `detail` of a problem."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to load and where to run it."""
+
+    path: str
+    signature: str
+    tags: tuple[str, ...]
+    inputs: Mapping[str, tuple[str, Sequence[int | None] | None]]  # name -> dtype and shape
+    device: Device
+    parameters: int | None
+    as_session: bool
+
+
+class LoadedModel:
+    """A signature that is ready to be called."""
+
+    def __init__(self, job: Job) -> None:
+        self._tf = import_tensorflow()
+        self._job = job
+        self.device = choose_device(self._tf, job.device)
+        self._call: Callable[[Mapping[str, Any]], Mapping[str, Any]] = (
+            _session(self._tf, job) if job.as_session else _function(self._tf, job)
+        )
+
+    @property
+    def tensorflow_version(self) -> str:
+        return str(self._tf.__version__)
+
+    def predict(self, inputs: Mapping[str, Array]) -> Outputs:
+        """Outputs by name, each (rows, ...), for inputs by name, each (rows, ...)."""
+        rows = len(next(iter(inputs.values())))
+        size = self._fixed_rows() or self._batch_rows(inputs)
+        parts: list[Outputs] = []
+        first = 0
+        while first < rows or not parts:
+            batch = {name: array[first : first + size] for name, array in inputs.items()}
+            try:
+                parts.append(self._run(batch))
+            except (self._tf.errors.ResourceExhaustedError, MemoryError) as error:
+                if size <= 1 or self._fixed_rows():
+                    raise Refused(
+                        "model_out_of_memory", "The model does not fit into memory, even with one row."
+                    ) from error
+                size = max(1, size // 2)
+                continue
+            first += size
+        return _joined(parts)
+
+    def _run(self, batch: Mapping[str, Array]) -> Outputs:
+        """One call. Models with a fixed batch size get rows repeated up to it, whose answers are dropped."""
+        rows, fixed = len(next(iter(batch.values()))), self._fixed_rows()
+        missing = 0 if fixed is None else fixed - rows
+        fed = {name: self._tensor(name, _padded(array, missing)) for name, array in batch.items()}
+        try:
+            outputs = self._call(fed)
+        except (self._tf.errors.ResourceExhaustedError, MemoryError):
+            raise
+        except Exception as error:
+            raise Refused("model_refused_input", f"The model cannot run on these data: {first_line(error)}") from error
+        return {name: self._array(name, value, rows if missing else None) for name, value in outputs.items()}
+
+    def _tensor(self, name: str, array: Array) -> Any:
+        dtype, _ = self._job.inputs[name]
+        if dtype == "string":
+            return self._tf.constant(array.astype(object), dtype=self._tf.string)
+        return self._tf.cast(self._tf.constant(array), dtype)
+
+    def _array(self, name: str, value: Any, rows: int | None) -> Array:
+        array = value if isinstance(value, np.ndarray) else _numpy(self._tf, value, name)
+        if array.dtype.name == "bfloat16":
+            array = array.astype(np.float32)
+        if array.dtype.name not in DTYPES and array.dtype.kind not in "OUS":
+            raise Refused("output_not_numeric", f"The output {name!r} holds {array.dtype.name}; numbers are needed.")
+        if array.ndim == 0:
+            raise Refused(
+                "output_rows_mismatch",
+                f"The output {name!r} is a single number for all rows; one answer a row is needed.",
+            )
+        return np.asarray(array[:rows])
+
+    def _fixed_rows(self) -> int | None:
+        """The batch size that the signature was exported with, where it was."""
+        sizes = [shape[0] for _, shape in self._job.inputs.values() if shape]
+        return next((size for size in sizes if size), None)
+
+    def _batch_rows(self, inputs: Mapping[str, Array]) -> int:
+        row_bytes = sum(_row_bytes(array) for array in inputs.values())
+        by_input = BATCH_BYTES // max(row_bytes, 1)
+        by_weights = BATCH_PARAMETER_ROWS // max(self._job.parameters or 1, 1)
+        return int(np.clip(min(by_input, by_weights), MIN_BATCH_ROWS, MAX_BATCH_ROWS))
+
+
+def choose_device(tf: Any, wanted: Device) -> str:
+    """Restrict TensorFlow to the device, and name it. GPU memory is taken as needed, not all at once.
+
+    Raises:
+        Refused: `device_unavailable`.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if wanted == "gpu" and not gpus:
+        raise Refused(
+            "device_unavailable",
+            "resources.device asks for a GPU, but TensorFlow sees none here. Ask for cpu or auto, or run a worker "
+            "with a GPU, its driver and tensorflow[and-cuda].",
+        )
+    if wanted == "cpu" or not gpus:
+        tf.config.set_visible_devices([], "GPU")
+        return "cpu"
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)  # noqa: FBT003 - TensorFlow's signature
+    name = tf.config.experimental.get_device_details(gpus[0]).get("device_name")
+    return f"gpu ({name})" if name else "gpu"
+
+
+def _function(tf: Any, job: Job) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """The signature as a concrete function: traced when the model was saved, never again."""
+    try:
+        loaded = tf.saved_model.load(job.path, tags=list(job.tags))
+        function = loaded.signatures[job.signature]
+    except Exception as error:
+        raise Refused("model_load_failed", f"TensorFlow cannot load the model: {first_line(error)}") from error
+    # `loaded` owns the variables that the function uses
+    return lambda fed, _owner=loaded: function(**fed)  # type: ignore[misc]
+
+
+def _session(tf: Any, job: Job) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """The signature in a session, for models of TensorFlow 1 that the loader of TensorFlow 2 refuses."""
+    v1 = tf.compat.v1
+    try:
+        session = v1.Session(graph=tf.Graph())
+        with session.graph.as_default():
+            meta_graph = v1.saved_model.load(session, list(job.tags), job.path)
+        signature = meta_graph.signature_def[job.signature]
+    except Exception as error:
+        raise Refused("model_load_failed", f"TensorFlow cannot load the model: {first_line(error)}") from error
+    fetches = {name: tensor.name for name, tensor in signature.outputs.items()}
+    places = {name: tensor.name for name, tensor in signature.inputs.items()}
+
+    def call(fed: Mapping[str, Any]) -> Mapping[str, Any]:
+        feeds = {places[name]: tensor.numpy() for name, tensor in fed.items()}
+        return session.run(fetches, feeds)  # type: ignore[no-any-return]
+
+    return call
+
+
+def first_line(error: BaseException) -> str:
+    """TensorFlow's message, cut to its first line, without paths of this machine."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    words = (word if "/" not in word or "://" in word else "..." for word in lines[0].split(" "))
+    return " ".join(words)[:300]
+
+
+def _numpy(tf: Any, value: Any, name: str) -> Array:
+    if isinstance(value, tf.RaggedTensor | tf.SparseTensor):
+        raise Refused(
+            "output_not_dense", f"The output {name!r} is not dense; export one number, or one a class, per row."
+        )
+    return np.asarray(value.numpy())
+
+
+def _padded(array: Array, missing: int) -> Array:
+    return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) if missing > 0 else array
+
+
+def _row_bytes(array: Array) -> int:
+    values = int(np.prod(array.shape[1:], dtype=np.int64))
+    return values * (TEXT_BYTES if array.dtype == object else array.dtype.itemsize)
+
+
+def _joined(parts: Sequence[Outputs]) -> Outputs:
+    return parts[0] if len(parts) == 1 else {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}

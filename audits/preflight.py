@@ -1,0 +1,51 @@
+"""What is wrong with a request and can be seen without TensorFlow, seen before the request is queued.
+
+Reads the model's protobuf and the heads of the data files, with the functions that the engine uses, so that both
+say the same.
+"""
+
+from pathlib import Path
+
+from audits.evidence.binding import bind
+from audits.evidence.outputs import choose_tensor
+from audits.sources import Roots, describe_model, open_splits, read_history
+from audits.sources.locations import resolve
+from schemas.limits import limits_for
+from schemas.problem import RequestError
+from schemas.request import AuditRequest
+
+# Of many files, so many are looked at; the audit reads them all.
+MAX_FILES = 8
+HEAD_ROWS = 256
+
+
+def check(request: AuditRequest, roots: Roots) -> None:
+    """Return if nothing is seen to be wrong.
+
+    Raises:
+        ProblemError: naming the request's field, and the file, row or column to blame.
+    """
+    limits_for(request.checks.limits)
+    description = describe_model(
+        _only(request.model.uri, roots, "model.uri"),
+        signature=request.model.signature,
+        tags=tuple(request.model.tags),
+    )
+    choose_tensor(description, request.output.tensor)
+    splits = open_splits(request.data, roots, max_rows=HEAD_ROWS, model=description, max_files=MAX_FILES)
+    binding = bind(splits[0], description)
+    for split in splits:
+        for batch in split.batches(HEAD_ROWS):
+            binding.inputs(batch.features)
+    if request.history is not None:
+        read_history(_only(request.history.uri, roots, "history.uri"))
+
+
+def _only(uri: str, roots: Roots, field: str) -> Path:
+    """The one file or folder that the address names."""
+    found = resolve(uri, roots, field=field)
+    if len(found) > 1:
+        raise RequestError(
+            "uri_ambiguous", f"{field} names {len(found)} files, among them {found[0]}: name one.", field=field
+        )
+    return found[0]

@@ -1,0 +1,182 @@
+"""A split of arrays: x holds one entry a row, y its labels; named roles are arrays beside them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from audits.artefacts import Array, Batch, Column, SplitName
+from audits.sources.array_file import ArrayFile, ArrayHeader, NpyFolder, NpzFile
+from audits.sources.columns import as_whole
+from audits.sources.formats import Format
+from audits.sources.naming import listed, suggestion
+from audits.sources.table import empty, missing_label, unusable_labels
+from schemas.problem import DataError
+from schemas.request import Data
+
+
+class ArraySplit:
+    """NPZ files, or one folder of NPY files, with the same row shape."""
+
+    layout: Literal["array"] = "array"
+    columns: tuple[Column, ...] = ()
+
+    def __init__(
+        self,
+        name: SplitName,
+        files: Sequence[ArrayFile],
+        names: Mapping[str, str],
+        *,
+        format_: Format,
+        max_rows: int | None,
+    ) -> None:
+        """`names` gives the array of each role, among them "x" and "label"."""
+        self.name = name
+        self.files = tuple(str(file.path) for file in files)
+        self.row_shape = files[0].headers["x"].shape[1:]
+        self._opened = files
+        self._names = names
+        self._format = format_
+        self._max_rows = max_rows
+
+    def batches(self, rows: int = 8192) -> Iterator[Batch]:
+        first_row = 0
+        for file in self._opened:
+            for batch in self._of_file(file, first_row, rows):
+                yield batch
+                first_row = batch.first_row + len(batch)
+            if first_row == self._max_rows:
+                return
+
+    def describe(self) -> dict[str, Any]:
+        x = self._opened[0].headers["x"]
+        label = self._opened[0].headers[self._names["label"]]
+        return {
+            "files": list(self.files),
+            "format": self._format,
+            "x": {"row_shape": list(self.row_shape), "dtype": str(x.dtype)},
+            "label": {"name": self._names["label"], "row_shape": list(label.shape[1:]), "dtype": str(label.dtype)},
+            "roles": {role: name for role, name in self._names.items() if role not in {"x", "label"}},
+        }
+
+    def _of_file(self, file: ArrayFile, first_row: int, rows: int) -> Iterator[Batch]:
+        streams = [file.rows_of(name, rows) for name in self._names.values()]
+        row = 0
+        for blocks in zip(*streams, strict=True):
+            values = dict(zip(self._names, blocks, strict=True))
+            if self._max_rows is not None:
+                left = self._max_rows - first_row - row
+                values = {role: block[:left] for role, block in values.items()}
+            labels = self._labels(values.pop("label"), file, row)
+            if len(labels) == 0:
+                return
+            yield Batch(first_row + row, values.pop("x"), labels, values)
+            row += len(labels)
+
+    def _labels(self, labels: Array, file: ArrayFile, first_row: int) -> Array:
+        """(rows,) or one-hot (rows, classes), whole numbers as int64."""
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        bad = np.flatnonzero(unusable_labels(labels) if labels.ndim == 1 else ~np.isfinite(labels).all(axis=1))
+        if len(bad):
+            row = int(bad[0])
+            raise missing_label(
+                labels[row] if labels.ndim == 1 else None,
+                self._names["label"],
+                str(file.path),
+                first_row + row,
+                self.name,
+            )
+        if labels.dtype.kind in "iu":
+            return labels.astype(np.int64)
+        return as_whole(labels.astype(np.float64)) if labels.dtype.kind == "f" else labels
+
+
+def open_array_split(
+    data: Data, name: SplitName, paths: Sequence[Path], format_: Format, *, max_rows: int | None
+) -> ArraySplit:
+    """Open the NPZ files, or the folder of NPY files, of a split.
+
+    Raises:
+        DataError: `label_missing`, `feature_missing`, `column_missing`, `data_rows_differ`, `data_empty`,
+            `feature_shape_mismatch`, or what is wrong with a file.
+    """
+    field = f"data.{name}.uri"
+    files = _open(paths, format_, field)
+    names = {"x": "x", "label": data.label or "y"}
+    names |= {role: column for role, column in data.roles.items() if role != "label"}
+    for file in files:
+        for role, array in names.items():
+            _require_array(file, role, array, name)
+        _require_rows(file, names, field)
+    if all(file.headers["x"].shape[0] == 0 for file in files):
+        raise empty(name, [str(file.path) for file in files])
+    _require_same_shapes(files, names, field)
+    return ArraySplit(name, files, names, format_=format_, max_rows=max_rows)
+
+
+def _open(paths: Sequence[Path], format_: Format, field: str) -> list[ArrayFile]:
+    if format_ == "npz":
+        return [NpzFile(path, field=field) for path in paths]
+    folders = list(dict.fromkeys(path.parent for path in paths))
+    return [NpyFolder(folder, field=field) for folder in folders]
+
+
+def _require_array(file: ArrayFile, role: str, array: str, split: SplitName) -> None:
+    if array in file.headers:
+        return
+    code = {"label": "label_missing", "x": "feature_missing"}.get(role, "column_missing")
+    raise DataError(
+        code,
+        f"The {split} data {file.path.name} have no array {array!r}; they have {listed(file.headers) or 'none'}. "
+        f"Save x (features) and y (labels).{suggestion(array, file.headers)}",
+        field=f"data.{split}.uri" if role == "x" else f"data.{role}",
+        file=str(file.path),
+        column=array,
+    )
+
+
+def _require_rows(file: ArrayFile, names: Mapping[str, str], field: str) -> None:
+    """Every array has the rows of x; labels and roles have one value a row, labels possibly one a class."""
+    for role, name in names.items():
+        header = file.headers[name]
+        if not header.shape or header.shape[0] != file.headers["x"].shape[0]:
+            raise DataError(
+                "data_rows_differ",
+                f"In {file.path.name}, x has the shape {list(file.headers['x'].shape)} and {name} {list(header.shape)}: "
+                "the first size, the number of rows, must be the same.",
+                field=field,
+                file=str(file.path),
+                column=name,
+            )
+        if role != "x" and not _fits(role, header):
+            raise DataError(
+                "label_shape_unsupported" if role == "label" else "column_shape_unsupported",
+                f"{name} in {file.path.name} has the shape {list(header.shape)} of {header.dtype}; one value a row is "
+                "needed" + (", or one number a class." if role == "label" else "."),
+                field=f"data.{role}",
+                file=str(file.path),
+                column=name,
+            )
+
+
+def _fits(role: str, header: ArrayHeader) -> bool:
+    if len(header.shape) == 1:
+        return True
+    return role == "label" and len(header.shape) == 2 and header.shape[1] > 0 and header.dtype.kind not in "US"
+
+
+def _require_same_shapes(files: Sequence[ArrayFile], names: Mapping[str, str], field: str) -> None:
+    for file in files[1:]:
+        for name in names.values():
+            first, other = files[0].headers[name], file.headers[name]
+            if first.shape[1:] != other.shape[1:] or (first.dtype.kind in "US") != (other.dtype.kind in "US"):
+                raise DataError(
+                    "feature_shape_mismatch",
+                    f"A row of {name} is {list(first.shape[1:])} of {first.dtype} in {files[0].path.name}, but "
+                    f"{list(other.shape[1:])} of {other.dtype} in {file.path.name}.",
+                    field=field,
+                    file=str(file.path),
+                    column=name,
+                )

@@ -1,0 +1,196 @@
+"""NumPy arrays in NPZ archives and in folders of NPY files, streamed by rows. Nothing is ever unpickled."""
+
+import math
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from audits.artefacts import Array
+from schemas.problem import DataError
+
+MAX_HEADER_CHARACTERS = 10_000
+MAX_MEMBERS = 1_000
+# Fortran order cannot be cut into rows while it is unpacked.
+MAX_UNSTREAMED_BYTES = 4 * 2**30
+# A small archive may not unpack into a huge one.
+MAX_RATIO, RATIO_MATTERS_FROM_BYTES = 1_000, 256 * 2**20
+SUPPORTED_KINDS = "fiubUS"
+
+
+@dataclass(frozen=True)
+class ArrayHeader:
+    """Shape and type of a stored array, read before any of its values."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    fortran: bool
+
+    @property
+    def n_bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+class ArrayFile(Protocol):
+    """Named arrays with one entry per row each."""
+
+    path: Path
+    headers: Mapping[str, ArrayHeader]
+
+    def rows_of(self, name: str, rows: int) -> Iterator[Array]:
+        """The array in blocks of `rows` rows; every block is in native byte order."""
+        ...
+
+
+class NpzFile:
+    """An NPZ archive.
+
+    Raises:
+        DataError: when it is opened: `data_malformed`, `data_pickle_forbidden`, `data_compression_ratio`.
+    """
+
+    def __init__(self, path: Path, *, field: str) -> None:
+        self.path = path
+        self._field = field
+        try:
+            with zipfile.ZipFile(path) as archive:
+                self._members = self._sound_members(archive)
+                self.headers: Mapping[str, ArrayHeader] = {
+                    name: self._header(archive, info) for name, info in self._members.items()
+                }
+        except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError) as error:
+            raise malformed(path, field, str(error)) from None
+
+    def rows_of(self, name: str, rows: int) -> Iterator[Array]:
+        header = self.headers[name]
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(self._members[name]) as member:
+                _read_header(member, self.path, self._field, name)
+                if header.fortran and len(header.shape) > 1:
+                    yield from self._unstreamed(member, header, name, rows)
+                else:
+                    yield from self._streamed(member, header, name, rows)
+        except (zipfile.BadZipFile, OSError, EOFError) as error:
+            raise malformed(self.path, self._field, f"array {name!r}: {error}") from None
+
+    def _streamed(self, member: IO[bytes], header: ArrayHeader, name: str, rows: int) -> Iterator[Array]:
+        row_shape = header.shape[1:]
+        row_bytes = math.prod(row_shape) * header.dtype.itemsize
+        for first in range(0, header.shape[0], rows):
+            count = min(rows, header.shape[0] - first)
+            raw = member.read(count * row_bytes)
+            if len(raw) != count * row_bytes:
+                raise malformed(self.path, self._field, f"array {name!r} ends early")
+            yield native(np.frombuffer(bytearray(raw), header.dtype).reshape(count, *row_shape))
+
+    def _unstreamed(self, member: IO[bytes], header: ArrayHeader, name: str, rows: int) -> Iterator[Array]:
+        if header.n_bytes > MAX_UNSTREAMED_BYTES:
+            raise DataError(
+                "data_too_large",
+                f"Array {name!r} of {self.path.name} is stored in Fortran order, which cannot be read row by row, and "
+                f"unpacks to {header.n_bytes:,} bytes. Save np.ascontiguousarray(...) of it.",
+                field=self._field,
+                file=str(self.path),
+            )
+        whole = np.frombuffer(member.read(header.n_bytes), header.dtype).reshape(header.shape, order="F")
+        for first in range(0, header.shape[0], rows):
+            yield native(np.ascontiguousarray(whole[first : first + rows]))
+
+    def _sound_members(self, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+        members: dict[str, zipfile.ZipInfo] = {}
+        infos = archive.infolist()
+        if len(infos) > MAX_MEMBERS:
+            raise malformed(self.path, self._field, f"it has {len(infos):,} members")
+        if len({info.header_offset for info in infos}) < len(infos):
+            raise malformed(self.path, self._field, "its members overlap")
+        for info in infos:
+            name = info.filename.removesuffix(".npy")
+            if name == info.filename or "/" in name or "\\" in name or name in members:
+                raise malformed(self.path, self._field, f"{info.filename[:60]!r} is not the name of an array")
+            if info.file_size > max(RATIO_MATTERS_FROM_BYTES, MAX_RATIO * info.compress_size):
+                raise DataError(
+                    "data_compression_ratio",
+                    f"Array {name!r} of {self.path.name} would unpack to {info.file_size:,} bytes, more than "
+                    f"{MAX_RATIO} times its size. Save it with np.savez, uncompressed.",
+                    field=self._field,
+                    file=str(self.path),
+                )
+            members[name] = info
+        return members
+
+    def _header(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> ArrayHeader:
+        name = info.filename.removesuffix(".npy")
+        with archive.open(info) as member:
+            header = _read_header(member, self.path, self._field, name)
+            if member.tell() + header.n_bytes != info.file_size:
+                raise malformed(self.path, self._field, f"array {name!r} is not as large as its header says")
+        return header
+
+
+class NpyFolder:
+    """A folder with one NPY file per array."""
+
+    def __init__(self, path: Path, *, field: str) -> None:
+        self.path = path
+        self._field = field
+        self._files = {file.stem: file for file in sorted(path.glob("*.npy"))}
+        self.headers: Mapping[str, ArrayHeader] = {name: self._header(name) for name in self._files}
+
+    def rows_of(self, name: str, rows: int) -> Iterator[Array]:
+        whole = np.load(self._files[name], mmap_mode="r", allow_pickle=False, max_header_size=MAX_HEADER_CHARACTERS)
+        for first in range(0, whole.shape[0], rows):
+            yield native(np.array(whole[first : first + rows]))
+
+    def _header(self, name: str) -> ArrayHeader:
+        path = self._files[name]
+        with path.open("rb") as file:
+            header = _read_header(file, path, self._field, name)
+            if file.tell() + header.n_bytes != path.stat().st_size:
+                raise malformed(path, self._field, f"array {name!r} is not as large as its header says")
+        return header
+
+
+def _read_header(file: IO[bytes], path: Path, field: str, name: str) -> ArrayHeader:
+    readers = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+    try:
+        version = npy_format.read_magic(file)
+        if version not in readers:
+            raise ValueError(f"version {version} of the NPY format is not read")
+        shape, fortran, dtype = readers[version](file, max_header_size=MAX_HEADER_CHARACTERS)
+    except ValueError as error:
+        raise malformed(path, field, f"array {name!r}: {str(error).splitlines()[0][:200]}") from None
+    if dtype.hasobject:
+        raise DataError(
+            "data_pickle_forbidden",
+            f"Array {name!r} of {path.name} holds Python objects, which only unpickling could read, and that can run "
+            "code. Save plain numbers or texts: np.asarray(values, dtype=...).",
+            field=field,
+            file=str(path),
+        )
+    if dtype.kind not in SUPPORTED_KINDS or not all(size >= 0 for size in shape):
+        raise malformed(path, field, f"array {name!r} of the type {dtype} is not read")
+    return ArrayHeader(tuple(int(size) for size in shape), dtype, bool(fortran))
+
+
+def native(values: Array) -> Array:
+    """In native byte order; texts as objects, truth values as float32."""
+    if values.dtype.kind == "S":
+        return np.array([v.decode("utf-8", "replace") for v in values.ravel()], dtype=object).reshape(values.shape)
+    if values.dtype.kind == "U":
+        return values.astype(object)
+    if values.dtype.kind == "b":
+        return values.astype(np.float32)
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def malformed(path: Path, field: str, why: str) -> DataError:
+    return DataError(
+        "data_malformed",
+        f"{path.name} cannot be read: {why.rstrip('.')}. Write it again with np.savez(path, x=..., y=...).",
+        field=field,
+        file=str(path),
+    )

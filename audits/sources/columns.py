@@ -1,0 +1,164 @@
+"""Columns of table files: what the head of a file says of them, and Arrow arrays as the engine's NumPy arrays."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audits.artefacts import Array, ColumnKind, FoundText
+from schemas.problem import DataError
+
+# Spellings of a hole in a column of numbers. In a column of text only the empty string is one: "?" and "None"
+# may be categories there, and a model with a vocabulary was trained on them.
+HOLES = frozenset(
+    {"", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"}
+    | {"null", "NULL", "Null", "None", "none", "NONE"}
+)
+# Spellings that are no class name, whatever the classes are.
+LABEL_HOLES = frozenset({"", "NaN", "nan", "NAN", "-nan", "null", "NULL", "N/A", "#N/A", "<NA>"})
+MAX_COLUMNS = 10_000
+SHOWN_CHARACTERS = 40
+EXACT_WHOLE = 2.0**53  # beyond it, float64 skips whole numbers
+
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the head of a file says of a column.
+
+    Attributes:
+        kind: None where all of the head is holes.
+        whole: all numbers are whole.
+        holes: how holes are spelled, where that is not the empty string.
+        text: the first value that is no number, in a column of text.
+    """
+
+    kind: ColumnKind | None
+    whole: bool = False
+    holes: tuple[str, ...] = ()
+    text: FoundText | None = None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive rows of one file, by column; `first_row` counts from 0 within the file."""
+
+    first_row: int
+    columns: Mapping[str, Array]
+    n: int
+
+
+class TableFile(Protocol):
+    """An opened file of a table."""
+
+    path: Path
+    observed: Mapping[str, Observed]  # in file order
+    is_empty: bool
+
+    def chunks(self, kinds: Mapping[str, ColumnKind]) -> Iterator[Chunk]:
+        """The named columns, as the kinds asked for.
+
+        Raises:
+            DataError: naming the row and the column that are of another kind.
+        """
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """How the file is read, for the report."""
+        ...
+
+
+def is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text) is not None
+
+
+def is_hole(text: str) -> bool:
+    return text.strip() in HOLES
+
+
+def first_text(values: list[str | None], file: Path, first_row: int = 0) -> FoundText | None:
+    """The first value that is neither a number nor a hole."""
+    for row, value in enumerate(values):
+        if value is not None and not is_number(value) and not is_hole(value):
+            return FoundText(value[:SHOWN_CHARACTERS], first_row + row, str(file))
+    return None
+
+
+def text_in_numeric_column(column: str, found: FoundText, because: str, *, field: str | None = None) -> DataError:
+    """The problem of a value that is no number where a number is needed."""
+    return DataError(
+        "text_in_numeric_column",
+        f"Column {column!r} holds {found.value!r} in row {found.row} of {Path(found.file).name}, but {because}. "
+        "Correct the value, or leave the cell empty where it is missing.",
+        field=field,
+        file=found.file,
+        row=found.row,
+        column=column,
+    )
+
+
+def to_numpy(values: pa.Array, kind: ColumnKind, *, whole: bool) -> Array:
+    """An Arrow column as the array that `Batch` promises for its kind.
+
+    Raises:
+        pa.ArrowInvalid: a value is not of the kind.
+    """
+    if kind == "string":
+        return _texts(values)
+    if kind == "time":
+        return np.asarray(_naive(values).to_numpy(zero_copy_only=False), dtype="datetime64[ns]")
+    if pa.types.is_integer(values.type) and values.null_count == 0 and whole:
+        return _whole(values)
+    numbers = _numbers(values)
+    return as_whole(numbers) if whole else numbers
+
+
+def as_whole(numbers: Array) -> Array:
+    """int64 where all values are whole and exactly representable, else the numbers as they are."""
+    if numbers.dtype.kind != "f" or not np.isfinite(numbers).all():
+        return numbers
+    if (np.abs(numbers) > EXACT_WHOLE).any() or (np.floor(numbers) != numbers).any():
+        return numbers
+    return numbers.astype(np.int64)
+
+
+def _whole(values: pa.Array) -> Array:
+    if pa.types.is_uint64(values.type):
+        raw = values.to_numpy(zero_copy_only=False)
+        return raw.astype(np.int64) if raw.max(initial=0) <= np.iinfo(np.int64).max else raw.astype(np.float64)
+    return np.asarray(values.cast(pa.int64()).to_numpy(zero_copy_only=False))
+
+
+def _numbers(values: pa.Array) -> Array:
+    """float64, NaN for holes."""
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.int8())
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        trimmed = pc.utf8_trim_whitespace(values)
+        values = pc.if_else(pc.is_in(trimmed, value_set=pa.array(sorted(HOLES), type=trimmed.type)), None, trimmed)
+    if values.type == pa.null():
+        return np.full(len(values), np.nan)
+    numbers = values.cast(pa.float64(), safe=False)
+    return np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _texts(values: pa.Array) -> Array:
+    """Objects, None for missing; numbers and truth values as plain text."""
+    if values.type == pa.null():
+        return np.full(len(values), None, dtype=object)
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        values = values.cast(pa.string())
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=object)
+
+
+def _naive(values: pa.Array) -> pa.Array:
+    """Timestamps in UTC, without a zone."""
+    if pa.types.is_timestamp(values.type) and values.type.tz is not None:
+        return values.cast(pa.timestamp("ns", tz="UTC")).cast(pa.timestamp("ns"))
+    return values.cast(pa.timestamp("ns"), safe=False)

@@ -1,0 +1,255 @@
+"""From the addresses of a request to files below the data roots.
+
+An address is a ``file://`` URI or a plain path; a relative path is looked up below each root in turn. It names a
+file, a folder or a glob (``*``, ``?``, ``[...]``, ``**``).
+"""
+
+import glob
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from urllib.parse import unquote
+
+from schemas.problem import DataError, ModelError, ProblemError, RequestError
+
+MAX_FILES = 10_000
+SHOWN_CHARACTERS = 200
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_FILE_URI = re.compile(r"file:(?://(?P<host>[^/]*))?(?P<path>/.*)", re.IGNORECASE | re.DOTALL)
+_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_MAGIC = re.compile(r"[*?[]")
+
+
+@dataclass(frozen=True)
+class Roots:
+    """The folders below which files may be read."""
+
+    folders: tuple[Path, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folders", tuple(Path(folder).resolve() for folder in self.folders))
+
+    def contain(self, resolved: Path) -> bool:
+        """Whether a path without symbolic links lies below a root."""
+        return any(resolved.is_relative_to(folder) for folder in self.folders)
+
+
+def resolve(uri: str | Sequence[str], roots: Roots, *, field: str) -> tuple[Path, ...]:
+    """The files and folders that the addresses name, in the order given; the matches of a glob are sorted.
+
+    Args:
+        uri: one address or several.
+        roots: where files may lie; symbolic links are followed first.
+        field: request field to blame.
+
+    Raises:
+        RequestError: `uri_malformed`, `uri_scheme_forbidden` or `uri_outside_roots`.
+        ModelError, DataError: nothing is there: `model_not_found`, `data_not_found` or `history_not_found`.
+    """
+    addresses = [uri] if isinstance(uri, str) else list(uri)
+    found = tuple(path for address in addresses for path in _resolve_one(address, roots, field))
+    if len(found) > MAX_FILES:
+        raise _too_many(field)
+    return found
+
+
+def resolve_files(uri: str | Sequence[str], roots: Roots, *, field: str, suffixes: frozenset[str]) -> tuple[Path, ...]:
+    """As `resolve`, with each folder replaced by the files in it whose suffix is known; regular files alone.
+
+    Hidden files and those whose name begins with ``_`` (markers such as ``_SUCCESS``) are left out of folders.
+
+    Raises:
+        DataError: `data_not_found` where a folder holds no such file, `data_not_regular_file`.
+    """
+    files: list[Path] = []
+    for path in resolve(uri, roots, field=field):
+        files.extend(_files_of(path, roots, field, suffixes))
+    for file in files:
+        _require_regular(file, field)
+    if len(files) > MAX_FILES:
+        raise _too_many(field)
+    return tuple(files)
+
+
+def _resolve_one(address: str, roots: Roots, field: str) -> list[Path]:
+    path, pattern = _parse(address, field)
+    candidates = _below_roots(path, roots)
+    if not candidates:
+        raise _outside(address, field)
+    for candidate in candidates:
+        if _exists(candidate, field):
+            return [candidate]
+    if pattern is None:
+        raise _not_found(address, field)
+    return _expand(address, pattern, roots, field)
+
+
+def _parse(address: str, field: str) -> tuple[str, str | None]:
+    """The path, and the glob pattern where there is one.
+
+    An escaped wildcard (``%2A``) is a plain character.
+    """
+    if any(ord(c) < 32 or ord(c) == 127 for c in address):
+        raise _malformed(address, "it holds control characters", field)
+    is_uri = _FILE_URI.fullmatch(address)
+    if is_uri is None:
+        _require_no_scheme(address, field)
+        return address, address if _MAGIC.search(address) else None
+    if is_uri["host"] not in {None, "", "localhost"}:
+        raise _malformed(address, f"files of the host {is_uri['host']!r} cannot be read; write file:///path", field)
+    raw = is_uri["path"]
+    if "#" in raw:
+        raise _malformed(address, "write # as %23", field)
+    if "%" in _ESCAPES.sub("", raw):
+        raise _malformed(address, "a % must be followed by two hexadecimal digits; write % as %25", field)
+    try:
+        path = unquote(raw, errors="strict")
+        pattern = _ESCAPES.sub(lambda m: glob.escape(unquote(m[0], errors="strict")), raw)
+    except UnicodeDecodeError:
+        raise _malformed(address, "the escapes are not UTF-8", field) from None
+    if "\0" in path:
+        raise _malformed(address, "it holds a NUL", field)
+    return path, pattern if _MAGIC.search(raw) else None
+
+
+def _require_no_scheme(address: str, field: str) -> None:
+    scheme = _SCHEME.match(address)
+    if scheme is None:
+        return
+    if scheme[1].lower() == "file":
+        raise _malformed(address, "write file:///absolute/path", field)
+    raise RequestError(
+        "uri_scheme_forbidden",
+        f"{scheme[1]}:// addresses are not read. Give a file:///absolute/path or a plain path below the data roots; "
+        "copy or mount the files there.",
+        field=field,
+    )
+
+
+def _below_roots(path: str, roots: Roots) -> list[Path]:
+    """The path without symbolic links: below each root where it is relative, and only if it stays there."""
+    places = [Path(path)] if path.startswith("/") else [folder / path for folder in roots.folders]
+    resolved = (_without_links(place) for place in places)
+    return [place for place in resolved if place is not None and roots.contain(place)]
+
+
+def _without_links(path: Path) -> Path | None:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of links, or a name that is too long
+        return None
+
+
+def _exists(path: Path, field: str) -> bool:
+    try:
+        path.stat()
+    except PermissionError:
+        raise _problem(field)(
+            f"{_kind(field)}_unreadable", f"The service may not read {path}: grant it access.", field=field
+        ) from None
+    except OSError:
+        return False
+    return True
+
+
+def _expand(address: str, pattern: str, roots: Roots, field: str) -> list[Path]:
+    """The sorted matches of a glob below the first root that has any."""
+    if ".." in Path(pattern).parts:
+        raise _malformed(address, "a glob may not hold '..'", field)
+    places = [pattern] if pattern.startswith("/") else [f"{glob.escape(str(f))}/{pattern}" for f in roots.folders]
+    for place in places:
+        if not roots.contain(_fixed_part(place)):
+            raise _outside(address, field)
+        matches = sorted(islice(glob.iglob(place, recursive=True), MAX_FILES + 1))
+        paths = [_without_links(Path(match)) for match in matches]
+        confined = [path for path in paths if path is not None and roots.contain(path)]
+        if len(confined) < len(paths):
+            raise _outside(address, field)
+        if confined:
+            return confined
+    raise _not_found(address, field)
+
+
+def _fixed_part(pattern: str) -> Path:
+    """The folder that a glob starts in, without symbolic links."""
+    fixed: list[str] = []
+    for part in Path(pattern).parts:
+        # glob.escape writes a wildcard that is meant literally as a class of one character
+        literal = re.sub(r"\[([*?[])\]", "", part)
+        if _MAGIC.search(literal):
+            break
+        fixed.append(re.sub(r"\[([*?[])\]", r"\1", part))
+    return Path(*fixed).resolve()
+
+
+def _files_of(path: Path, roots: Roots, field: str, suffixes: frozenset[str]) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    named = [p for p in sorted(path.iterdir()) if p.suffix.lower() in suffixes and not p.name.startswith((".", "_"))]
+    if not named:
+        raise DataError(
+            "data_not_found",
+            f"The folder {path} holds no file that ends in {', '.join(sorted(suffixes))}. "
+            "Name a file, or a glob such as folder/**/*.parquet.",
+            field=field,
+            file=str(path),
+        )
+    for child in named:
+        resolved = _without_links(child)
+        if resolved is None or not roots.contain(resolved):
+            raise _outside(str(child), field)
+        yield resolved
+
+
+def _require_regular(path: Path, field: str) -> None:
+    """A FIFO would hang the reader for ever, a device has no end."""
+    if not _exists(path, field):
+        raise _not_found(str(path), field)
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise DataError(
+            "data_not_regular_file", f"{path} is not a regular file; name files alone.", field=field, file=str(path)
+        )
+
+
+def _kind(field: str) -> str:
+    return field.split(".", 1)[0]
+
+
+def _problem(field: str) -> type[ProblemError]:
+    return ModelError if _kind(field) == "model" else DataError
+
+
+def _not_found(address: str, field: str) -> ProblemError:
+    return _problem(field)(
+        f"{_kind(field)}_not_found",
+        f"There is nothing at {_shown(address)}. Check the address as the service sees it: an absolute path, or one "
+        "relative to a data root.",
+        field=field,
+        file=_shown(address),
+    )
+
+
+def _outside(address: str, field: str) -> RequestError:
+    return RequestError(
+        "uri_outside_roots",
+        f"{_shown(address)} does not lie below a data root, so it is not read. Move it there, or have the service "
+        "started with --data-root (FITCHECK_DATA_ROOTS) naming its folder.",
+        field=field,
+    )
+
+
+def _malformed(address: str, why: str, field: str) -> RequestError:
+    return RequestError("uri_malformed", f"The address {_shown(address)!r} cannot be read: {why}.", field=field)
+
+
+def _too_many(field: str) -> DataError:
+    return DataError("data_too_many_files", f"More than {MAX_FILES:,} files are named; merge them.", field=field)
+
+
+def _shown(address: str) -> str:
+    return address if len(address) <= SHOWN_CHARACTERS else address[:SHOWN_CHARACTERS] + "..."

@@ -1,0 +1,281 @@
+"""What a SavedModel's protobuf says, read without TensorFlow and before anything of the model runs."""
+
+import math
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from audits.artefacts import ModelDescription, TensorSpec
+from audits.sources.naming import listed
+from audits.sources.output_ops import OutputOps
+from audits.sources.saved_model_protos import saved_model_class
+from schemas.problem import ModelError
+
+PB = "saved_model.pb"
+FIELD = "model.uri"
+DEFAULT_SIGNATURE = "serving_default"
+MAX_PB_BYTES = 1 * 2**30
+# TensorFlow's own bookkeeping, which it stores beside the user's signatures.
+_INTERNAL = "__saved_model"
+
+# DataType of tensorflow/core/framework/types.proto, by numpy's name.
+_DTYPES = {
+    1: "float32",
+    2: "float64",
+    3: "int32",
+    4: "uint8",
+    5: "int16",
+    6: "int8",
+    7: "string",
+    8: "complex64",
+    9: "int64",
+    10: "bool",
+    14: "bfloat16",
+    17: "uint16",
+    18: "complex128",
+    19: "float16",
+    20: "resource",
+    21: "variant",
+    22: "uint32",
+    23: "uint64",
+}
+_FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+_VARIABLE_OPS = frozenset({"VarHandleOp", "VariableV2", "Variable"})
+# What optimizers keep per weight is no parameter of the model.
+_OPTIMIZER_WORDS = ("/adam", "/momentum", "/rmsprop", "/adagrad", "optimizer", "beta1_power", "beta2_power")
+
+
+def describe_model(path: Path, *, signature: str | None = None, tags: Sequence[str] = ("serve",)) -> ModelDescription:
+    """Signatures, tensors and the like of the SavedModel in a folder, or of the newest version in it.
+
+    Args:
+        path: the model's folder, or a folder of numbered versions.
+        signature: default: `serving_default`, else the only one.
+        tags: of the meta graph.
+
+    Raises:
+        ModelError: `model_not_found`, `not_a_saved_model`, `model_malformed`, `model_too_large`, `model_incomplete`,
+            `tags_missing` or `signature_missing`, saying what there is instead.
+    """
+    folder = _folder(path)
+    meta_graph = _meta_graph(_parse(folder / PB), tags, folder)
+    chosen = _signature(meta_graph, signature, folder)
+    _require_variables(folder, meta_graph)
+    definition = meta_graph.signatures[chosen]
+    ops = OutputOps(meta_graph.graph)
+    behind = {name: ops.behind(tensor.name) for name, tensor in definition.outputs.items()}
+    return ModelDescription(
+        path=str(folder),
+        signature=chosen,
+        signatures=tuple(_signature_names(meta_graph)),
+        tags=tuple(tags),
+        inputs=_specs(definition.inputs),
+        outputs=_specs(definition.outputs),
+        tensorflow_version=meta_graph.meta_info.tensorflow_version or "unknown",
+        parameters=_parameters(meta_graph),
+        output_ops={name: op for name, op in sorted(behind.items()) if op is not None},
+    )
+
+
+def _folder(path: Path) -> Path:
+    """The folder that holds saved_model.pb."""
+    if not path.exists():
+        raise ModelError(
+            "model_not_found", f"There is no folder {path}. Check the address.", field=FIELD, file=str(path)
+        )
+    if path.is_file() and path.name == PB:
+        path = path.parent
+    if (path / PB).exists():
+        return path
+    if path.is_dir():
+        versions = [p for p in path.iterdir() if p.name.isdecimal() and (p / PB).exists()]
+        if versions:
+            return max(versions, key=lambda p: int(p.name))
+    raise ModelError(
+        "not_a_saved_model",
+        f"{path} is no SavedModel: {_found(path)}. Give the folder that model.export(...) or tf.saved_model.save(...) "
+        f"wrote, with {PB} in it.",
+        field=FIELD,
+        file=str(path),
+    )
+
+
+def _found(path: Path) -> str:
+    """What there is instead of a SavedModel, and what to do about it."""
+    convert = "load it with keras.models.load_model and write it with model.export(folder)"
+    if path.is_file():
+        kinds = {
+            ".keras": f"it is a Keras file; {convert}",
+            ".h5": f"it is an HDF5 file; {convert}",
+            ".hdf5": f"it is an HDF5 file; {convert}",
+            ".tflite": "it is a TensorFlow Lite model; export the model that it was converted from",
+            ".onnx": "it is an ONNX model, not one of TensorFlow",
+            ".zip": "it is an archive; unpack it and give the folder",
+            ".gz": "it is an archive; unpack it and give the folder",
+            ".tar": "it is an archive; unpack it and give the folder",
+            ".pb": f"it is a single graph file; a SavedModel is a folder with {PB}",
+        }
+        return kinds.get(path.suffix.lower(), "it is a file, not a folder")
+    names = sorted(p.name for p in path.iterdir())
+    if not names:
+        return "the folder is empty"
+    if "saved_model.pbtxt" in names:
+        return "it holds the text form saved_model.pbtxt, which is not read; save the model again"
+    inner = [name for name in names if (path / name / PB).exists()]
+    if inner:
+        return (
+            f"but {listed(inner, 5)} in it is; name that one"
+            if len(inner) == 1
+            else f"but {listed(inner, 5)} in it are; name one"
+        )
+    return f"the folder holds {listed(names, 10)}"
+
+
+def _parse(path: Path) -> Any:
+    info = path.stat()
+    if not stat.S_ISREG(info.st_mode):
+        raise _malformed(path, "it is not a regular file")
+    if info.st_size > MAX_PB_BYTES:
+        raise ModelError(
+            "model_too_large",
+            f"{path} has {info.st_size:,} bytes; at most {MAX_PB_BYTES:,} are read. Keep large constants in variables.",
+            field=FIELD,
+            file=str(path),
+        )
+    try:
+        saved_model = saved_model_class().FromString(path.read_bytes())
+    except DecodeError:
+        # also where messages are nested deeper than the parser's limit of 100
+        raise _malformed(path, "it is no protobuf of a SavedModel, or was cut off") from None
+    except PermissionError:
+        raise ModelError(
+            "model_unreadable", f"The service may not read {path}: grant it access.", field=FIELD, file=str(path)
+        ) from None
+    if not saved_model.meta_graphs:
+        raise _malformed(path, "it holds no graph")
+    return saved_model
+
+
+def _malformed(path: Path, why: str) -> ModelError:
+    return ModelError(
+        "model_malformed",
+        f"{path} cannot be read: {why}. Copy or export the model again.",
+        field=FIELD,
+        file=str(path),
+    )
+
+
+def _meta_graph(saved_model: Any, tags: Sequence[str], folder: Path) -> Any:
+    wanted = set(tags)
+    for meta_graph in saved_model.meta_graphs:
+        if set(meta_graph.meta_info.tags) == wanted:
+            return meta_graph
+    there = [" + ".join(sorted(m.meta_info.tags)) or "no tags" for m in saved_model.meta_graphs]
+    raise ModelError(
+        "tags_missing",
+        f"The model has no graph with the tags {' + '.join(sorted(wanted))}; it has {listed(there)}. Name those in model.tags.",
+        field="model.tags",
+        file=str(folder),
+    )
+
+
+def _signature_names(meta_graph: Any) -> list[str]:
+    return sorted(name for name in meta_graph.signatures if not name.startswith(_INTERNAL))
+
+
+def _signature(meta_graph: Any, requested: str | None, folder: Path) -> str:
+    """The signature to run.
+
+    Raises:
+        ModelError: `signature_missing`.
+    """
+    names = _signature_names(meta_graph)
+    if requested is None and DEFAULT_SIGNATURE in names:
+        requested = DEFAULT_SIGNATURE
+    if requested is None and len(names) == 1:
+        requested = names[0]
+    if requested in names and meta_graph.signatures[requested].outputs:
+        return requested
+    if not names:
+        why = "The model has no signature, so it cannot be called. Export it with model.export(folder), or pass signatures= to tf.saved_model.save."
+    elif requested is None:
+        why = f"The model has several signatures: {listed(names)}. Name one in model.signature."
+    elif requested in names:
+        why = f"The signature {requested!r} has no outputs. Name another in model.signature; there is {listed(names)}."
+    else:
+        why = f"The model has no signature {requested!r}; it has {listed(names)}."
+    raise ModelError("signature_missing", why, field="model.signature", file=str(folder))
+
+
+def _require_variables(folder: Path, meta_graph: Any) -> None:
+    """Weights that the graph restores must lie beside it."""
+    has_variables = any(True for _ in _variables(meta_graph)) or any(True for _ in _variable_nodes(meta_graph))
+    if not has_variables:
+        return
+    index = folder / "variables" / "variables.index"
+    if not index.is_file() or not any(index.parent.glob("variables.data-*-of-*")):
+        raise ModelError(
+            "model_incomplete",
+            f"The model has variables, but {index.parent} does not hold variables.index and variables.data-*. "
+            "Copy the whole folder.",
+            field=FIELD,
+            file=str(index.parent),
+        )
+
+
+def _specs(tensors: Any) -> tuple[TensorSpec, ...]:
+    return tuple(_spec(name, tensors[name]) for name in sorted(tensors))
+
+
+def _spec(name: str, tensor: Any) -> TensorSpec:
+    dtype = "sparse" if tensor.HasField("sparse") else _dtype(tensor.dtype)
+    return TensorSpec(name, dtype, _shape(tensor.shape))
+
+
+def _dtype(number: int) -> str:
+    # reference types of TensorFlow 1 are counted from 100
+    return _DTYPES.get(number % 100, f"type {number}")
+
+
+def _shape(shape: Any) -> tuple[int | None, ...] | None:
+    if shape.unknown_rank:
+        return None
+    return tuple(None if d.size < 0 else int(d.size) for d in shape.dimensions)
+
+
+def _parameters(meta_graph: Any) -> int | None:
+    """How many trained numbers the model has; None where the graph does not say."""
+    variables = list(_variables(meta_graph))
+    trainable = [size for size, is_trainable in variables if is_trainable]
+    if trainable:
+        return sum(trainable)
+    if variables:
+        return sum(size for size, _ in variables)
+    sizes = list(_variable_nodes(meta_graph))
+    return sum(sizes) if sizes else None
+
+
+def _variables(meta_graph: Any) -> Iterator[tuple[int, bool]]:
+    """Size and trainability of the float variables among the saved objects."""
+    for saved in meta_graph.objects.nodes:
+        if saved.HasField("variable") and _dtype(saved.variable.dtype) in _FLOATS:
+            size = _size(saved.variable.shape)
+            if size is not None:
+                yield size, saved.variable.trainable
+
+
+def _variable_nodes(meta_graph: Any) -> Iterator[int]:
+    """Sizes of the float variables of a TensorFlow 1 graph."""
+    for node in meta_graph.graph.nodes:
+        if node.op in _VARIABLE_OPS and not any(word in node.name.casefold() for word in _OPTIMIZER_WORDS):
+            size = _size(node.attributes["shape"].shape) if "shape" in node.attributes else None
+            if size is not None and _dtype(node.attributes["dtype"].type) in _FLOATS:
+                yield size
+
+
+def _size(shape: Any) -> int | None:
+    sizes = _shape(shape)
+    return None if sizes is None or None in sizes else math.prod(size for size in sizes if size is not None)

@@ -1,0 +1,173 @@
+"""A split that is a table: any number of CSV or Parquet files with the same columns."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from audits.artefacts import Array, Batch, Column, ColumnKind, SplitName
+from audits.sources.columns import LABEL_HOLES, Chunk, Observed, TableFile, as_whole
+from schemas.problem import DataError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the columns of a table are for.
+
+    Attributes:
+        features: in the model's order.
+        label: the label's column.
+        label_kind: of this split; the other split's may differ, which is a finding and no problem.
+        roles: role -> column and its kind.
+    """
+
+    features: tuple[Column, ...]
+    label: str
+    label_kind: ColumnKind
+    roles: Mapping[str, Column]
+
+    @property
+    def kinds(self) -> dict[str, ColumnKind]:
+        """Of every column that is read."""
+        read = {column.name: column.kind for column in (*self.features, *self.roles.values())}
+        return {**read, self.label: self.label_kind}
+
+
+class TableSplit:
+    """A table whose columns are known and agree over all of its files."""
+
+    layout: Literal["table"] = "table"
+
+    def __init__(
+        self,
+        name: SplitName,
+        files: Sequence[TableFile],
+        layout: Layout,
+        *,
+        max_rows: int | None,
+        notes: Mapping[str, Any],
+    ) -> None:
+        self.name = name
+        self.columns = layout.features
+        self.row_shape = (len(layout.features),)
+        self.files = tuple(str(file.path) for file in files)
+        self._opened = files
+        self._layout = layout
+        self._max_rows = max_rows
+        self._notes = notes
+
+    def batches(self, rows: int = 8192) -> Iterator[Batch]:
+        first_row = 0
+        for columns in self._blocks(rows):
+            batch = self._batch(first_row, columns)
+            yield batch
+            first_row += len(batch)
+        if first_row == 0:
+            raise empty(self.name, self.files)
+
+    def describe(self) -> dict[str, Any]:
+        holes = {c.name: sorted(_holes(self._opened, c.name)) for c in self.columns if _holes(self._opened, c.name)}
+        return {
+            "files": list(self.files),
+            "format": self._notes.get("format"),
+            **self._opened[0].describe(),
+            "columns": [{"name": column.name, "kind": column.kind} for column in self.columns],
+            "label": {"name": self._layout.label, "kind": self._layout.label_kind},
+            "roles": {role: column.name for role, column in self._layout.roles.items()},
+            "holes_spelled": holes,
+            **{key: value for key, value in self._notes.items() if key != "format"},
+        }
+
+    def _blocks(self, rows: int) -> Iterator[dict[str, Array]]:
+        """The columns in blocks of `rows` rows over file borders, at most `max_rows` rows in all."""
+        waiting: list[Mapping[str, Array]] = []
+        count, left = 0, self._max_rows
+        for chunk in self._chunks():
+            n = chunk.n if left is None else min(chunk.n, left)
+            left = None if left is None else left - n
+            for first in range(0, n, rows):
+                part = {name: values[first : min(first + rows, n)] for name, values in chunk.columns.items()}
+                waiting.append(part)
+                count += min(rows, n - first)
+                while count >= rows:
+                    joined = _joined(waiting)
+                    yield {name: values[:rows] for name, values in joined.items()}
+                    waiting = [{name: values[rows:] for name, values in joined.items()}]
+                    count -= rows
+            if left == 0:
+                break
+        if count:
+            yield _joined(waiting)
+
+    def _chunks(self) -> Iterator[Chunk]:
+        for file in self._opened:
+            for chunk in file.chunks(self._layout.kinds):
+                self._require_labels(file, chunk)
+                yield chunk
+
+    def _require_labels(self, file: TableFile, chunk: Chunk) -> None:
+        labels = chunk.columns[self._layout.label]
+        limit = None if self._max_rows is None else self._max_rows
+        bad = np.flatnonzero(unusable_labels(labels)[:limit])
+        if len(bad):
+            raise missing_label(
+                labels[bad[0]], self._layout.label, str(file.path), chunk.first_row + int(bad[0]), self.name
+            )
+
+    def _batch(self, first_row: int, columns: Mapping[str, Array]) -> Batch:
+        features = {c.name: _series(columns[c.name]) for c in self.columns}
+        n = len(columns[self._layout.label])
+        return Batch(
+            first_row=first_row,
+            features=pd.DataFrame(features, index=pd.RangeIndex(n), columns=[c.name for c in self.columns]),
+            labels=as_whole(columns[self._layout.label]),
+            roles={role: columns[column.name] for role, column in self._layout.roles.items()},
+        )
+
+
+def unusable_labels(labels: Array) -> Array:
+    """(rows,) whether a label says nothing: missing, NaN or infinite."""
+    if labels.dtype == object:
+        return np.array([value is None or value.strip() in LABEL_HOLES for value in labels], dtype=bool)
+    if labels.dtype.kind == "M":
+        return np.asarray(np.isnat(labels))
+    return np.asarray(~np.isfinite(labels))
+
+
+def missing_label(value: Any, column: str, file: str, row: int, split: SplitName) -> DataError:
+    held = "is infinite" if isinstance(value, float) and np.isinf(value) else "is missing"
+    return DataError(
+        "label_missing_values",
+        f"The {split} label {held} in row {row} of {file.rsplit('/', 1)[-1]}. Remove rows without a label: "
+        "they can neither be trained on nor be judged.",
+        field="data.label",
+        file=file,
+        row=row,
+        column=column,
+    )
+
+
+def empty(split: SplitName, files: Sequence[str]) -> DataError:
+    return DataError(
+        "data_empty",
+        f"The {split} split has no rows. Check {'the file' if len(files) == 1 else 'the files'} and how they were written.",
+        field=f"data.{split}.uri",
+        file=files[0],
+    )
+
+
+def _series(values: Array) -> "pd.Series[Any]":
+    # pandas would turn objects that are all text into its own string type
+    return pd.Series(values, dtype=object if values.dtype == object else None, copy=False)
+
+
+def _joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    if len(parts) == 1:
+        return dict(parts[0])
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _holes(files: Sequence[TableFile], column: str) -> set[str]:
+    return {hole for file in files for hole in file.observed.get(column, Observed(None)).holes}
