@@ -14,6 +14,7 @@ from schemas.catalogue import CatalogueEntry, LimitEntry
 from schemas.limits import LIMITS
 from schemas.problem import RequestError
 from schemas.report import Family
+from schemas.request import Checks
 
 CHECKS = Path(__file__).parent / "checks"
 HEADINGS = {
@@ -53,6 +54,23 @@ def entry(code: str, folder: Path = CHECKS) -> CatalogueEntry:
         if found.code == code:
             return found
     raise UnknownFindingError(code)
+
+
+def require_known(checks: Checks, folder: Path = CHECKS) -> None:
+    """Return if every code and family that the request selects exists.
+
+    Raises:
+        RequestError: one does not.
+    """
+    known = {found.code for found in entries(folder)} | {f"{family}.*" for family in get_args(Family)}
+    for field, patterns in (("include", checks.include or ()), ("exclude", checks.exclude)):
+        unknown = [pattern for pattern in patterns if pattern not in known]
+        if unknown:
+            raise RequestError(
+                "unknown_check",
+                f"checks.{field} names {unknown[0]!r}, which is no check; see GET /v1/catalogue.",
+                field=f"checks.{field}",
+            )
 
 
 def _files(folder: Path) -> Iterator[tuple[Family, Path]]:

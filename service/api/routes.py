@@ -133,6 +133,7 @@ def submit_audit(
     """Queue the audit of a model. What can be seen to be wrong without running the model is refused here."""
     if audit.callback is not None:
         raise CallbackUnsupportedError
+    catalogue.require_known(audit.checks)
     request.app.state.preflight(audit)
     job, is_new = jobs.submit(audit, caller=caller, idempotency_key=idempotency_key)
     response.headers["Location"] = job.links.self

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from audits.catalogue import CHECKS, UnknownFindingError, entries, entry
+from audits.catalogue import CHECKS, UnknownFindingError, entries, entry, require_known
 from schemas.limits import LIMITS
+from schemas.problem import RequestError
+from schemas.request import Checks
 
 PAGE = '''"""Trees bark
 at night.
@@ -102,13 +104,28 @@ def test_an_unknown_code_is_refused_with_the_way_to_the_list():
         entry("metrics.nonsense")
 
 
+@pytest.mark.parametrize(
+    "selection", [{}, {"include": ["metrics.weak_model", "overfitting.*"], "exclude": ["metrics.*"]}]
+)
+def test_known_codes_and_families_may_be_selected(selection: dict):
+    require_known(Checks(**selection))
+
+
+@pytest.mark.parametrize("field", ["include", "exclude"])
+@pytest.mark.parametrize("pattern", ["metrics.nonsense", "metrics", "*", "metrics.weak_model.*"])
+def test_an_unknown_selection_is_refused_and_quoted(field: str, pattern: str):
+    with pytest.raises(RequestError) as raised:
+        require_known(Checks(**{field: ["metrics.*", pattern]}))
+
+    assert raised.value.field == f"checks.{field}"
+    assert repr(pattern) in raised.value.detail
+
+
 def test_reading_the_catalogue_imports_no_statistics():
     code = (
         "import sys; from audits.catalogue import entries; assert entries();"
         "print([m for m in ('scipy', 'sklearn', 'pandas', 'tensorflow') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 
     assert done.stdout.strip() == "[]"

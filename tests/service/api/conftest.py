@@ -31,7 +31,7 @@ def body() -> dict:
         "data": {
             "train": {"uri": str(example / "train.csv")},
             "validation": {"uri": str(example / "validation.csv")},
-            "label": "label",
+            "label": "benign",
         },
     }
 

@@ -125,6 +125,20 @@ class TestInvalidRequests:
         assert answer.json()["field"] == "callback"
         assert not jobs.stored
 
+    @pytest.mark.parametrize(
+        ("checks", "field"),
+        [
+            ({"include": ["metrics.nonsense"]}, "checks.include"),
+            ({"exclude": ["nonsense.*"]}, "checks.exclude"),
+            ({"limits": {"metrics.nonsense": {}}}, "checks.limits.metrics.nonsense"),
+            ({"limits": {"metrics.weak_model": {"min_skill": 2}}}, "checks.limits.metrics.weak_model.min_skill"),
+        ],
+    )
+    def test_checks_and_limits_that_do_not_exist_are_refused(self, client, body, checks, field):
+        answer = submit(client, {**body, "checks": checks})
+
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
+
     def test_a_model_that_is_not_there_is_refused_at_once(self, client, body, jobs):
         body["model"]["uri"] += "-missing"
         answer = submit(client, body)
