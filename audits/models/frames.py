@@ -119,7 +119,7 @@ def _encode(name: str, array: Array) -> tuple[str, list[memoryview | bytes]]:
     if dtype not in DTYPES:
         raise FrameError(f"array {name!r} of the type {dtype}")
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return dtype, [memoryview(little.reshape(-1).view(np.uint8))]
+    return dtype, [little.reshape(-1).view(np.uint8).data]
 
 
 def _utf8(value: Any) -> bytes:

@@ -19,7 +19,7 @@ def import_tensorflow() -> Any:
         with _quiet_stderr(), warnings.catch_warnings():
             # TensorFlow's and its dependencies' deprecations are not ours to mend
             warnings.simplefilter("ignore")
-            import tensorflow  # noqa: F401, ICN001, PLC0415 - ten seconds, and only where a model runs
+            import tensorflow  # noqa: F401, PLC0415 - ten seconds, and only where a model runs
     return sys.modules["tensorflow"]
 
 

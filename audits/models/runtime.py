@@ -1,6 +1,6 @@
 """Runs a SavedModel. Lives in the model's process, the only one that uses TensorFlow."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -139,7 +139,7 @@ def choose_device(tf: Any, wanted: Device) -> str:
         tf.config.set_visible_devices([], "GPU")
         return "cpu"
     for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)  # noqa: FBT003 - TensorFlow's signature
+        tf.config.experimental.set_memory_growth(gpu, True)
     name = tf.config.experimental.get_device_details(gpus[0]).get("device_name")
     return f"gpu ({name})" if name else "gpu"
 

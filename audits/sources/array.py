@@ -19,7 +19,7 @@ from schemas.request import Data
 class ArraySplit:
     """NPZ files, or one folder of NPY files, with the same row shape."""
 
-    layout: Literal["array"] = "array"
+    layout: Literal["table", "array"] = "array"
     columns: tuple[Column, ...] = ()
 
     def __init__(
@@ -144,8 +144,8 @@ def _require_rows(file: ArrayFile, names: Mapping[str, str], field: str) -> None
         if not header.shape or header.shape[0] != file.headers["x"].shape[0]:
             raise DataError(
                 "data_rows_differ",
-                f"In {file.path.name}, x has the shape {list(file.headers['x'].shape)} and {name} {list(header.shape)}: "
-                "the first size, the number of rows, must be the same.",
+                f"{file.path.name} holds x of the shape {list(file.headers['x'].shape)} and {name} of the shape "
+                f"{list(header.shape)}: the first size, the number of rows, must be the same.",
                 field=field,
                 file=str(file.path),
                 column=name,

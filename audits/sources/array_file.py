@@ -20,6 +20,8 @@ MAX_UNSTREAMED_BYTES = 4 * 2**30
 # A small archive may not unpack into a huge one.
 MAX_RATIO, RATIO_MATTERS_FROM_BYTES = 1_000, 256 * 2**20
 SUPPORTED_KINDS = "fiubUS"
+# Version 3 differs in the names of fields, which these arrays do not have.
+_HEADER_READERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 
 
 @dataclass(frozen=True)
@@ -155,12 +157,12 @@ class NpyFolder:
 
 
 def _read_header(file: IO[bytes], path: Path, field: str, name: str) -> ArrayHeader:
-    readers = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
     try:
-        version = npy_format.read_magic(file)
-        if version not in readers:
-            raise ValueError(f"version {version} of the NPY format is not read")
-        shape, fortran, dtype = readers[version](file, max_header_size=MAX_HEADER_CHARACTERS)
+        shape, fortran, dtype = _HEADER_READERS[npy_format.read_magic(file)](
+            file, max_header_size=MAX_HEADER_CHARACTERS
+        )
+    except KeyError:
+        raise malformed(path, field, f"array {name!r} is of a version of the NPY format that is not read") from None
     except ValueError as error:
         raise malformed(path, field, f"array {name!r}: {str(error).splitlines()[0][:200]}") from None
     if dtype.hasobject:

@@ -103,7 +103,7 @@ def text_in_numeric_column(column: str, found: FoundText, because: str, *, field
     )
 
 
-def to_numpy(values: pa.Array, kind: ColumnKind, *, whole: bool) -> Array:
+def to_numpy(values: "pa.Array[Any]", kind: ColumnKind, *, whole: bool) -> Array:
     """An Arrow column as the array that `Batch` promises for its kind.
 
     Raises:
@@ -128,14 +128,14 @@ def as_whole(numbers: Array) -> Array:
     return numbers.astype(np.int64)
 
 
-def _whole(values: pa.Array) -> Array:
+def _whole(values: "pa.Array[Any]") -> Array:
     if pa.types.is_uint64(values.type):
         raw = values.to_numpy(zero_copy_only=False)
         return raw.astype(np.int64) if raw.max(initial=0) <= np.iinfo(np.int64).max else raw.astype(np.float64)
     return np.asarray(values.cast(pa.int64()).to_numpy(zero_copy_only=False))
 
 
-def _numbers(values: pa.Array) -> Array:
+def _numbers(values: "pa.Array[Any]") -> Array:
     """float64, NaN for holes."""
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.int8())
@@ -148,7 +148,7 @@ def _numbers(values: pa.Array) -> Array:
     return np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _texts(values: pa.Array) -> Array:
+def _texts(values: "pa.Array[Any]") -> Array:
     """Objects, None for missing; numbers and truth values as plain text."""
     if values.type == pa.null():
         return np.full(len(values), None, dtype=object)
@@ -157,7 +157,7 @@ def _texts(values: pa.Array) -> Array:
     return np.asarray(values.to_numpy(zero_copy_only=False), dtype=object)
 
 
-def _naive(values: pa.Array) -> pa.Array:
+def _naive(values: "pa.Array[Any]") -> "pa.Array[Any]":
     """Timestamps in UTC, without a zone."""
     if pa.types.is_timestamp(values.type) and values.type.tz is not None:
         return values.cast(pa.timestamp("ns", tz="UTC")).cast(pa.timestamp("ns"))

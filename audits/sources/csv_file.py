@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -149,7 +149,7 @@ class CsvFile:
             for place, name in enumerate(typed.schema.names)
         }
 
-    def _observe_column(self, type_: pa.DataType, texts: pa.ChunkedArray) -> Observed:
+    def _observe_column(self, type_: pa.DataType, texts: "pa.ChunkedArray[Any]") -> Observed:
         kind = _kind_of(type_)
         if kind == "string":
             return Observed("string", text=first_text(texts.to_pylist(), self.path))
@@ -178,7 +178,7 @@ class CsvFile:
                 read_options=arrow_csv.ReadOptions(block_size=block_bytes, use_threads=False),
                 parse_options=arrow_csv.ParseOptions(delimiter=self._dialect.delimiter, newlines_in_values=True),
                 convert_options=arrow_csv.ConvertOptions(
-                    column_types=types,
+                    column_types=dict(types),
                     include_columns=names,
                     null_values=_NULL_VALUES,
                     true_values=["true", "True", "TRUE"],
@@ -257,16 +257,16 @@ class CsvFile:
         return None
 
 
-def _without_empty(values: pa.Array) -> pa.Array:
+def _without_empty(values: "pa.Array[Any]") -> "pa.Array[Any]":
     """An empty cell of text is a hole."""
     if not pa.types.is_string(values.type):
         return values
-    return pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+    is_empty = pc.equal(values, pa.scalar(""))
+    return cast("pa.Array[Any]", pc.if_else(is_empty, pa.scalar(None, pa.string()), values))
 
 
 def _sniff(head: str) -> str:
     """The delimiter that cuts the first rows into the same number of cells, and into most of them."""
-
     start = "".join(head.splitlines(keepends=True)[: 4 * SNIFFED_ROWS])
 
     def cells(delimiter: str) -> tuple[bool, int]:
@@ -280,7 +280,8 @@ def _sniff(head: str) -> str:
 def _has_decimal_commas(typed: pa.Table, texts: pa.Table) -> bool:
     """Whether a column of text is one of numbers written with a decimal comma."""
     for place, type_ in enumerate(typed.schema.types):
-        values = [v for v in texts.column(place).to_pylist() if not is_hole(v)] if type_ == pa.string() else []
+        cells = texts.column(place).to_pylist() if type_ == pa.string() else []
+        values = [cell for cell in cells if cell is not None and not is_hole(cell)]
         if any(_DECIMAL_COMMA.fullmatch(v) for v in values) and all(
             _DECIMAL_COMMA.fullmatch(v) or v.strip().lstrip("+-").isdigit() for v in values
         ):

@@ -164,7 +164,8 @@ def _expand(address: str, pattern: str, roots: Roots, field: str) -> list[Path]:
     for place in places:
         if not roots.contain(_fixed_part(place)):
             raise _outside(address, field)
-        matches = sorted(islice(glob.iglob(place, recursive=True), MAX_FILES + 1))
+        # not Path.glob: the pattern is absolute, and its wildcards may be escaped
+        matches = sorted(islice(glob.iglob(place, recursive=True), MAX_FILES + 1))  # noqa: PTH207
         paths = [_without_links(Path(match)) for match in matches]
         confined = [path for path in paths if path is not None and roots.contain(path)]
         if len(confined) < len(paths):

@@ -19,7 +19,7 @@ def listed(names: Collection[str], limit: int = MAX_SHOWN) -> str:
 
 
 def suggestion(wanted: str, names: Iterable[str]) -> str:
-    """ " Did you mean 'x'?", or nothing."""
+    """A sentence that names the closest name, with a blank before it; or nothing."""
     by_form = {normalised(name): name for name in names}
     close = difflib.get_close_matches(normalised(wanted), by_form, n=1, cutoff=0.7)
     return f" Did you mean {by_form[close[0]]!r}?" if close else ""

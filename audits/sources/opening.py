@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from audits.artefacts import Column, ColumnKind, FoundText, ModelDescription, Split, SplitName
+from audits.artefacts import Column, ColumnKind, ModelDescription, Split, SplitName
 from audits.sources.array import open_array_split
 from audits.sources.columns import Observed, TableFile, text_in_numeric_column
 from audits.sources.csv_file import CsvFile
@@ -191,7 +191,7 @@ def _agreed(kind: ColumnKind, observed: Observed, name: str, file: TableFile, fi
     Numbers in a later file of a text column are text; truth values among numbers are 0 and 1.
     """
     other = observed.kind
-    if other in {None, kind} or kind == "string":
+    if other is None or kind in {other, "string"}:
         return kind
     if kind in _NUMERIC and other in _NUMERIC:
         return "number"
@@ -201,7 +201,7 @@ def _agreed(kind: ColumnKind, observed: Observed, name: str, file: TableFile, fi
         return kind  # a file of text that holds nothing but holes, or numbers stored as text
     raise DataError(
         "column_types_differ",
-        f"Column {name!r} holds {_SAID[kind]} in the files before, {_SAID[cast(ColumnKind, other)]} in {file.path.name}. "
+        f"Column {name!r} holds {_SAID[kind]} in the files before, {_SAID[other]} in {file.path.name}. "
         "Write it in the same way in every file.",
         field=field,
         file=str(file.path),
@@ -271,8 +271,8 @@ def _features(
     if not wanted:
         raise DataError(
             "feature_missing",
-            f"There is no feature column: besides the label, the training data have "
-            f"{listed(order['train']) or 'nothing'}, and the validation data {listed(order['validation']) or 'nothing'}.",
+            "No feature column stands in both splits: the training data have "
+            f"{listed(order['train']) or 'none'}, the validation data {listed(order['validation']) or 'none'}.",
             field="data.features",
             file=str(opened["train"][0].path),
         )

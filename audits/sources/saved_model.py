@@ -176,7 +176,8 @@ def _meta_graph(saved_model: Any, tags: Sequence[str], folder: Path) -> Any:
     there = [" + ".join(sorted(m.meta_info.tags)) or "no tags" for m in saved_model.meta_graphs]
     raise ModelError(
         "tags_missing",
-        f"The model has no graph with the tags {' + '.join(sorted(wanted))}; it has {listed(there)}. Name those in model.tags.",
+        f"The model has no graph with the tags {' + '.join(sorted(wanted))}; it has {listed(there)}. "
+        "Name those in model.tags.",
         field="model.tags",
         file=str(folder),
     )
@@ -200,7 +201,10 @@ def _signature(meta_graph: Any, requested: str | None, folder: Path) -> str:
     if requested in names and meta_graph.signatures[requested].outputs:
         return requested
     if not names:
-        why = "The model has no signature, so it cannot be called. Export it with model.export(folder), or pass signatures= to tf.saved_model.save."
+        why = (
+            "The model has no signature, so it cannot be called. Export it with model.export(folder), or pass "
+            "signatures= to tf.saved_model.save."
+        )
     elif requested is None:
         why = f"The model has several signatures: {listed(names)}. Name one in model.signature."
     elif requested in names:

@@ -1,7 +1,8 @@
 """The parts of TensorFlow's protobuf messages that a description needs, declared without TensorFlow.
 
 Field numbers as in tensorflow/core/protobuf/{saved_model,meta_graph,saved_object_graph}.proto and
-tensorflow/core/framework/{graph,function,node_def,attr_value,op_def,tensor_shape}.proto. Other fields are skipped by the parser.
+tensorflow/core/framework/{graph,function,node_def,attr_value,op_def,tensor_shape}.proto. The parser skips other
+fields.
 """
 
 from functools import cache
@@ -57,7 +58,8 @@ def saved_model_class() -> type[Any]:
             _add_field(message, field, number, type_)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.SavedModel"))
+    message_class: type[Any] = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.SavedModel"))
+    return message_class
 
 
 def _add_field(message: Any, name: str, number: int, type_: str) -> None:

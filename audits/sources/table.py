@@ -38,7 +38,7 @@ class Layout:
 class TableSplit:
     """A table whose columns are known and agree over all of its files."""
 
-    layout: Literal["table"] = "table"
+    layout: Literal["table", "array"] = "table"
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class TableSplit:
     ) -> None:
         self.name = name
         self.columns = layout.features
-        self.row_shape = (len(layout.features),)
+        self.row_shape: tuple[int, ...] = (len(layout.features),)
         self.files = tuple(str(file.path) for file in files)
         self._opened = files
         self._layout = layout
@@ -152,7 +152,7 @@ def missing_label(value: Any, column: str, file: str, row: int, split: SplitName
 def empty(split: SplitName, files: Sequence[str]) -> DataError:
     return DataError(
         "data_empty",
-        f"The {split} split has no rows. Check {'the file' if len(files) == 1 else 'the files'} and how they were written.",
+        f"The {split} split has no rows. Check how {'the file was' if len(files) == 1 else 'its files were'} written.",
         field=f"data.{split}.uri",
         file=files[0],
     )
