@@ -254,7 +254,7 @@ def _exact_ks_pvalue(statistic: float, n: int, m: int) -> float:
         j = s - i
         from_the_side = np.concatenate([[0.0], left[:-1]])
         left = np.where(np.abs(i * m - j * n) >= limit, 1.0, (i * from_the_side + j * left) / s)
-        left[(j < 0) | (j > m)] = 0.0
+        left[j < 0] = 0.0
     return float(min(left[n], 1.0))
 
 

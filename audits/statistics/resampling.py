@@ -84,8 +84,12 @@ def collapse(*columns: Array) -> tuple[Array, Array]:
     Returns:
         (distinct,) the first row of each combination, and (distinct,) how many rows have it.
     """
-    codes = np.stack([np.unique(column, return_inverse=True)[1] for column in columns], axis=1)
-    _, first, sizes = np.unique(codes, axis=0, return_index=True, return_counts=True)
+    codes = np.zeros(len(columns[0]), dtype=np.intp)
+    for column in columns:
+        values, which = np.unique(column, return_inverse=True)
+        # coded anew each time, so that the product of many columns cannot overflow
+        codes = np.unique(codes * len(values) + which, return_inverse=True)[1]
+    _, first, sizes = np.unique(codes, return_index=True, return_counts=True)
     return first, sizes
 
 

@@ -100,6 +100,17 @@ def test_psi_by_hand():
     assert result.p_value == 0
 
 
+def test_an_empty_cell_gets_half_a_row():
+    """Shares (10.5, 0.5) / 11 and (5.5, 5.5) / 11."""
+    result = psi_of_counts(np.array([10, 0]), np.array([5, 5]))
+
+    assert result.value == pytest.approx(5 / 11 * np.log(21))
+
+
+def test_a_category_that_nobody_has_does_not_count():
+    assert psi_of_counts(np.array([9, 5, 0]), np.array([4, 8, 0])) == psi_of_counts(np.array([9, 5]), np.array([4, 8]))
+
+
 def test_the_critical_psi_is_the_published_one():
     """(1/n + 1/m) chi2(9, 0.95): 0.34 at 100 rows a side, 0.068 at 500."""
     values = np.linspace(0, 1, 100)

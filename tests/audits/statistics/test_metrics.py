@@ -222,7 +222,9 @@ def test_regression_agrees_with_sklearn(ours, theirs, offset, counts, rng):
 
 
 def test_r2_of_a_constant_target_is_undefined():
-    assert np.isnan(metrics.r2(np.full(5, 0.1), np.arange(5.0)))
+    """0.1 three times does not have the mean 0.1."""
+    assert np.isnan(metrics.r2(np.full(3, 0.1), np.arange(3.0)))
+    assert np.isnan(metrics.r2(np.full(3, 0.1), np.arange(3.0), np.array([[1.0, 2.0, 0.0]]))).all()
     assert np.isnan(metrics.r2(np.array([1.0, 2.0]), np.zeros(2), np.array([[2.0, 0.0]]))).all()
 
 

@@ -104,6 +104,27 @@ def test_bca_agrees_with_scipy(rng):
     assert corrected[1] > plain[1] + 0.03
 
 
+def test_bca_corrects_a_large_bias(rng):
+    """The spread of few values is mostly drawn too small."""
+    values = rng.exponential(size=12)
+    expected = bootstrap((values,), np.std, n_resamples=9000, method="BCa", rng=rng).confidence_interval
+    found = bootstrap_interval(lambda v: float(v.std()), rng, values, n_resamples=9000, method="bca")
+
+    assert found == pytest.approx(tuple(expected), abs=0.03)
+
+
+def test_bca_leaves_undefined_draws_out(rng):
+    """The mean of the positive values; one resample in nine has none."""
+    values = np.array([-1.0, -1.0, -1.0, -1.0, 2.0, 3.0])
+
+    def mean_of_positive(v):
+        return float(v[v > 0].mean()) if (v > 0).any() else np.nan
+
+    low, high = bootstrap_interval(mean_of_positive, rng, values, n_resamples=500, method="bca")
+
+    assert (low, high) == (pytest.approx(2.0), pytest.approx(3.0))
+
+
 def test_bca_of_a_constant_statistic_is_that_constant(rng):
     assert bootstrap_interval(lambda v: 1.0, rng, np.arange(9.0), n_resamples=99, method="bca") == (1.0, 1.0)
 
