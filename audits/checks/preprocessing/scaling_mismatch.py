@@ -25,7 +25,7 @@ from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.results import CheckResult
 from audits.statistics.affine import AffineMap, fit_affine
-from audits.statistics.distributions import ks_pvalue
+from audits.statistics.distributions import ks_2samp_statistic, ks_pvalue
 from audits.statistics.multiplicity import benjamini_hochberg
 from schemas.limits import ScalingMismatch
 from schemas.report import Effect, Remedy
@@ -42,6 +42,8 @@ UNIT_FACTORS = {
     127.5: "0-255 and -1..1",
 }
 FACTOR_TOLERANCE = 0.02
+FACTOR_QUANTILES = np.linspace(0.05, 0.95, 19)
+FACTOR_LEVEL = 0.01
 MAX_COLUMNS_LISTED = 50
 
 
@@ -75,7 +77,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         return None
     worst = max(flagged, key=lambda m: m.fit.ks_before)
     names = tuple(case.space.units[m.unit] for m in flagged)
-    fault, intervention, evidence = _name_the_fault(flagged, len(maps), names)
+    fault, intervention, evidence = _name_the_fault(flagged, len(maps), names, limits)
 
     def apply(faulty: Subject) -> Subject:
         changes = {m.unit: m.fit.apply for m in flagged}
@@ -117,10 +119,17 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
 
 @dataclass(frozen=True)
 class _UnitMap:
-    """The map of one unit, with what is needed to judge it."""
+    """The map of one unit, with what is needed to judge it.
+
+    Attributes:
+        source, target: finite values of the validation and of the training rows.
+        n_subject, n_reference: independent values among them.
+    """
 
     unit: int
     fit: AffineMap
+    source: Array
+    target: Array
     reference_mean: float
     reference_sd: float
     subject_mean: float
@@ -153,6 +162,8 @@ def _maps(case: Case, reference: Subject, subject: Subject) -> list[_UnitMap]:
             _UnitMap(
                 unit,
                 fit_affine(source, target),
+                source,
+                target,
                 float(target.mean()),
                 float(target.std()),
                 float(source.mean()),
@@ -176,16 +187,27 @@ def _explains(fit: AffineMap, limits: ScalingMismatch) -> bool:
 def _random_maps(
     maps: list[_UnitMap], flagged: list[_UnitMap], rng: np.random.Generator
 ) -> list[tuple[_UnitMap, AffineMap]]:
-    """As many maps, of the same strength, aimed at random: on random units, stretching or shrinking."""
+    """As many maps, of the same strength, aimed at random: on random units, stretching or shrinking, never right."""
     targets = [maps[i] for i in rng.choice(len(maps), len(flagged), replace=False)]
     strengths = [flagged[i].fit for i in rng.permutation(len(flagged))]
-    drawn = []
-    for target, strength in zip(targets, strengths, strict=True):
-        scale = float(max(abs(strength.scale), 1e-12) ** rng.choice([-1.0, 1.0]) * rng.choice([-1.0, 1.0]))
-        moved = rng.normal(0.0, 1.0) * target.subject_sd
-        offset = target.subject_mean * (1 - scale) + moved
-        drawn.append((target, AffineMap(scale, offset, strength.ks_before, strength.ks_after)))
-    return drawn
+    right = {m.unit: m.fit for m in flagged}
+    return [(t, _wrong_map(t, s, right.get(t.unit), rng)) for t, s in zip(targets, strengths, strict=True)]
+
+
+def _wrong_map(target: _UnitMap, strength: AffineMap, right: AffineMap | None, rng: np.random.Generator) -> AffineMap:
+    """A map of the given strength; for a unit with a repair of its own, with another scale and the other way."""
+    size = max(abs(strength.scale), 1e-12)
+    scales = [s for s in (size, 1 / size, -size, -1 / size) if right is None or _differs(s, right.scale)]
+    scale = float(rng.choice(scales or [1.0]))
+    mean, moved = target.subject_mean, rng.normal(0.0, 1.0) * target.subject_sd
+    if right is not None:
+        moved = -abs(moved) * float(np.sign(right.apply(np.array(mean)) - mean))
+    return AffineMap(scale, mean * (1 - scale) + moved, strength.ks_before, strength.ks_after)
+
+
+def _differs(scale: float, right: float) -> bool:
+    """Whether a scale is not the right one; a scale near 1 may be, since the offset then goes the other way."""
+    return abs(scale / right - 1) > 0.2 or abs(scale - 1) < 0.2
 
 
 def _replaced(faulty: Subject, case: Case, changes: dict[int, AffineMap]) -> Subject:
@@ -193,14 +215,14 @@ def _replaced(faulty: Subject, case: Case, changes: dict[int, AffineMap]) -> Sub
 
 
 def _name_the_fault(
-    flagged: list[_UnitMap], considered: int, names: tuple[str, ...]
+    flagged: list[_UnitMap], considered: int, names: tuple[str, ...], limits: ScalingMismatch
 ) -> tuple[str, str, dict[str, str]]:
     """The fault in the user's words, the repair as the rest of "when we ...", and the details."""
     columns = _columns(names, considered)
     reference_standard = _mostly(flagged, lambda m: abs(m.reference_mean) < 0.2 and 0.7 < m.reference_sd < 1.4)
     subject_standard = _mostly(flagged, lambda m: abs(m.subject_mean) < 0.05 and 0.9 < m.subject_sd < 1.1)
     subject_min_max = _mostly(flagged, lambda m: abs(m.subject_range[0]) < 0.02 and abs(m.subject_range[1] - 1) < 0.02)
-    factor = _common_factor(flagged)
+    factor = _common_factor(flagged, limits)
     if all(m.fit.scale < 0 for m in flagged):
         return "inverted", f"turn {columns} around (light for dark, sign for sign)", {}
     if factor is not None:
@@ -239,14 +261,15 @@ def _columns(names: tuple[str, ...], considered: int) -> str:
     return listed if len(names) <= 4 else f"{len(names)} columns ({listed}, ...)"
 
 
-def _common_factor(flagged: list[_UnitMap]) -> float | None:
-    """The factor that all maps share, when none of them has an offset."""
-    scales = np.array([m.fit.scale for m in flagged])
-    offsets = np.array([abs(m.fit.offset) / m.reference_sd for m in flagged])
-    middle = float(np.median(scales))
-    if (offsets > 0.1).any() or (np.abs(scales / middle - 1) > 0.1).any():
-        return None
-    return middle
+def _common_factor(flagged: list[_UnitMap], limits: ScalingMismatch) -> float | None:
+    """The factor that lies between the splits, when it explains all units without any offset."""
+    # a column far from zero tells its factor most precisely
+    precise = max(flagged, key=lambda m: abs(m.reference_mean) / m.reference_sd)
+    x, y = (np.quantile(values, FACTOR_QUANTILES) for values in (precise.source, precise.target))
+    factor = float(x @ y / max(x @ x, 1e-300))
+    far = factor > 0 and abs(np.log(factor)) > np.log(limits.min_scale_factor)
+    p_values = (ks_pvalue(ks_2samp_statistic(factor * m.source, m.target), m.n_reference, m.n_subject) for m in flagged)
+    return factor if far and min(p_values) >= FACTOR_LEVEL / len(flagged) else None
 
 
 def _known(factor: float) -> float:
