@@ -82,8 +82,8 @@ def numbers(x: Rows) -> Array:
 def splits(
     task: Task = "binary",
     *,
-    n_train: int = 600,
-    n_validation: int = 400,
+    n_train: int = 500,
+    n_validation: int = 300,
     columns: int = 6,
     texts: int = 0,
     layout: Layout = "table",
@@ -160,7 +160,8 @@ def _images(
         y = rng.integers(0, 2 if task == "binary" else classes, n)
         pattern = rng.normal(size=(classes, *shape))[y]
     level = np.linspace(0.3, 0.5, channels)
-    return np.clip(level + 0.03 * signal * pattern + rng.normal(0, 0.15, (n, *shape)), 0, 1), y
+    # squared: most pixels are dark, so that light and dark are not each other's mirror
+    return np.clip(level + 0.03 * signal * pattern + rng.normal(0, 0.15, (n, *shape)), 0, 1) ** 2, y
 
 
 # Models
@@ -364,7 +365,7 @@ def both(*faults: Fault) -> Fault:
 class MemorySplit:
     """A split that was opened from memory."""
 
-    files = ("memory",)
+    files: tuple[str, ...] = ("memory",)
 
     def __init__(self, name: SplitName, part: Part) -> None:
         self.name, self.part = name, part

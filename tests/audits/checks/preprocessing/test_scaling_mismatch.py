@@ -1,0 +1,169 @@
+"""preprocessing.scaling_mismatch: told by the distributions, proven by mapping them back."""
+
+import numpy as np
+import pytest
+
+from audits.checks.preprocessing.scaling_mismatch import CODE
+from schemas.report import Outcome, Severity
+from tests.audits.checks.remedies import defined_by, remedy_of
+from tests.factories import (
+    Fault,
+    Part,
+    case,
+    examined,
+    memoriser,
+    moved,
+    on_column,
+    reordered,
+    result_of,
+    scaled,
+    splits,
+    standardised_by_itself,
+)
+
+EVERY = range(6)
+
+
+def to_unit_interval(part: Part, train: Part, rng: np.random.Generator) -> Part:
+    values = part.numbers
+    low, high = values.min(axis=0), values.max(axis=0)
+    return part.with_numbers((values - low) / (high - low))
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize(
+    "fault",
+    [scaled(3.0), scaled(0.01, columns=[0]), moved(2.0, EVERY), standardised_by_itself, to_unit_interval],
+    ids=["times 3", "one column in another unit", "moved", "standardised", "min-max"],
+)
+def test_fires_on_columns_of_another_scale(task: str, fault: Fault):
+    result = result_of(CODE, case(task, fault=fault))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.confirmation.after > result.confirmation.before + 0.05
+    assert result.confirmation.placebo_gain < result.confirmation.after - result.confirmation.before
+
+
+@pytest.mark.parametrize("layout", ["vector", "image"])
+@pytest.mark.parametrize("factor", [255.0, 1 / 255])
+def test_fires_on_arrays_of_another_range(layout: str, factor: float):
+    result = result_of(CODE, case("multiclass", layout=layout, model=memoriser, signal=5.0, fault=scaled(factor)))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.finding.evidence["factor"] == "0-255 and 0-1"
+
+
+def test_fires_on_an_inverted_image():
+    result = result_of(CODE, case(layout="image", channels=3, fault=scaled(-1.0, 1.0)))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.finding.evidence["fault"] == "inverted"
+
+
+def test_the_repair_brings_back_what_the_model_had():
+    healthy, spoilt = case(seed=3), case(seed=3, fault=scaled(5.0, 7.0))
+
+    mended, results = examined(spoilt, {CODE})
+
+    assert mended.score(mended.mended) == pytest.approx(healthy.validation_score[0], abs=0.03)
+    assert results[CODE].finding.severity is Severity.CRITICAL
+
+
+def test_the_map_is_recovered_from_the_distributions():
+    one = case(n_train=2000, n_validation=1500, fault=scaled(4.0, 10.0, columns=[0, 2]))
+
+    maps = result_of(CODE, one).finding.evidence["maps"]
+
+    assert set(maps) == {"c0", "c2"}
+    for found in maps.values():
+        assert found["scale"] == pytest.approx(1 / 4, rel=0.1)
+        assert found["distance_after"] < 0.25 * found["distance_before"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "standardised", "name"),
+    [
+        (scaled(7.0, 30.0), True, "not_standardised"),
+        (to_unit_interval, True, "min_max_for_standard"),
+        (standardised_by_itself, False, "standardised_by_itself"),
+        (scaled(1000.0), False, "unit"),
+    ],
+)
+def test_names_the_fault(fault: Fault, standardised: bool, name: str):
+    one = case(n_train=1500, n_validation=1000, standardised=standardised, fault=fault)
+
+    assert result_of(CODE, one).finding.evidence["fault"] == name
+
+
+@pytest.mark.parametrize(("factor", "words"), [(2.54, "inch"), (0.3048, "foot"), (1000.0, "kilo")])
+def test_names_the_unit(factor: float, words: str):
+    one = case("regression", n_train=4000, n_validation=4000, fault=scaled(factor, columns=[0]))
+
+    assert words in result_of(CODE, one).finding.evidence["factor"]
+
+
+@pytest.mark.parametrize("layout", ["table", "vector", "image"])
+def test_the_remedys_code_maps_the_data_back(layout: str):
+    train, validation = splits(layout=layout, signal=5.0)
+    spoilt = scaled(3.0, 1.0)(validation, train, np.random.default_rng(0))
+
+    result = result_of(CODE, case(layout=layout, signal=5.0, model=memoriser, fault=scaled(3.0, 1.0)))
+    back = defined_by(remedy_of(result))["onto_training_scale"](spoilt.x)
+
+    spread = validation.numbers.std(axis=0)
+    off = np.abs(Part(back, validation.y).numbers - validation.numbers) / spread
+    assert np.median(off) < 0.15
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("layout", ["table", "vector", "image"])
+def test_stays_silent_on_healthy_data(task: str, layout: str):
+    assert result_of(CODE, case(task, layout=layout)).outcome is Outcome.PASS
+
+
+def test_stays_silent_on_columns_within_the_limits():
+    """A factor of 1.1 and a shift of 0.1 deviations are the identity, however many rows tell them apart."""
+    one = case(n_train=6000, n_validation=6000, standardised=True, fault=scaled(1.1, 0.1))
+
+    assert result_of(CODE, one).finding is None
+
+
+def test_stays_silent_on_another_order_of_the_columns():
+    """What explains a difference completely must be a map of the column onto itself."""
+    one = case(fault=reordered(1, 2, 3, 4, 5, 0), seed=2)
+
+    assert examined(one)[1][CODE].finding is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_placebo_map_is_the_repair_itself(seed: int):
+    """A single channel: at random, one placebo in four would turn it around as the repair does."""
+    one = case(layout="image", seed=seed, fault=scaled(-1.0, 1.0))
+
+    confirmation = result_of(CODE, one).confirmation
+
+    assert confirmation.confirmed
+    assert confirmation.placebo_gain < 0.5 * (confirmation.after - confirmation.before)
+
+
+def test_a_column_that_the_model_ignores_is_tested_and_acquitted():
+    mended, results = examined(case(model=on_column(0), fault=scaled(9.0, columns=[3])), {CODE})
+
+    assert results[CODE].outcome is Outcome.PASS
+    assert "tested, not a cause" in results[CODE].reason
+    assert [t.suspicion.columns for t in mended.trials] == [("c3",)]
+    assert not mended.trials[0].confirmed
+    assert mended.mended is mended.validation.sample
+
+
+def test_inconclusive_on_few_rows():
+    result = result_of(CODE, case(n_validation=49, fault=scaled(100.0)))
+
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert result.reason == "49 of 50 validation rows"
+
+
+def test_the_limits_of_a_request_count():
+    lenient = {CODE: {"min_scale_factor": 4.0, "min_offset_sd": 50.0}}
+
+    assert result_of(CODE, case(standardised=True, fault=scaled(3.0), limits=lenient)).finding is None
