@@ -12,7 +12,7 @@ from audits.artefacts import Array
 from audits.statistics.distributions import ks_2samp_statistic, ks_pvalue
 
 QUANTILES = np.linspace(0.02, 0.98, 49)
-# With fewer distinct values quantiles jump; levels and moments are tried too.
+# With fewer distinct values quantiles jump; the levels are matched too.
 FEWEST_DISTINCT = 10
 # Larger samples are thinned to their order statistics; the distance is then exact to 1 / MAX_VALUES.
 MAX_VALUES = 20_000
@@ -47,10 +47,10 @@ class AffineMap:
 def fit_affine(source: Array, target: Array) -> AffineMap:
     """The map that carries the distribution of `source` onto that of `target`.
 
-    Theil-Sen over 49 quantile pairs, so that a tenth of the values may be outliers; with fewer than 10
-    distinct values, the levels one by one, or the moments, if they fit better. The map increases unless only a
-    decreasing one explains the target: a symmetric column cannot tell. What cannot be fitted gives a shift of
-    the median (a constant), or the identity (no values).
+    Theil-Sen over 49 quantile pairs, so that a tenth of the values may be outliers; from the moments where the
+    quantiles do not vary; with fewer than 10 distinct values level by level, if that fits better. The map
+    increases unless only a decreasing one explains the target: a symmetric column cannot tell. A constant is
+    shifted to the median; without values the map is the identity.
 
     Args:
         source: (n,), NaN and infinity ignored.
@@ -90,11 +90,9 @@ def _candidates(source: Array, target: Array, sign: int, discrete: bool) -> Iter
         return
     quantiles = np.quantile(source, QUANTILES)[::sign]
     yield _theil_sen(quantiles, np.quantile(target, QUANTILES), sign, source, target)
-    if discrete:
-        yield _moments(source, target, sign)
-        levels, target_levels = np.unique(source)[::sign], np.unique(target)
-        if len(levels) == len(target_levels):
-            yield _theil_sen(levels, target_levels, sign, source, target)
+    levels, target_levels = np.unique(source)[::sign], np.unique(target)
+    if discrete and len(levels) == len(target_levels):
+        yield _theil_sen(levels, target_levels, sign, source, target)
 
 
 def _theil_sen(x: Array, y: Array, sign: int, source: Array, target: Array) -> tuple[float, float]:

@@ -14,6 +14,7 @@ SKEWED = {
 SYMMETRIC = {"normal": lambda rng, n: rng.normal(5, 2, n), "uniform": lambda rng, n: rng.random(n)}
 LEVELS = {
     "binary": lambda rng, n: (rng.random(n) < 0.3).astype(float),
+    "rare": lambda rng, n: (np.arange(n) < 0.01 * n).astype(float),
     "six grades": lambda rng, n: rng.choice(6, n, p=[0.5, 0.3, 0.1, 0.06, 0.03, 0.01]).astype(float),
 }
 
@@ -73,11 +74,40 @@ def test_a_rare_level_may_be_missing(rng):
 
 
 def test_spikes_that_meet_do_not_count_as_distance(rng):
-    """0.1 * 3 is not 0.3 in the last digit, and half of the rows are there."""
-    target = np.where(rng.random(900) < 0.5, 0.3, rng.lognormal(0, 1, 900))
-    source = np.where(rng.random(900) < 0.5, 0.3, rng.lognormal(0, 1, 900)) / 0.1
+    """Half of the rows are 1/3; on the way there and back they lose their last digit."""
+    for _ in range(30):
+        scale, offset = np.exp(rng.normal()), rng.normal()
+        target = np.where(rng.random(900) < 0.5, 1 / 3, rng.lognormal(0, 1, 900))
+        source = np.where(rng.random(900) < 0.5, 1 / 3, rng.lognormal(0, 1, 900))
 
-    assert fit_affine(source, target).ks_after < 0.08
+        assert fit_affine((source - offset) / scale, target).ks_after < 0.12
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        (np.repeat([0.0, 10.0], [197, 3]), np.repeat([0.0, 1.0, 2.0], [985, 13, 2])),
+        (np.linspace(0, 10, 200), np.repeat([0.0, 1.0], [990, 10])),
+    ],
+    ids=["neither varies within its quantiles", "only the source varies"],
+)
+def test_moments_stand_in_for_quantiles_that_do_not_vary(source, target):
+    fit = fit_affine(source, target)
+
+    assert fit.scale == pytest.approx(target.std() / source.std())
+    assert fit.apply(source).mean() == pytest.approx(target.mean())
+
+
+@pytest.mark.parametrize(("n", "shape", "target_shape"), [(40, 1.2, 1.2), (2000, 0.7, 0.5)])
+def test_an_inverted_column_is_recognised_by_few_rows_and_by_other_rows(n, shape, target_shape, rng):
+    """Few rows fit badly by chance, many rows of a slightly different shape fit badly for certain."""
+    fits = [fit_affine(-rng.lognormal(0, shape, n), rng.lognormal(0, target_shape, 2000)) for _ in range(30)]
+
+    assert np.mean([fit.scale < 0 for fit in fits]) > 0.8
+
+
+def test_a_handful_of_rows_does_not_turn_a_column_round(rng):
+    assert all(fit_affine(rng.normal(size=12), rng.normal(size=1000)).scale > 0 for _ in range(200))
 
 
 def test_a_tenth_of_outliers_does_not_bend_the_map(rng):

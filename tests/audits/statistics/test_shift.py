@@ -32,6 +32,13 @@ def test_no_row_weighs_more_than_the_clip_before_it_is_scaled():
     assert density_ratio(np.array([]), 5, 5).shape == (0,)
 
 
+def test_the_clip_is_in_units_of_the_density():
+    """Even odds against a hundred times as many source rows are a ratio of 100, and clipped to 20."""
+    weights = density_ratio(np.array([0.5, 1 / 101]), 100, 1, largest=20)
+
+    assert weights[0] / weights[1] == pytest.approx(20)
+
+
 def test_unequal_weights_are_worth_fewer_rows():
     assert effective_sample_size(np.ones(40)) == pytest.approx(40)
     assert effective_sample_size(np.array([1.0, 0, 0, 0])) == pytest.approx(1)
