@@ -1,10 +1,10 @@
-"""The HTTP server of the API process; `python -m service.api.server` runs it with the environment's settings."""
+"""The HTTP server of the API process."""
 
 import uvicorn
 
 from service.api.app import create_app
 from service.logs import configure_logging
-from service.settings import Settings, get_settings
+from service.settings import Settings
 
 
 def run_api(settings: Settings) -> None:
@@ -25,7 +25,3 @@ def run_api(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),  # 0 would mean for ever
     )
-
-
-if __name__ == "__main__":
-    run_api(get_settings())

@@ -20,6 +20,7 @@ from schemas.report import (
     Confirmation,
     Estimate,
     Finding,
+    Gap,
     Metrics,
     Outcome,
     Remedy,
@@ -34,6 +35,7 @@ STATUS_STYLES = {"succeeded": "green", "failed": "red", "running": "cyan", "queu
 UNANSWERED = (Outcome.INCONCLUSIVE, Outcome.ERROR)
 MAX_CLASSES = 20
 INDENT = 4
+VISIBLE = 0.0005  # what three decimals can show
 
 
 def render_report(report: Report, console: Console) -> None:
@@ -85,7 +87,7 @@ def render_job(job: Job, console: Console) -> None:
 
 def render_jobs(jobs: Sequence[Job], console: Console) -> None:
     """Print audits, one a line."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = _plain_table()
     for name in ("id", "status", "verdict", "created (UTC)", "tags"):
         table.add_column(name, no_wrap=name == "id")
     for job in jobs:
@@ -98,7 +100,7 @@ def render_jobs(jobs: Sequence[Job], console: Console) -> None:
 
 def render_catalogue(entries: Sequence[CatalogueEntry], console: Console) -> None:
     """Print all findings, one a line."""
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table = _plain_table(show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
     for entry in entries:
@@ -124,7 +126,7 @@ def render_entry(entry: CatalogueEntry, console: Console) -> None:
     if entry.limits:
         console.print()
         console.print(Text("Limits", "bold"))
-        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2))
+        table = _plain_table()
         for name in ("name", "default", "meaning"):
             table.add_column(name)
         for limit in entry.limits:
@@ -145,14 +147,16 @@ def _heading(title: str) -> Iterator[RenderableType]:
 def _diagnosis(report: Report) -> Iterator[RenderableType]:
     if report.diagnosis:
         yield from _heading("Why, most likely cause first")
+    said: list[Remedy] = []
     for rank, cause in enumerate(report.diagnosis, 1):
         yield Text.assemble((f"{rank:>2}  ", "bold"), (cause.code, "bold cyan"), _share(cause))
         yield _indented(Text(cause.explanation))
         if cause.confirmation:
             yield _indented(_proof(cause.confirmation))
-        yield _indented(_remedy(cause.remedy))
-    if report.gap and report.gap.unexplained is not None and report.diagnosis:
-        yield _indented(_unexplained(report))
+        yield _indented(_remedy(cause.remedy, said))
+        said.append(cause.remedy)
+    if report.diagnosis and report.gap:
+        yield from _unexplained(report.gap)
 
 
 def _share(cause: Cause) -> Text:
@@ -177,7 +181,10 @@ def _proof(proof: Confirmation) -> Text:
     return Text.assemble(label, numbers, (f" ({', '.join(details)})" if details else ""), f": {proof.intervention}")
 
 
-def _remedy(remedy: Remedy) -> RenderableType:
+def _remedy(remedy: Remedy, said: Sequence[Remedy]) -> RenderableType:
+    """The remedy with its code, or the rank of the cause that has the same."""
+    if remedy in said:
+        return Text.assemble(("Remedy ", "bold"), f"the same as for {said.index(remedy) + 1}")
     text = Text.assemble(("Remedy ", "bold"), remedy.text)
     if remedy.code is None:
         return text
@@ -185,11 +192,11 @@ def _remedy(remedy: Remedy) -> RenderableType:
     return Group(text, Padding(code, (0, 0, 0, 2)))
 
 
-def _unexplained(report: Report) -> Text:
-    gap = report.gap
-    assert gap is not None  # noqa: S101 - asked for only where there is one
+def _unexplained(gap: Gap) -> Iterator[RenderableType]:
+    if gap.unexplained is None or abs(gap.unexplained) < VISIBLE:
+        return
     share = f" ({gap.unexplained_share:.0%} of the gap)" if gap.unexplained_share is not None else ""
-    return Text(f"Unexplained: {gap.unexplained:+.3f} {gap.metric}{share}", "dim")
+    yield _indented(Text(f"Unexplained: {gap.unexplained:+.3f} {gap.metric}{share}", "dim"))
 
 
 def _findings(report: Report) -> Iterator[RenderableType]:
@@ -210,14 +217,15 @@ def _finding(finding: Finding) -> Iterator[RenderableType]:
     severity = (f"{finding.severity.value:<9}", SEVERITY_STYLES[finding.severity])
     yield Text.assemble("  ", severity, (finding.code, "cyan"), f"  {finding.title}")
     yield _indented(Text(finding.summary))
-    yield _indented(_remedy(finding.remedy))
+    # Its code stands in the report; here it would bury the causes.
+    yield _indented(Text.assemble(("Remedy ", "bold"), finding.remedy.text))
 
 
 def _metrics(metrics: Metrics) -> Iterator[RenderableType]:
     if not metrics.train.values and not metrics.validation.values:
         return
     yield from _heading("Metrics, with 95 % intervals")
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2))
+    table = _plain_table()
     table.add_column("")
     table.add_column(f"train (n={metrics.train.n:,})")
     table.add_column(f"validation (n={metrics.validation.n:,})")
@@ -234,7 +242,7 @@ def _classes(metrics: Metrics) -> Iterator[RenderableType]:
     for title, split in (("train", metrics.train), ("validation", metrics.validation)):
         if not split.per_class:
             continue
-        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2))
+        table = _plain_table()
         for name in (f"{title}, by class", "precision", "recall", "f1", "rows"):
             table.add_column(name)
         for row in split.per_class[:MAX_CLASSES]:
@@ -258,6 +266,10 @@ def _checks(checks: Sequence[CheckRecord]) -> Iterator[RenderableType]:
             yield Text(f"  {check.outcome.value}: {check.code}: {check.reason or 'no reason given'}", "dim")
 
 
+def _plain_table(*, show_header: bool = True) -> Table:
+    return Table(box=None, pad_edge=False, show_header=show_header, header_style="dim", padding=(0, 2, 0, 0))
+
+
 def _indented(renderable: RenderableType) -> Padding:
     return Padding(renderable, (0, 0, 0, INDENT))
 
@@ -265,7 +277,9 @@ def _indented(renderable: RenderableType) -> Padding:
 def _estimate(value: Estimate | None) -> str:
     if value is None or value.estimate is None:
         return "-"
-    return _number(value.estimate) + (f" [{_bounds(value.interval)}]" if value.interval else "")
+    if value.interval is None:
+        return _number(value.estimate)
+    return f"{_number(value.estimate)} [{_number(value.interval[0])}, {_number(value.interval[1])}]"
 
 
 def _bounds(interval: Interval) -> str:

@@ -178,15 +178,7 @@ class Supervisor:
         return Start((*_python("service.worker.forkserver"), *options), environment, (self._listener.fileno(),))
 
     def _plan_api(self) -> Start:
-        options = (
-            *("--factory", "service.api.app:create_app"),
-            *("--host", self._settings.host),
-            *("--port", str(self._settings.port)),
-            *("--timeout-graceful-shutdown", str(round(self._settings.shutdown_seconds) or 1)),
-            "--no-access-log",
-            "--no-server-header",
-        )
-        return Start((*_python("uvicorn"), *options), {**os.environ, **self._settings.environment()})
+        return Start((*_python("service"), "api"), {**os.environ, **self._settings.environment()})
 
     def _api_ended(self, status: int) -> None:
         if self._stopping.is_set():

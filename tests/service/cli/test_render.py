@@ -47,7 +47,7 @@ def test_everything_that_matters_is_said(text: str, part: str):
 
 def test_the_metrics_of_both_splits_stand_side_by_side(text: str):
     assert re.search(r"train \(n=1,000\) +validation \(n=200\)", text)
-    assert re.search(r"balanced_accuracy +0\.980 \[0\.930 to 1\.030\] +0\.500 \[0\.450 to 0\.550\]", text)
+    assert re.search(r"balanced_accuracy +0\.980 \[0\.930, 1\.030\] +0\.500 \[0\.450, 0\.550\]", text)
 
 
 def test_the_classification_report_is_given_for_both_splits(text: str):
@@ -58,6 +58,22 @@ def test_the_classification_report_is_given_for_both_splits(text: str):
 
 def test_a_cause_is_not_repeated_among_the_findings(text: str):
     assert text.count("Title of preprocessing.scaling_mismatch") == 0
+
+
+def test_a_remedy_is_said_once():
+    report = whole_report()
+    text = printed(render_report, report.model_copy(update={"diagnosis": report.diagnosis * 2}))
+
+    assert text.count("scaler = StandardScaler()") == 1
+    assert "Remedy the same as for 1" in text
+
+
+def test_an_unexplained_rest_too_small_to_see_is_not_mentioned():
+    report = whole_report()
+    assert report.gap
+    gap = report.gap.model_copy(update={"unexplained": 0.0001})
+
+    assert "Unexplained" not in printed(render_report, report.model_copy(update={"gap": gap}))
 
 
 def test_what_comes_from_the_audit_is_never_taken_for_markup():
