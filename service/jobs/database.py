@@ -1,5 +1,6 @@
 """Connections to the database, and the migrations that bring it up to date."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from service.settings import Settings
 LOCK = 0x666974636865636B  # "fitcheck", the key of our advisory lock
 CONNECT_SECONDS = 5
 BUSY_SECONDS = 30
+logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the version
 UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)
 
 
@@ -42,6 +44,8 @@ def connect(settings: Settings, *, pool_size: int = 5) -> sa.Engine:
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": 20_000,
+            # A worker that was paused within a transaction must not keep its heirs from its rows.
+            "options": f"-c idle_in_transaction_session_timeout={round(settings.lease_seconds * 1000)}",
         },
     )
 

@@ -5,7 +5,6 @@ All that is known of DBOS on this side is here. An evaluation may be started mor
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -32,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 WATCH_SECONDS = 0.5  # how often a running audit looks whether it is still wanted, and shows its progress
 STEP_ATTEMPTS = 3
-STEP_RETRY_SECONDS = 1.0
+STEP_RETRY_SECONDS = 0.5  # doubled each time
 MAX_DATABASE_WAIT_SECONDS = 5.0
 
 
@@ -76,7 +75,6 @@ class Executor:
         self._executor = executor
         self._evaluate = evaluate
         self._engine = connect(settings)
-        self._busy = threading.Event()
         self._heartbeat = Heartbeat(
             settings, self._engine, executor, on_fenced=on_fenced, recover=choose_recovery(self._engine)
         )
@@ -103,7 +101,8 @@ class Executor:
 
         An audit that still runs is another slot's from here on: the process must end at once.
         """
-        DBOS.destroy(workflow_completion_timeout_sec=math.ceil(wait_seconds) if self._busy.is_set() else 0)
+        # At least the second after which the engine first looks: what was claimed just now is not running yet.
+        DBOS.destroy(workflow_completion_timeout_sec=max(1, math.ceil(wait_seconds)))
         self._heartbeat.stop()
         with self._engine.begin() as connection:
             leases.release(connection, self._executor)
@@ -130,22 +129,19 @@ class Executor:
         client.register_queue(self._queue, worker_concurrency=1, polling_interval_sec=self._settings.poll_seconds)
 
     def _register_workflow(self) -> None:
-        step = DBOS.step(
+        @DBOS.step(
             name=STEP,
             retries_allowed=True,
             max_attempts=STEP_ATTEMPTS,
             interval_seconds=STEP_RETRY_SECONDS,
             should_retry=lambda error: isinstance(error, InfrastructureError),
-        )(self._evaluate_and_store)
+        )
+        def evaluate(assignment: Assignment) -> dict[str, str]:
+            return self._evaluate_and_store(assignment)
 
+        @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MAX_STARTS - 1)
         def audit(audit_id: str) -> dict[str, str]:
-            self._busy.set()
-            try:
-                return step(self._begin(audit_id))
-            finally:
-                self._busy.clear()
-
-        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MAX_STARTS - 1)(audit)
+            return evaluate(self._begin(audit_id))
 
     def _begin(self, audit_id: str) -> Assignment:
         def begin(connection: sa.Connection) -> Assignment:

@@ -3,7 +3,6 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -49,9 +48,7 @@ def postgres() -> Iterator[Callable[[], str]]:
     scope="module",
     params=[pytest.param("sqlite"), pytest.param("postgresql", marks=pytest.mark.postgres)],
 )
-def service_settings(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Settings:
+def service_settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings with an empty database for the module, and leases so short that a death is noticed in a second."""
     folder = tmp_path_factory.mktemp("service")
     if request.param == "postgresql":
@@ -92,24 +89,18 @@ def caller() -> str:
     return uuid.uuid4().hex
 
 
+def make_request(model: str = "quick", **fields: Any) -> AuditRequest:
+    """A request that is well-formed; nothing that it names exists."""
+    data = {"train": {"uri": "train.csv"}, "validation": {"uri": "val.csv"}, "label": "y"}
+    return AuditRequest.model_validate({"model": {"uri": model}, "data": data, **fields})
+
+
 @pytest.fixture
 def audit_request() -> Callable[..., AuditRequest]:
-    """A request; the model's address tells the evaluators of the tests what to do."""
-
-    def make(model: str = "quick", **fields: Any) -> AuditRequest:
-        data = {"train": {"uri": "train.csv"}, "validation": {"uri": "val.csv"}, "label": "y"}
-        return AuditRequest.model_validate({"model": {"uri": model}, "data": data, **fields})
-
-    return make
+    return make_request
 
 
 def _migrate(settings: Settings) -> None:
     engine = connect(settings)
     migrate(settings, engine)
     engine.dispose()
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    """A file in which evaluators of the tests write that they were started."""
-    return tmp_path / "journal"

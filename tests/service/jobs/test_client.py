@@ -64,18 +64,14 @@ def test_a_submit_that_fails_leaves_nothing(
 def test_one_key_makes_one_audit(jobs: DatabaseJobs, caller: str, audit_request: Make) -> None:
     """The same key and request, however often and however at once, give the same job."""
     with ThreadPoolExecutor(8) as pool:
-        answers = list(
-            pool.map(lambda _: jobs.submit(audit_request(), caller=caller, idempotency_key="k"), range(8))
-        )
+        answers = list(pool.map(lambda _: jobs.submit(audit_request(), caller=caller, idempotency_key="k"), range(8)))
 
     assert len({job.id for job, _ in answers}) == 1
     assert sum(is_new for _, is_new in answers) == 1
     assert len(jobs.list(caller=caller, where=ALL, cursor=None, limit=10).items) == 1
 
 
-def test_a_key_says_the_same_in_any_order_of_fields(
-    jobs: DatabaseJobs, caller: str, audit_request: Make
-) -> None:
+def test_a_key_says_the_same_in_any_order_of_fields(jobs: DatabaseJobs, caller: str, audit_request: Make) -> None:
     """A request is the same when only the order of its keys differs, or a default is spelt out."""
     one, _ = jobs.submit(audit_request(tags={"a": "1", "b": "2"}), caller=caller, idempotency_key="k")
     other, is_new = jobs.submit(
@@ -105,9 +101,7 @@ def test_keys_belong_to_their_caller(jobs: DatabaseJobs, caller: str, audit_requ
     assert mine.id != theirs.id
 
 
-def test_pages_hold_every_job_once_newest_first(
-    jobs: DatabaseJobs, caller: str, audit_request: Make
-) -> None:
+def test_pages_hold_every_job_once_newest_first(jobs: DatabaseJobs, caller: str, audit_request: Make) -> None:
     """Walking the pages gives all jobs in the reverse order of submission; the last page says that it is."""
     submitted = [jobs.submit(audit_request(), caller=caller)[0].id for _ in range(7)]
 
@@ -216,9 +210,7 @@ def test_a_full_queue_takes_no_more(
     assert len(jobs.list(caller=caller, where=ALL, cursor=None, limit=10).items) == 1
 
 
-def test_gpu_audits_queue_for_gpus(
-    jobs: DatabaseJobs, engine: sa.Engine, caller: str, audit_request: Make
-) -> None:
+def test_gpu_audits_queue_for_gpus(jobs: DatabaseJobs, engine: sa.Engine, caller: str, audit_request: Make) -> None:
     """What asks for a GPU waits for one; what does not care takes one where a worker has it."""
 
     def queue_of(device: str) -> str | None:
