@@ -112,7 +112,7 @@ def _start(address: str, state: Path, output: int) -> subprocess.Popen[bytes]:
     fitcheck = Path(sys.executable).with_name("fitcheck")
     return subprocess.Popen(
         [fitcheck, "serve", "--port", address.rpartition(":")[2], "--data-root", str(EXAMPLES)],
-        env=environment | {"FITCHECK_STATE_DIR": str(state)},
+        env=environment | {"FITCHECK_STATE_DIR": str(state), "FITCHECK_LOG_FORMAT": "console"},
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -139,7 +139,8 @@ def _wait_until_ready(address: str, process: subprocess.Popen[bytes], log: Path)
 
 
 def _tail(log: Path, lines: int = 15) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    said = [line for line in log.read_text(errors="replace").splitlines() if "/readyz" not in line]
+    return "\n".join(said[-lines:])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

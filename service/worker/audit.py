@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from audits.models.process import import_tensorflow
-
 from audits import engine
+from audits.models import import_tensorflow
 from audits.sources import Roots
 from schemas.job import Progress
 from schemas.report import Report
