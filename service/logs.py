@@ -1,6 +1,7 @@
 """One log for everything in the process, on standard error: lines for people on a terminal, JSON for machines."""
 
 import logging
+import os
 import sys
 
 import structlog
@@ -48,10 +49,11 @@ def _configure(level: str, *, as_json: bool) -> None:
 
 def _formatter(*, as_json: bool) -> logging.Formatter:
     drop_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    colours = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     # Plain tracebacks: the pretty ones print local variables, keys and data among them.
     render: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
-        else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        else [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=structlog.dev.plain_traceback)]
     )
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=SHARED, processors=[drop_meta, *render])

@@ -58,7 +58,26 @@ def test_the_level_of_the_settings_holds(capsys):
 
 def test_auto_is_console_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
     configure_logging(Settings(log_format="auto"))
     structlog.get_logger().info("hello")
 
-    assert not capsys.readouterr().err.startswith("{")
+    text = capsys.readouterr().err
+    assert not text.startswith("{")
+    assert "\x1b[" in text
+
+
+def test_no_color_is_honoured(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    configure_logging(Settings())
+    structlog.get_logger().info("hello")
+
+    assert "\x1b[" not in capsys.readouterr().err
+
+
+def test_a_console_log_in_a_file_has_no_colours(capsys):
+    configure_logging(Settings(log_format="console"))
+    structlog.get_logger().info("hello")
+
+    assert "\x1b[" not in capsys.readouterr().err
