@@ -173,6 +173,11 @@ class Case:
         return score, self.scorer.interval(labels, predictions, self.rng(purpose), roles.get("group"))
 
     @cached_property
+    def encoder(self) -> control.ControlEncoder:
+        """Features as numbers, fitted on the training sample."""
+        return control.ControlEncoder(self.space, self.train.sample.rows)
+
+    @cached_property
     def control(self) -> "ControlMatrix":
         return control_matrix(self)
 
@@ -218,8 +223,12 @@ def control_matrix(case: Case) -> ControlMatrix:
         return ControlMatrix(f"training data: {reason}")
     if len(validation) < control.MIN_CLASS_ROWS:
         return ControlMatrix(f"validation data: {len(validation)} rows that are no copies of training rows")
-    space = replace(case.space, units=tuple(u for u in case.space.units if u not in case.leaked))
-    encode = control.ControlEncoder(space if case.space.layout == "table" else case.space, train.rows)
+    encode = case.encoder
+    if case.leaked and case.space.layout == "table":
+        space = replace(
+            case.space, units=_without(case.space.units, case.leaked), texts=_without(case.space.texts, case.leaked)
+        )
+        encode = control.ControlEncoder(space, train.rows)
     at_home, away = encode(train.rows), encode(validation.rows)
     if at_home.shape[1] == 0:
         return ControlMatrix("no numeric or text feature")
@@ -240,10 +249,14 @@ def control_matrix(case: Case) -> ControlMatrix:
         intervals[name] = quantile_interval(
             case.scorer.draws(subject.labels, given, case.rng("control " + name), subject.groups)
         )
-    domain = control.domain_scores(at_home, away, *_class_balance(train.labels, validation.labels, classes))
+    domain = control.domain_scores(at_home, away, *_class_balance(case, train.labels, validation.labels))
     return ControlMatrix(
         None, forward.learner, train, validation, forward.home, forward.away, scores, intervals, *domain
     )
+
+
+def _without(names: tuple[str, ...], left_out: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name not in left_out)
 
 
 def _control_rows(case: Case, subject: Subject, usable: Array) -> Subject:
@@ -261,11 +274,24 @@ def _repeats(marks: Array) -> Array:
     return ~first
 
 
-def _class_balance(train: Array, validation: Array, classes: int) -> tuple[Array, Array]:
-    """Row weights under which both splits have the class shares of both together; ones for a regression."""
+def _class_balance(case: Case, train: Array, validation: Array) -> tuple[Array, Array]:
+    """Masks of the rows to keep so that both splits have the same class shares; all rows for a regression."""
+    classes = case.labels.n_classes
     if not classes:
-        return np.ones(len(train)), np.ones(len(validation))
+        return np.ones(len(train), dtype=bool), np.ones(len(validation), dtype=bool)
     shares = [np.bincount(labels, minlength=classes) / len(labels) for labels in (train, validation)]
-    both = np.where((shares[0] > 0) & (shares[1] > 0), (shares[0] + shares[1]) / 2, 0.0)
-    weights = [np.divide(both, share, out=np.zeros(classes), where=share > 0) for share in shares]
-    return weights[0][train], weights[1][validation]
+    common = np.minimum(*shares)
+    if not common.any():
+        return np.ones(len(train), dtype=bool), np.ones(len(validation), dtype=bool)
+    keep = [
+        _thinned(labels, common, share, case.rng(f"class balance {place}"))
+        for place, (labels, share) in enumerate(zip((train, validation), shares, strict=True))
+    ]
+    return keep[0], keep[1]
+
+
+def _thinned(labels: Array, common: Array, share: Array, rng: np.random.Generator) -> Array:
+    """(rows,) a mask under which the classes have the common shares, with as many rows as possible."""
+    ratio = np.divide(common, share, out=np.zeros(len(share)), where=share > 0)
+    probability = ratio / ratio.max()
+    return np.asarray(rng.random(len(labels)) < probability[labels])

@@ -1,11 +1,13 @@
 """The control learner: what a simple, honest learner gets out of the same data.
 
 Its transfer between the splits separates "the model is bad" from "the data are bad": see `ControlMatrix`.
-A random forest answers its own training rows out of bag, so that one fit gives both the cross-fitted score at
-home and the transfer to the other split (Breiman, 2001, https://doi.org/10.1023/A:1010933404324); a regularised
-linear learner, cross-fitted, stands beside it for the small and the linear problems that forests are poor at.
+A forest of extremely randomised trees (Geurts, Ernst & Wehenkel, 2006, https://doi.org/10.1007/s10994-006-6226-1)
+answers its own training rows out of bag, so that one fit gives both the cross-fitted score at home and the transfer
+to the other split (Breiman, 2001, https://doi.org/10.1023/A:1010933404324). A regularised linear learner,
+cross-fitted, stands beside it for the small and the linear problems that forests are poor at.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
@@ -118,15 +120,21 @@ def transfer(
 
 
 def _forest(features: Array, labels: Array, other: Array, classes: int) -> Transfer:
-    settings: dict[str, Any] = {"n_estimators": TREES, "oob_score": True, "n_jobs": -1, "random_state": 0}
+    settings: dict[str, Any] = {
+        "n_estimators": TREES,
+        "bootstrap": True,
+        "oob_score": True,
+        "n_jobs": -1,
+        "random_state": 0,
+    }
     if classes:
-        model = RandomForestClassifier(class_weight="balanced_subsample", min_samples_leaf=2, **settings)
-        model.fit(features, labels)
+        model = ExtraTreesClassifier(class_weight="balanced_subsample", min_samples_leaf=2, **settings)
+        _fit(model, features, labels)
         home = model.classes_[np.nan_to_num(model.oob_decision_function_).argmax(axis=1)]
-        return Transfer(home, model.predict(other), "random forest")
-    model = RandomForestRegressor(max_features=1 / 3, min_samples_leaf=2, **settings)
-    model.fit(features, labels)
-    return Transfer(model.oob_prediction_, model.predict(other), "random forest")
+        return Transfer(home, model.predict(other), "forest of randomised trees")
+    model = ExtraTreesRegressor(max_features=1 / 3, min_samples_leaf=2, **settings)
+    _fit(model, features, labels)
+    return Transfer(model.oob_prediction_, model.predict(other), "forest of randomised trees")
 
 
 def _linear(features: Array, labels: Array, other: Array, classes: int) -> Transfer:
@@ -160,27 +168,38 @@ def usable(labels: Array, classes: int) -> str | None:
     return None
 
 
-def domain_scores(
-    train: Array, validation: Array, balance_train: Array, balance_validation: Array
-) -> tuple[Array, Array]:
-    """Out-of-bag probability of coming from the validation split, for both splits' rows.
+def domain_scores(train: Array, validation: Array, used_train: Array, used_validation: Array) -> tuple[Array, Array]:
+    """How much each row looks like a validation row, in [0, 1], by a forest that has not seen it.
 
     A classifier two-sample test (Lopez-Paz & Oquab, 2017, https://arxiv.org/abs/1610.06545): where a learner
-    cannot tell the splits apart, its scores rank them no better than chance.
+    cannot tell the splits apart, its scores rank them no better than chance. One half is the point of indifference,
+    whatever the numbers of rows.
 
     Args:
         train: (rows, columns), finite.
         validation: (rows, columns), finite.
-        balance_train: (rows,) weights that make the class shares of both splits equal, so that a change of
-            prevalence alone is no change of the inputs.
-        balance_validation: likewise.
+        used_train: (rows,) the rows to learn from, chosen so that both splits have the same class shares: a change
+            of prevalence alone is no change of the inputs.
+        used_validation: likewise.
     """
     features = np.concatenate([train, validation])
     domain = np.repeat([0, 1], [len(train), len(validation)])
-    weights = np.concatenate([balance_train / balance_train.sum(), balance_validation / balance_validation.sum()])
-    model = RandomForestClassifier(
-        TREES, oob_score=True, n_jobs=-1, random_state=0, min_samples_leaf=5, max_features="sqrt"
+    used = np.concatenate([used_train, used_validation])
+    model = ExtraTreesClassifier(
+        TREES, bootstrap=True, oob_score=True, n_jobs=-1, random_state=0, min_samples_leaf=5, max_features="sqrt"
     )
-    model.fit(features, domain, sample_weight=weights * len(domain))
-    scores = np.nan_to_num(model.oob_decision_function_[:, 1], nan=0.5)
+    _fit(model, features[used], domain[used])
+    ours, theirs = int(used_validation.sum()), int(used_train.sum())
+    votes = np.empty(len(domain))
+    votes[used] = np.nan_to_num(model.oob_decision_function_[:, 1], nan=ours / (ours + theirs))
+    if not used.all():
+        votes[~used] = model.predict_proba(features[~used])[:, 1]
+    scores = votes * theirs / (votes * theirs + (1 - votes) * ours)
     return scores[: len(train)], scores[len(train) :]
+
+
+def _fit(model: Any, features: Array, labels: Array) -> None:
+    with warnings.catch_warnings():
+        # in a few rows a tree or two may be all that has not seen a row; such votes are worth less, not wrong
+        warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
+        model.fit(features, labels)

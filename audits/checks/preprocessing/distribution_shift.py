@@ -1,6 +1,6 @@
 """The validation rows come from elsewhere.
 
-What it measures: the AUC with which a random forest, out of bag, tells validation rows from training rows of the
+What it measures: the AUC with which a forest, out of bag, tells validation rows from training rows of the
     same class shares (classifier two-sample test), after all proven faults were repaired; and what the shift
     costs, by weighting the validation rows to the training density. Where the splits hardly overlap, no weighting
     can tell, and that is said.

@@ -19,7 +19,6 @@ from sklearn.neighbors import NearestNeighbors
 
 from audits.artefacts import Array
 from audits.evidence.case import Case
-from audits.evidence.control import ControlEncoder
 from audits.evidence.scoring import quantile_interval
 from audits.results import CheckResult
 from audits.statistics.intervals import wilson
@@ -107,7 +106,7 @@ def _near(case: Case, limits: DuplicateLeakage) -> _Copies:
     """
     subject, reference = case.validation.sample, case.train.sample
     nothing = _Copies("near", np.zeros(len(subject), dtype=bool), np.empty(0, dtype=np.int64), 0.0)
-    encode = ControlEncoder(case.space, reference.rows)
+    encode = case.encoder
     train, validation = (
         encode(reference.rows[:: max(1, len(reference) // MAX_NEIGHBOUR_ROWS)]),
         encode(subject.rows),

@@ -90,14 +90,21 @@ def _which_statistic(value: float, train: Array, validation: Array, spike: float
     """Which statistic of the observed values the repeated one is; the closest within a thousandth of a deviation."""
     observed = [part[np.round(part, 9) != spike] for part in (train, validation)]
     pooled = np.concatenate(observed)
-    candidates = {
-        "mean of the training data": observed[0].mean(),
-        "mean of both splits": pooled.mean(),
-        "median of the training data": np.median(observed[0]),
-        "median of both splits": np.median(pooled),
+    distances = {
+        "mean of the training data": abs(observed[0].mean() - value),
+        "mean of both splits": abs(pooled.mean() - value),
+        "median of the training data": _distance_to_median(observed[0], value),
+        "median of both splits": _distance_to_median(pooled, value),
     }
-    name = min(candidates, key=lambda key: abs(candidates[key] - value))
-    return name if abs(candidates[name] - value) < 1e-3 * max(pooled.std(), 1e-12) else "another value"
+    name = min(distances, key=lambda key: distances[key])
+    return name if distances[name] < 1e-3 * max(pooled.std(), 1e-12) else "another value"
+
+
+def _distance_to_median(values: Array, value: float) -> float:
+    """Next to nothing where as many values lie below as above, but for one: a median may be one of the values."""
+    balanced = abs(int((values < value).sum()) - int((values > value).sum())) <= 1
+    # a mean that equals the value to the last digits is the better explanation
+    return 1e-9 * float(values.std()) if balanced else abs(float(np.median(values)) - value)
 
 
 def _reimputed(case: Case, spikes: list[dict[str, JsonValue]]) -> JsonValue:

@@ -22,7 +22,6 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from audits.artefacts import Array, Rows
 from audits.evidence.case import Case, Subject
-from audits.evidence.control import ControlEncoder
 from audits.evidence.labels import UNKNOWN
 from audits.repairs.protocol import gain_of
 from audits.results import CheckResult
@@ -159,8 +158,7 @@ def _stands_out(best: float, next_best: float, limits: TargetLeakage) -> bool:
 def _column_skills(case: Case, subject: Subject) -> Array:
     """(columns,) skill of each column alone: 0 is chance, 1 is perfect."""
     subject = _labelled(case, subject)
-    encode = ControlEncoder(case.space, subject.rows)
-    values = encode.columns(subject.rows)
+    values = case.encoder.columns(subject.rows)
     return np.array([_skill(case, values[:, i : i + 1], subject.labels) for i in range(values.shape[1])])
 
 
@@ -169,7 +167,7 @@ def _skill_in(case: Case, subject: Subject, column: int) -> float:
     subject = _labelled(case, subject)
     if len(subject) < 2 * FOLDS * max(2, case.labels.n_classes):
         return 0.0
-    values = ControlEncoder(case.space, case.train.sample.rows).columns(subject.rows)
+    values = case.encoder.columns(subject.rows)
     return _skill(case, values[:, column : column + 1], subject.labels)
 
 
