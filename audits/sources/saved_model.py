@@ -1,6 +1,7 @@
 """What a SavedModel's protobuf says, read without TensorFlow and before anything of the model runs."""
 
 import math
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,8 +45,6 @@ _DTYPES = {
 }
 _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 _VARIABLE_OPS = frozenset({"VarHandleOp", "VariableV2", "Variable"})
-# What optimizers keep per weight is no parameter of the model.
-_OPTIMIZER_WORDS = ("/adam", "/momentum", "/rmsprop", "/adagrad", "optimizer", "beta1_power", "beta2_power")
 
 
 def describe_model(path: Path, *, signature: str | None = None, tags: Sequence[str] = ("serve",)) -> ModelDescription:
@@ -75,7 +74,7 @@ def describe_model(path: Path, *, signature: str | None = None, tags: Sequence[s
         inputs=_specs(definition.inputs),
         outputs=_specs(definition.outputs),
         tensorflow_version=meta_graph.meta_info.tensorflow_version or "unknown",
-        parameters=_parameters(meta_graph),
+        parameters=_parameters(meta_graph, definition),
         output_ops={name: op for name, op in sorted(behind.items()) if op is not None},
     )
 
@@ -216,8 +215,7 @@ def _signature(meta_graph: Any, requested: str | None, folder: Path) -> str:
 
 def _require_variables(folder: Path, meta_graph: Any) -> None:
     """Weights that the graph restores must lie beside it."""
-    has_variables = any(True for _ in _variables(meta_graph)) or any(True for _ in _variable_nodes(meta_graph))
-    if not has_variables:
+    if not _has_variables(meta_graph):
         return
     index = folder / "variables" / "variables.index"
     if not index.is_file() or not any(index.parent.glob("variables.data-*-of-*")):
@@ -250,36 +248,58 @@ def _shape(shape: Any) -> tuple[int | None, ...] | None:
     return tuple(None if d.size < 0 else int(d.size) for d in shape.dimensions)
 
 
-def _parameters(meta_graph: Any) -> int | None:
-    """How many trained numbers the model has; None where the graph does not say."""
-    variables = list(_variables(meta_graph))
-    trainable = [size for size, is_trainable in variables if is_trainable]
-    if trainable:
-        return sum(trainable)
-    if variables:
-        return sum(size for size, _ in variables)
-    sizes = list(_variable_nodes(meta_graph))
-    return sum(sizes) if sizes else None
+def _parameters(meta_graph: Any, signature: Any) -> int | None:
+    """How many trained numbers the signature uses; None where the graph does not say.
+
+    Counted from the graph and not from the saved objects: Keras stores every variable twice.
+    """
+    frozen = _names_of_variables(meta_graph, trainable=False) - _names_of_variables(meta_graph, trainable=True)
+    nodes = [node for node in _used_nodes(meta_graph.graph, signature) if node.op in _VARIABLE_OPS]
+    sizes = [(_size_of(node), not _is_any_of(_name_of(node), frozen)) for node in nodes if _is_float(node)]
+    known = [(size, is_trained) for size, is_trained in sizes if size is not None]
+    trained = [size for size, is_trained in known if is_trained]
+    return sum(trained or [size for size, _ in known]) if known else None
 
 
-def _variables(meta_graph: Any) -> Iterator[tuple[int, bool]]:
-    """Size and trainability of the float variables among the saved objects."""
-    for saved in meta_graph.objects.nodes:
-        if saved.HasField("variable") and _dtype(saved.variable.dtype) in _FLOATS:
-            size = _size(saved.variable.shape)
-            if size is not None:
-                yield size, saved.variable.trainable
+def _used_nodes(graph: Any, signature: Any) -> Iterator[Any]:
+    """The nodes that the signature's outputs follow from."""
+    nodes = {node.name: node for node in graph.nodes}
+    waiting = [tensor.name for tensor in signature.outputs.values()]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop().lstrip("^").split(":")[0]
+        if name in seen or name not in nodes:
+            continue
+        seen.add(name)
+        yield nodes[name]
+        waiting.extend(nodes[name].inputs)
 
 
-def _variable_nodes(meta_graph: Any) -> Iterator[int]:
-    """Sizes of the float variables of a TensorFlow 1 graph."""
-    for node in meta_graph.graph.nodes:
-        if node.op in _VARIABLE_OPS and not any(word in node.name.casefold() for word in _OPTIMIZER_WORDS):
-            size = _size(node.attributes["shape"].shape) if "shape" in node.attributes else None
-            if size is not None and _dtype(node.attributes["dtype"].type) in _FLOATS:
-                yield size
+def _names_of_variables(meta_graph: Any, *, trainable: bool) -> set[str]:
+    variables = [saved.variable for saved in meta_graph.objects.nodes if saved.HasField("variable")]
+    return {variable.name for variable in variables if variable.trainable == trainable}
 
 
-def _size(shape: Any) -> int | None:
-    sizes = _shape(shape)
+def _is_any_of(name: str, names: set[str]) -> bool:
+    """Also where a copy's name was made unique with a number."""
+    return name in names or re.sub(r"_\d+$", "", name) in names
+
+
+def _has_variables(meta_graph: Any) -> bool:
+    saved = any(saved.HasField("variable") for saved in meta_graph.objects.nodes)
+    return saved or any(node.op in _VARIABLE_OPS for node in meta_graph.graph.nodes)
+
+
+def _name_of(node: Any) -> str:
+    """The variable's own name; the node's may carry a number."""
+    shared = node.attributes["shared_name"].bytes.decode("utf-8", "replace") if "shared_name" in node.attributes else ""
+    return shared or str(node.name)
+
+
+def _is_float(node: Any) -> bool:
+    return "dtype" in node.attributes and _dtype(node.attributes["dtype"].type) in _FLOATS
+
+
+def _size_of(node: Any) -> int | None:
+    sizes = _shape(node.attributes["shape"].shape) if "shape" in node.attributes else None
     return None if sizes is None or None in sizes else math.prod(size for size in sizes if size is not None)

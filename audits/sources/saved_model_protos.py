@@ -35,7 +35,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "Op": {"name": (1, "string"), "inputs": (2, "*Argument"), "outputs": (3, "*Argument")},
     "Argument": {"name": (1, "string")},
     "Node": {"name": (1, "string"), "op": (2, "string"), "inputs": (3, "*string"), "attributes": (5, "map Attribute")},
-    "Attribute": {"type": (6, "int32"), "shape": (7, "Shape"), "function": (10, "FunctionName")},
+    "Attribute": {"bytes": (2, "bytes"), "type": (6, "int32"), "shape": (7, "Shape"), "function": (10, "FunctionName")},
     "FunctionName": {"name": (1, "string")},
     "Signature": {"inputs": (1, "map Tensor"), "outputs": (2, "map Tensor")},
     "Tensor": {"name": (1, "string"), "dtype": (2, "int32"), "shape": (3, "Shape"), "sparse": (4, "Sparse")},

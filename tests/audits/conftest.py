@@ -1,0 +1,22 @@
+"""SavedModels as TensorFlow really writes them, made once a session, in a process of their own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models by name; see `make_saved_models.py`.
+
+    They are made elsewhere because a process that has used TensorFlow cannot be forked any more.
+    """
+    folder = tmp_path_factory.mktemp("saved_models")
+    script = Path(__file__).with_name("make_saved_models.py")
+    made = subprocess.run([sys.executable, script, folder], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert made.returncode == 0, made.stderr[-2000:]
+    return folder

@@ -1,0 +1,106 @@
+"""Write one SavedModel of every kind that the tests need: python make_saved_models.py FOLDER."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+FOLDER = Path(sys.argv[1])
+
+
+def spec(*shape: int | None, dtype: tf.DType = tf.float32, name: str = "x") -> tf.TensorSpec:
+    return tf.TensorSpec(shape, dtype, name=name)
+
+
+def save(name: str, function, *specs: tf.TensorSpec, signature: str = "serving_default", **variables) -> None:
+    """A tf.Module with one signature."""
+    module = tf.Module()
+    for key, value in variables.items():
+        setattr(module, key, value)
+    concrete = tf.function(function, input_signature=specs).get_concrete_function()
+    tf.saved_model.save(module, str(FOLDER / name), signatures={signature: concrete})
+
+
+def keras_models() -> None:
+    features = keras.Input((4,), name="features")
+    hidden = keras.layers.BatchNormalization()(keras.layers.Dense(8, activation="relu")(features))
+    sigmoid = keras.layers.Dense(1, activation="sigmoid", kernel_initializer="ones")(hidden)
+    keras.Model(features, sigmoid).export(FOLDER / "keras_sigmoid", verbose=False)
+    logits = keras.layers.Dense(3, kernel_initializer="ones")(hidden)
+    keras.Model(features, logits).export(FOLDER / "keras_logits", verbose=False)
+    keras.Model(features, keras.layers.Softmax()(logits)).export(FOLDER / "keras_softmax", verbose=False)
+    keras.Model(features, sigmoid).save(FOLDER / "whole.keras")
+
+
+def keras_named_inputs() -> None:
+    """The score is 1 for Paris, 2 for Rome, 0 for every other city, plus a tenth of the age."""
+    city, age = keras.Input((1,), name="city", dtype="string"), keras.Input((1,), name="age")
+    code = keras.layers.StringLookup(vocabulary=["Paris", "Rome"])(city)
+    score = keras.ops.cast(code, "float32") + age / 10
+    keras.Model({"city": city, "age": age}, score).export(FOLDER / "named", verbose=False)
+
+
+def modules() -> None:
+    weights = tf.Variable(np.ones((3, 1), np.float32), name="weights")
+    frozen = tf.Variable(np.ones((7, 7), np.float32), trainable=False, name="frozen")
+
+    def score(x):
+        p = tf.cast(tf.reshape(tf.sigmoid(x @ weights + tf.reduce_sum(frozen) * 0), [-1]), tf.float64)
+        return {"p": p}
+
+    save("module", score, spec(None, 3), signature="score", weights=weights, frozen=frozen)
+    save("sum", lambda x: {"sum": tf.reduce_sum(x, axis=1)}, spec(None, 3))
+    save("fixed_batch", lambda x: {"sum": tf.reduce_sum(x, axis=1)}, spec(4, 3))
+    save("image", lambda x: {"mean": tf.reduce_mean(x, axis=[1, 2, 3])}, spec(None, 4, 4, 1))
+    save("counts", lambda x: {"twice": 2 * x}, spec(None, dtype=tf.int64))
+    save("bytes", lambda x: {"half": tf.cast(x, tf.bfloat16) / 2}, spec(None, 2, dtype=tf.uint8))
+    save("text", lambda x: {"shout": tf.strings.upper(x, encoding="utf-8")}, spec(None, dtype=tf.string))
+    save("one_number", lambda x: {"mean": tf.reduce_mean(x)}, spec(None, 3))
+    save("complex", lambda x: {"c": tf.complex(x, x)}, spec(None, 3))
+    save("no_outputs_named", lambda x: x + 1, spec(None, 3))
+
+    def refuse(x):
+        with tf.control_dependencies([tf.Assert(tf.reduce_max(x) < 100, ["read /etc/secret and", x])]):
+            return {"x": tf.identity(x)}
+
+    save("refusing", refuse, spec(None, 3))
+
+    def die(x, *, quietly: bool):
+        with tf.control_dependencies([tf.raw_ops.Abort(error_msg="x", exit_without_error=quietly)]):
+            return {"x": tf.identity(x)}
+
+    save("aborting", lambda x: die(x, quietly=False), spec(None, 3))
+    save("leaving", lambda x: die(x, quietly=True), spec(None, 3))
+    save("endless", lambda x: {"x": tf.while_loop(lambda x: True, lambda x: (x + 1,), [x])[0]}, spec(None, 3))
+    tf.saved_model.save(tf.Module(), str(FOLDER / "no_signature"))
+
+    both = tf.Module()
+    plus = tf.function(lambda x: {"y": x + 1}, input_signature=[spec(None, 3)]).get_concrete_function()
+    minus = tf.function(lambda x: {"y": x - 1}, input_signature=[spec(None, 3)]).get_concrete_function()
+    tf.saved_model.save(both, str(FOLDER / "two_signatures"), signatures={"plus": plus, "minus": minus})
+
+
+def version_1() -> None:
+    """Written in a session, with the tags serve and gpu."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 2], name="x")
+        w = v1.get_variable("w", initializer=np.eye(2, dtype=np.float32), use_resource=False)
+        y = tf.nn.softmax(x @ w, name="y")
+        session.run(v1.global_variables_initializer())
+        builder = v1.saved_model.Builder(str(FOLDER / "version_1"))
+        signature = v1.saved_model.predict_signature_def({"x": x}, {"y": y})
+        builder.add_meta_graph_and_variables(session, ["serve", "gpu"], {"serving_default": signature})
+        builder.save()
+
+
+keras_models()
+keras_named_inputs()
+modules()
+version_1()
