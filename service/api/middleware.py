@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from http import HTTPStatus
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import internal_error_response
 
+PROBES = ("/healthz", "/readyz")
 REQUEST_ID = "X-Request-ID"
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for a client that left before the answer
 # Job answers change and belong to one caller: no cache may keep them.
@@ -69,7 +71,10 @@ class _Exchange:
 
     def close(self) -> None:
         seconds = time.perf_counter() - self._started
-        self.log.info("request", status=self.status, seconds=round(seconds, 4))
+        # Probes come every few seconds and say nothing while they succeed.
+        is_dull = self.scope["path"] in PROBES and self.status == HTTPStatus.OK
+        write = self.log.debug if is_dull else self.log.info
+        write("request", status=self.status, seconds=round(seconds, 4))
 
 
 def _request_id(sent: str | None) -> str:

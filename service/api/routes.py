@@ -13,7 +13,7 @@ from schemas.base import Sent
 from schemas.catalogue import Catalogue, CatalogueEntry
 from schemas.job import Job, JobPage, JobStatus
 from schemas.report import Report, Verdict
-from schemas.request import MAX_TAGS
+from schemas.request import MAX_TAGS, AuditRequest
 from service.api.access import Caller, authenticate
 from service.api.bodies import AuditRequestBody
 from service.api.negotiation import negotiate
@@ -131,15 +131,24 @@ def submit_audit(
     idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """Queue the audit of a model. What can be seen to be wrong without running the model is refused here."""
-    if audit.callback is not None:
-        raise CallbackUnsupportedError
-    catalogue.require_known(audit.checks)
-    request.app.state.preflight(audit)
-    job, is_new = jobs.submit(audit, caller=caller, idempotency_key=idempotency_key)
+    # The same key gives the same job, also after the files that it names have gone.
+    job = jobs.replayed(audit, caller=caller, idempotency_key=idempotency_key) if idempotency_key else None
+    is_new = False
+    if job is None:
+        _examine(audit, request)
+        job, is_new = jobs.submit(audit, caller=caller, idempotency_key=idempotency_key)
     response.headers["Location"] = job.links.self
     if not is_new:
         response.headers["Idempotency-Replayed"] = "true"
     return job
+
+
+def _examine(audit: AuditRequest, request: Request) -> None:
+    """Refuse what cannot be audited."""
+    if audit.callback is not None:
+        raise CallbackUnsupportedError
+    catalogue.require_known(audit.checks)
+    request.app.state.preflight(audit)
 
 
 @audits.get(

@@ -66,6 +66,13 @@ class DatabaseJobs:
             self._client.enqueue_in_transaction(connection, _options(audit_id, request, queue), audit_id)
             return _read_job(connection, audit_id, caller), True
 
+    def replayed(self, request: AuditRequest, *, caller: str, idempotency_key: str) -> Job | None:
+        with unavailable_is_a_problem(), self._engine.connect() as connection:
+            try:
+                return self._job_of_key(connection, request, caller, idempotency_key)
+            except sa.exc.NoResultFound:
+                return None
+
     def get(self, audit_id: str, *, caller: str) -> Job:
         with unavailable_is_a_problem(), self._engine.connect() as connection:
             return _read_job(connection, audit_id, caller)

@@ -31,6 +31,14 @@ class Jobs(Protocol):
         """
         ...
 
+    def replayed(self, request: AuditRequest, *, caller: str, idempotency_key: str) -> Job | None:
+        """The job that this key has made before, or None. Asked before a request is examined: its files may have gone.
+
+        Raises:
+            IdempotencyConflict: the key was used with another body (409).
+        """
+        ...
+
     def get(self, audit_id: str, *, caller: str) -> Job: ...
 
     def list(self, *, caller: str, where: JobFilter, cursor: str | None, limit: int) -> JobPage:

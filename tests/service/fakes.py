@@ -53,19 +53,22 @@ class FakeJobs:
         self.broken: Exception | None = None
 
     def submit(self, request: AuditRequest, *, caller: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
-        self._answer()
-        fingerprint = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
-        known = self.keys.get((caller, idempotency_key or ""))
+        known = self.replayed(request, caller=caller, idempotency_key=idempotency_key or "")
         if known is not None:
-            if known.fingerprint != fingerprint:
-                raise IdempotencyConflict(known.job.id)
-            return known.job, False
-        stored = Stored(self._new_job(request), caller, fingerprint)
+            return known, False
+        stored = Stored(self._new_job(request), caller, _fingerprint(request))
         self.stored.append(stored)
         self.requests[stored.job.id] = request
         if idempotency_key is not None:
             self.keys[caller, idempotency_key] = stored
         return stored.job, True
+
+    def replayed(self, request: AuditRequest, *, caller: str, idempotency_key: str) -> Job | None:
+        self._answer()
+        known = self.keys.get((caller, idempotency_key))
+        if known is not None and known.fingerprint != _fingerprint(request):
+            raise IdempotencyConflict(known.job.id)
+        return known.job if known else None
 
     def get(self, audit_id: str, *, caller: str) -> Job:
         return self._find(audit_id, caller).job
@@ -134,6 +137,10 @@ class FakeJobs:
     def _answer(self) -> None:
         if self.broken is not None:
             raise self.broken
+
+
+def _fingerprint(request: AuditRequest) -> str:
+    return hashlib.sha256(request.model_dump_json().encode()).hexdigest()
 
 
 def _matches(job: Job, where: JobFilter) -> bool:

@@ -135,6 +135,14 @@ class TestLog:
         )
         assert 0 <= line["seconds"] < 60
 
+    @pytest.mark.parametrize(("slots", "level"), [(1, "debug"), (0, "info")])
+    def test_probes_are_quiet_while_they_succeed(self, client, jobs, slots: int, level: str):
+        jobs.slots = slots
+        with capture_logs() as lines:
+            client.get("/readyz")
+
+        assert [line["log_level"] for line in lines] == [level]
+
     def test_a_fault_of_ours_is_logged_with_its_cause(self, client, jobs):
         jobs.broken = RuntimeError("the secret")
         with capture_logs() as lines:

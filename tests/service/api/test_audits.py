@@ -51,6 +51,13 @@ class TestIdempotencyKey:
         assert answer.status_code == 409
         assert answer.json()["code"] == "idempotency_conflict"
 
+    def test_the_same_key_gives_the_same_job_after_its_files_have_gone(self, client, body):
+        """A client that did not hear the answer may ask again much later."""
+        first = submit(client, body, **{"Idempotency-Key": "k"})
+        client.app.state.preflight = lambda audit: pytest.fail("examined again")
+
+        assert submit(client, body, **{"Idempotency-Key": "k"}).json() == first.json()
+
     def test_without_a_key_each_request_is_an_audit(self, client, body):
         assert submit(client, body).json()["id"] != submit(client, body).json()["id"]
 

@@ -92,6 +92,17 @@ def test_a_key_is_refused_for_another_request(jobs: DatabaseJobs, caller: str, a
     assert job.id in refused.value.detail
 
 
+def test_a_key_tells_the_job_that_it_made(jobs: DatabaseJobs, caller: str, audit_request: Make) -> None:
+    """Without submitting anything; a key that made none tells so."""
+    assert jobs.replayed(audit_request(), caller=caller, idempotency_key="k") is None
+    job, _ = jobs.submit(audit_request(), caller=caller, idempotency_key="k")
+
+    assert jobs.replayed(audit_request(), caller=caller, idempotency_key="k") == job
+    assert jobs.replayed(audit_request(), caller=f"not {caller}", idempotency_key="k") is None
+    with pytest.raises(IdempotencyConflict):
+        jobs.replayed(audit_request("another"), caller=caller, idempotency_key="k")
+
+
 def test_keys_belong_to_their_caller(jobs: DatabaseJobs, caller: str, audit_request: Make) -> None:
     """Two callers may happen to choose the same key."""
     mine, _ = jobs.submit(audit_request(), caller=caller, idempotency_key="k")
