@@ -449,12 +449,16 @@ def case_of(
     history: dict[str, list[float]] | None = None,
     limits: Mapping[str, Mapping[str, Any]] | None = None,
     parameters: int | None = None,
+    predict: Callable[[Any], Array] | None = None,
 ) -> Case:
-    """The case of two splits and a model that answers a matrix of numbers, as the engine collects it."""
+    """The case of two splits and a model that answers a matrix of numbers, as the engine collects it.
+
+    `predict` takes the place of the answer where a model looks at more than the numbers.
+    """
     request = request or request_for()
 
     def raw(rows: Rows) -> Array:
-        return np.asarray(answer(numbers(rows)))
+        return np.asarray(answer(numbers(rows)) if predict is None else predict(rows))
 
     opened = [MemorySplit("train", train), MemorySplit("validation", validation)]
     collected = [collect(s, raw, np.random.default_rng([SEED, i])) for i, s in enumerate(opened)]

@@ -1,0 +1,108 @@
+"""preprocessing.duplicate_leakage: validation rows that the model was trained on."""
+
+import numpy as np
+import pytest
+
+from audits.checks.preprocessing.duplicate_leakage import CODE
+from schemas.report import Outcome, Severity
+from tests.audits.checks.remedies import defined_by, remedy_of
+from tests.factories import Part, case, copied, memoriser, result_of, splits
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
+@pytest.mark.parametrize("layout", ["table", "vector", "image"])
+def test_fires_on_copies(share: float, layout: str):
+    result = result_of(CODE, case(layout=layout, fault=copied(share)))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.finding.effect.estimate == pytest.approx(share, abs=0.05)
+    assert result.finding.evidence["kind"] == "exact"
+
+
+def test_fires_on_near_copies():
+    result = result_of(CODE, case(fault=copied(0.3, jitter=0.001)))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.finding.evidence["kind"] == "near"
+    assert result.finding.effect.estimate == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_a_metric_that_copies_inflate_is_critical(task: str):
+    """A memoriser knows the copies by heart; without them it knows little."""
+    one = case(task, model=memoriser, signal=0.7, fault=copied(0.5))
+
+    result = result_of(CODE, one)
+
+    assert result.finding.severity is Severity.CRITICAL
+    assert result.confirmation.after == pytest.approx(
+        case(task, model=memoriser, signal=0.7).validation_score[0], abs=0.15
+    )
+    assert result.confirmation.gain_interval[1] < 0
+
+
+def test_copies_that_inflate_nothing_are_a_warning():
+    assert result_of(CODE, case(signal=6.0, fault=copied(0.3))).finding.severity is Severity.WARNING
+
+
+def test_names_the_rows():
+    train, validation = splits()
+    one = case(fault=copied(0.1))
+
+    rows = result_of(CODE, one).finding.affected.rows
+
+    seen = {row.tobytes() for row in train.numbers}
+    values = Part(one.validation.sample.rows, validation.y).numbers
+    assert rows == [i for i, row in enumerate(values) if row.tobytes() in seen]
+
+
+def test_says_when_no_clean_rows_are_left():
+    result = result_of(CODE, case(fault=copied(1.0)))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.confirmation is None
+    assert "Too few clean rows" in result.explanation
+
+
+@pytest.mark.parametrize("layout", ["table", "vector"])
+def test_the_remedys_code_leaves_the_clean_rows(layout: str):
+    train, validation = splits(layout=layout)
+    spoilt = copied(0.3)(validation, train, np.random.default_rng(0))
+
+    names = defined_by(remedy_of(result_of(CODE, case(layout=layout, fault=copied(0.3)))))
+    if layout == "table":
+        clean = names["without_copies"](train.x, spoilt.x, digits=6)
+    else:
+        clean = names["without_copies"](train.x, spoilt.x, spoilt.y)[0]
+
+    original = (spoilt.numbers == validation.numbers).all(axis=1)
+    np.testing.assert_array_equal(np.asarray(clean), np.asarray(spoilt.x)[original])
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("layout", ["table", "vector", "image"])
+def test_stays_silent_on_rows_of_their_own(task: str, layout: str):
+    result = result_of(CODE, case(task, layout=layout))
+
+    assert result.outcome is Outcome.PASS
+    assert result.finding is None
+
+
+@pytest.mark.parametrize("columns", [2, 4])
+def test_stays_silent_on_tables_of_few_values(columns: int):
+    """Whole numbers in few columns repeat by chance, within the training rows as between the splits."""
+
+    def rounded(part: Part, train: Part, rng: np.random.Generator) -> Part:
+        z = (part.numbers - train.numbers.mean(axis=0)) / train.numbers.std(axis=0)
+        return part.with_numbers(np.round(z))
+
+    assert result_of(CODE, case(columns=columns, train_fault=rounded, fault=rounded)).finding is None
+
+
+def test_stays_silent_on_a_single_copy():
+    def one_copy(part: Part, train: Part, rng: np.random.Generator) -> Part:
+        values = part.numbers
+        values[0] = train.numbers[0]
+        return part.with_numbers(values)
+
+    assert result_of(CODE, case(fault=one_copy)).finding is None
