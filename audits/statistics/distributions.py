@@ -13,8 +13,8 @@ from scipy.stats.contingency import expected_freq
 
 from audits.artefacts import Array
 
-# The exact p-value takes n + m steps over min(n, m) cells; beyond, the asymptotic one is as good.
-MAX_EXACT_PAIRS = 40_000
+# The exact p-value takes n + m steps over min(n, m) cells; beyond, the asymptotic one is within a tenth.
+MAX_EXACT_PAIRS = 10_000
 # Below, the normal approximation of a 2x2 table is off (Cochran's rule).
 SMALLEST_EXPECTED = 5
 PSI_BINS = 10
@@ -59,7 +59,7 @@ def ks_matrix(a: Array, b: Array) -> Array:
 def ks_pvalue(statistic: float, n: int, m: int) -> float:
     """Chance of a Kolmogorov-Smirnov distance this large between samples of n and m from one distribution.
 
-    Exact for n * m up to 40,000, else from the one-sample distribution at n * m / (n + m). Ties make it
+    Exact for n * m up to 10,000, else from the one-sample distribution at n * m / (n + m). Ties make it
     conservative. 1 when a sample is empty.
 
     References: Hodges, 1958, https://doi.org/10.1007/BF02589501; Simard & L'Ecuyer, 2011,

@@ -98,16 +98,23 @@ def test_moments_stand_in_for_quantiles_that_do_not_vary(source, target):
     assert fit.apply(source).mean() == pytest.approx(target.mean())
 
 
-@pytest.mark.parametrize(("n", "shape", "target_shape"), [(40, 1.2, 1.2), (2000, 0.7, 0.5)])
-def test_an_inverted_column_is_recognised_by_few_rows_and_by_other_rows(n, shape, target_shape, rng):
-    """Few rows fit badly by chance, many rows of a slightly different shape fit badly for certain."""
-    fits = [fit_affine(-rng.lognormal(0, shape, n), rng.lognormal(0, target_shape, 2000)) for _ in range(30)]
+def test_few_rows_of_an_inverted_column_are_enough(rng):
+    """They fit badly by chance even when the map is right."""
+    two_bumps = SKEWED["two bumps"]
+    fits = [fit_affine(-two_bumps(rng, 50), two_bumps(rng, 2000)) for _ in range(30)]
 
-    assert np.mean([fit.scale < 0 for fit in fits]) > 0.8
+    assert np.mean([fit.scale < 0 for fit in fits]) > 0.9
+
+
+def test_an_inverted_column_of_a_slightly_different_shape_is_recognised(rng):
+    """So many rows fit no map exactly."""
+    fits = [fit_affine(-rng.lognormal(0, 0.7, 2000), rng.lognormal(0, 0.5, 2000)) for _ in range(10)]
+
+    assert all(fit.scale < 0 for fit in fits)
 
 
 def test_a_handful_of_rows_does_not_turn_a_column_round(rng):
-    assert all(fit_affine(rng.normal(size=12), rng.normal(size=1000)).scale > 0 for _ in range(200))
+    assert all(fit_affine(rng.normal(size=12), rng.normal(size=1000)).scale > 0 for _ in range(100))
 
 
 def test_a_tenth_of_outliers_does_not_bend_the_map(rng):

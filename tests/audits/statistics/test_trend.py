@@ -36,15 +36,15 @@ def share(verdict, curves, training=None):
 @pytest.mark.parametrize("noise", [0.005, 0.02, 0.05, 0.15])
 @pytest.mark.parametrize(("epochs", "half_life"), [(10, 2), (30, 20), (60, 2), (150, 10)])
 def test_healthy_histories_are_left_alone(epochs, half_life, noise, rng):
-    curves = [healthy(epochs, half_life) * (1 + noise * rng.normal(size=epochs)) for _ in range(150)]
+    curves = [healthy(epochs, half_life) * (1 + noise * rng.normal(size=epochs)) for _ in range(100)]
 
     assert share("diverged", curves) <= 0.01
-    assert share("suspect", curves) <= 0.04
+    assert share("suspect", curves) <= 0.05
 
 
 @pytest.mark.parametrize("epochs", [30, 100])
 def test_histories_that_wander_on_a_plateau_are_left_alone(epochs, rng):
-    curves = [healthy(epochs, 2) * (1 + 0.05 * wandering(rng, epochs, 0.6)) for _ in range(200)]
+    curves = [healthy(epochs, 2) * (1 + 0.05 * wandering(rng, epochs, 0.6)) for _ in range(100)]
 
     assert share("diverged", curves) <= 0.04
     assert share("none", curves) >= 0.9
@@ -55,7 +55,7 @@ def test_histories_that_wander_on_a_plateau_are_left_alone(epochs, rng):
     [(20, 6, 1.3, 0.02), (60, 20, 1.1, 0.005), (60, 20, 1.3, 0.05), (60, 20, 2.0, 0.1), (100, 30, 1.3, 0.05)],
 )
 def test_clear_divergence_is_found(epochs, best, final, noise, rng):
-    curves = [overfit(epochs, best, final) * (1 + noise * rng.normal(size=epochs)) for _ in range(150)]
+    curves = [overfit(epochs, best, final) * (1 + noise * rng.normal(size=epochs)) for _ in range(100)]
 
     assert share("diverged", curves) > 0.95
 
@@ -75,6 +75,17 @@ def test_a_short_tail_is_only_suspect():
 
     assert found.tail == 4
     assert found.verdict == "suspect"
+
+
+def test_limits_can_be_set():
+    losses = overfit(60, 20, 1.3)
+    found = divergence(losses)
+
+    assert found.verdict == "diverged"
+    assert divergence(losses, min_rise=0.4).verdict == "none"
+    assert divergence(losses, min_tail=50).verdict == "suspect"
+    assert divergence(losses, min_z=found.z + 1).verdict == "suspect"
+    assert divergence(losses, max_p=found.tau_p / 2).verdict == "suspect"
 
 
 def test_a_rise_below_two_per_cent_is_not_material():
