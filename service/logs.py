@@ -5,17 +5,26 @@ import os
 import sys
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from service.settings import Settings
 
 # These speak of every request and every poll; we have our own words for both.
 QUIET = ("uvicorn.access", "httpx", "httpcore", "dbos")
+
+
+def _drop_color_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Uvicorn says each message twice, once with colours."""
+    event.pop("color_message", None)
+    return event
+
+
 SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.ExtraAdder(),
+    _drop_color_message,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
 

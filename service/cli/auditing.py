@@ -1,12 +1,14 @@
 """`fitcheck audit`: the engine in this process, without a service."""
 
 import uuid
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
 
 from audits.engine import audit
 from audits.sources import Roots
+from schemas.problem import ProblemError
 from schemas.report import Report
 from schemas.request import AuditRequest
 from service.cli.progress import ProgressDisplay
@@ -19,7 +21,12 @@ def audit_here(request: AuditRequest, errors: Console) -> Report:
     """Run the audit, with its progress on standard error.
 
     Raises:
-        ProblemError: see `audits.engine.audit`.
+        ProblemError: see `audits.engine.audit`; `tensorflow_missing`.
     """
+    if find_spec("tensorflow") is None:
+        raise ProblemError(
+            "tensorflow_missing",
+            "TensorFlow is not installed here: install fitcheck[cpu] or fitcheck[gpu], or `fitcheck submit` to a service.",
+        )
     with ProgressDisplay(errors) as progress:
         return audit(request, audit_id=uuid.uuid4().hex, roots=EVERYTHING, progress=progress)

@@ -36,6 +36,13 @@ def test_json_holds_one_event_a_line(capsys):
     assert ours["timestamp"].endswith("Z")
 
 
+def test_the_servers_messages_come_once(capsys):
+    configure_logging(Settings(log_format="json"))
+    logging.getLogger("uvicorn.error").info("Started", extra={"color_message": "\x1b[1mStarted"})
+
+    assert "color" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_tracebacks_show_no_local_variables(capsys, log_format: str):
     configure_logging(Settings(log_format=log_format))

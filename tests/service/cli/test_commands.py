@@ -224,6 +224,14 @@ class TestAudit:
         assert str(error) in result.stderr
         assert result.stdout == ""
 
+    def test_without_tensorflow_it_says_what_to_install(self, engine, monkeypatch):
+        monkeypatch.setattr("service.cli.auditing.find_spec", lambda name: None)
+        result = run("audit", *REQUEST)
+
+        assert result.exit_code == 3
+        assert "fitcheck[cpu]" in result.stderr
+        assert engine.request is None
+
     def test_invalid_options_are_listed(self, engine):
         result = run("audit", "--model", "m")
 
@@ -415,3 +423,16 @@ class TestCatalogue:
 
         assert result.exit_code == 2
         assert "metrics.nonsense" in result.stderr
+
+
+@pytest.mark.tensorflow
+def test_an_audit_from_the_options_to_the_exit_code(tmp_path: Path):
+    """The whole command in a process of its own: the engine, the model and TensorFlow are the real ones."""
+    report = tmp_path / "report.json"
+    data = ("--train", EXAMPLE / "train.csv", "--validation", EXAMPLE / "validation.csv", "--label", "benign")
+    command = [sys.executable, "-m", "service", "audit", "--model", EXAMPLE / "model", *data, "--output", report]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=170, cwd=tmp_path)
+
+    assert done.returncode == 1, done.stderr
+    assert "FAIL" in done.stdout
+    assert json.loads(report.read_text())["diagnosis"][0]["code"] == "preprocessing.scaling_mismatch"
