@@ -26,7 +26,7 @@ def audit_here(request: AuditRequest, errors: Console) -> Report:
     if find_spec("tensorflow") is None:
         raise ProblemError(
             "tensorflow_missing",
-            "TensorFlow is not installed here: install fitcheck[cpu] or fitcheck[gpu], or `fitcheck submit` to a service.",
+            "TensorFlow is not installed here: install fitcheck[cpu] or fitcheck[gpu], or `fitcheck submit` elsewhere.",
         )
     with ProgressDisplay(errors) as progress:
         return audit(request, audit_id=uuid.uuid4().hex, roots=EVERYTHING, progress=progress)
