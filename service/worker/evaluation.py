@@ -66,8 +66,17 @@ class ForkedEvaluation:
 
 
 def connect(address: Path) -> socket.socket:
+    """A connection to the fork server; it waits there while none runs.
+
+    Raises:
+        OSError: nobody listens, not even the supervisor.
+    """
     connection = socket.socket(socket.AF_UNIX)
-    connection.connect(str(address))
+    try:
+        connection.connect(str(address))
+    except OSError:
+        connection.close()
+        raise
     return connection
 
 

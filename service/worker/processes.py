@@ -31,6 +31,6 @@ def kill_group(leader: int) -> None:
 
 
 def sacrifice_first() -> None:
-    """Tell the kernel to end this process before others when memory runs out."""
+    """Tell the kernel to end this process before the service's others when memory runs out; a model's goes first."""
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        Path("/proc/self/oom_score_adj").write_text("500")

@@ -62,6 +62,10 @@ def run_serve(settings: Settings, *, evaluator: str = PRODUCTION) -> int:
         ValueError: others than this machine would reach the API without a key.
     """
     settings.require_safe_bind()
+    configure_logging(settings)
+    if (reason := _cannot_listen(settings)) is not None:
+        log.error("port_unusable", host=settings.host, port=settings.port, reason=reason)
+        return 1
     return _run(settings, evaluator, with_api=True)
 
 
@@ -204,6 +208,20 @@ def evaluator_environment(settings: Settings, slots: int) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     return {**ours, **kept, **settings.environment(without=SECRETS)}
+
+
+def _cannot_listen(settings: Settings) -> str | None:
+    """Why the API could not listen: said at once, rather than after everything else has been started."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[
+            0
+        ]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 @contextmanager
