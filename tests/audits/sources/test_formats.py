@@ -1,0 +1,82 @@
+"""A file is what its name says, or the problem says what it is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audits.sources.formats import identify
+from schemas.problem import DataError
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "format_"),
+    [
+        ("x.csv", b"a,b\n1,2\n", "csv"),
+        ("x.CSV", b"a,b\n1,2\n", "csv"),
+        ("x.tsv", b"a\tb\n", "csv"),
+        ("x.txt", b"a b\n", "csv"),
+        ("x.csv", b"", "csv"),
+        ("x.csv", "\ufeffa\n".encode(), "csv"),
+        ("x.csv", "a\n".encode("utf-16"), "csv"),
+        ("x.parquet", b"PAR1....", "parquet"),
+        ("x.pq", b"PAR1....", "parquet"),
+        ("x.npz", b"PK\x03\x04...", "npz"),
+        ("x.npy", b"\x93NUMPY...", "npy"),
+        ("part-0001", b"PAR1....", "parquet"),
+        ("upload.bin", b"PK\x03\x04...", "npz"),
+        ("upload", b"a,b\n", "csv"),
+    ],
+)
+def test_names_and_contents_that_agree(tmp_path: Path, name: str, start: bytes, format_: str) -> None:
+    (tmp_path / name).write_bytes(start)
+
+    assert identify(tmp_path / name, field="f") == format_
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "held"),
+    [
+        ("x.csv", b"PAR1....", "Parquet"),
+        ("x.csv", b"PK\x03\x04", "ZIP"),
+        ("x.csv", b"\x1f\x8b....", "gzip"),
+        ("x.csv", b"a,b\n\0\0", "binary"),
+        ("x.csv", b'{"a": 1}', "JSON"),
+        ("x.csv", b"<!DOCTYPE html>", "HTML"),
+        ("x.csv", b"\x89HDF\r\n", "HDF5"),
+        ("x.parquet", b"a,b\n1,2\n", "text"),
+        ("x.npz", b"\x93NUMPY", "NumPy array"),
+        ("x.npz", b"\x80\x04\x95...", "pickle"),
+        ("x.npy", b"PK\x03\x04", "ZIP"),
+    ],
+)
+def test_names_that_lie(tmp_path: Path, name: str, start: bytes, held: str) -> None:
+    (tmp_path / name).write_bytes(start)
+    with pytest.raises(DataError, match=held) as caught:
+        identify(tmp_path / name, field="data.train.uri")
+
+    assert caught.value.code == "data_format_mismatch"
+    assert caught.value.file == str(tmp_path / name)
+    assert caught.value.field == "data.train.uri"
+
+
+@pytest.mark.parametrize("start", [b"ARROW1", b"\x93NUMPY", b"%PDF-1.7", b"{"])
+def test_what_is_not_read_says_what_is(tmp_path: Path, start: bytes) -> None:
+    (tmp_path / "x.dat").write_bytes(start)
+    with pytest.raises(DataError, match=r"Supported: CSV .*Parquet.*npz") as caught:
+        identify(tmp_path / "x.dat", field="f")
+
+    assert caught.value.code == "data_format_unsupported"
+
+
+def test_a_folder_of_arrays_is_known_by_its_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(3))
+
+    assert identify(tmp_path / "x.npy", field="f") == "npy"
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        identify(tmp_path, field="f")
+
+    assert caught.value.code == "data_unreadable"

@@ -1,0 +1,105 @@
+"""Histories in the two forms that Keras writes."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from audits.sources import read_history
+from schemas.problem import DataError
+
+
+@pytest.fixture
+def file(tmp_path: Path):
+    def write(text: str | bytes) -> Path:
+        path = tmp_path / "history"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write
+
+
+def test_keras_history(file) -> None:
+    history = read_history(file(json.dumps({"loss": [3, 2.5], "val_loss": [4, 5]})))
+
+    assert history == {"loss": [3.0, 2.5], "val_loss": [4.0, 5.0]}
+    assert all(isinstance(value, float) for values in history.values() for value in values)
+
+
+def test_the_attributes_of_the_history_object(file) -> None:
+    assert read_history(file('{"history": {"loss": [1]}, "epoch": [0]}')) == {"loss": [1.0]}
+
+
+def test_epochs_without_a_value_keep_their_place(file) -> None:
+    for text in (
+        '{"loss": [1, NaN, Infinity, -Infinity, null, "nan"]}',
+        "epoch,loss\n0,1\n1,nan\n2,inf\n3,\n4,NA\n5,None\n",
+    ):
+        loss = read_history(file(text))["loss"]
+
+        assert loss[0] == 1.0
+        assert len(loss) == 6
+        assert all(math.isnan(value) for value in loss[1:])
+
+
+def test_what_is_no_list_of_numbers_is_left_out(file) -> None:
+    text = '{"loss": [1, 2], "per_class": [[1, 2], [3, 4]], "schedule": ["a", "b"], "none": [], "n": 3, "b": [true]}'
+
+    assert read_history(file(text)) == {"loss": [1.0, 2.0]}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_logger(file, delimiter: str) -> None:
+    text = "epoch,accuracy,loss,val_loss\n0,0.5,2.0,3.0\n1,0.75,1e-1,4\n".replace(",", delimiter)
+
+    assert read_history(file(text)) == {"accuracy": [0.5, 0.75], "loss": [2.0, 0.1], "val_loss": [3.0, 4.0]}
+
+
+def test_short_rows_of_a_run_that_was_stopped(file) -> None:
+    history = read_history(file("epoch,loss,val_loss\n0,2,3\n1,1\n"))
+
+    assert history["loss"] == [2.0, 1.0]
+    assert math.isnan(history["val_loss"][1])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[1, 2]",
+        "{}",
+        '{"loss": 3}',
+        "epoch,loss\n",
+        "epoch\n0\n",
+        b"\xff\xfe\x00",
+        "[" * 100_000,
+        "loss\nabc\n",
+    ],
+)
+def test_what_is_no_history(file, text: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_history(file(text))
+
+    assert caught.value.code == "history_malformed"
+    assert caught.value.field == "history.uri"
+    assert caught.value.file
+
+
+def test_text_in_a_log_is_named(file) -> None:
+    with pytest.raises(DataError, match="'abc' for 'loss' in row 1") as caught:
+        read_history(file("epoch,loss\n0,1\n1,abc\n"))
+
+    assert (caught.value.row, caught.value.column) == (1, "loss")
+
+
+def test_a_folder_and_a_huge_file(tmp_path: Path, file, monkeypatch) -> None:
+    with pytest.raises(DataError) as caught:
+        read_history(tmp_path)
+    assert caught.value.code == "history_unreadable"
+
+    monkeypatch.setattr("audits.sources.history.MAX_BYTES", 10)
+    with pytest.raises(DataError) as caught:
+        read_history(file('{"loss": [1, 2, 3]}'))
+    assert caught.value.code == "history_malformed"
