@@ -8,7 +8,7 @@ from math import nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import chi2, fisher_exact, kstwo, norm, wasserstein_distance
+from scipy.stats import binom, chi2, fisher_exact, kstwo, norm, wasserstein_distance
 from scipy.stats.contingency import expected_freq
 
 from audits.artefacts import Array
@@ -148,6 +148,16 @@ def two_proportion_test(successes1: int, n1: int, successes2: int, n2: int) -> H
     pooled = (successes1 + successes2) / (n1 + n2)
     z = difference / sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
     return HypothesisTest(difference, float(2 * norm.sf(abs(z))))
+
+
+def mcnemar_test(gained: int, lost: int) -> HypothesisTest:
+    """Whether more rows turned right than wrong: gained minus lost, and the exact one-sided p-value.
+
+    Two rows gained and none lost are no evidence (p = 0.25), whatever the metric made of them.
+
+    Reference: McNemar, 1947, https://doi.org/10.1007/BF02295996
+    """
+    return HypothesisTest(float(gained - lost), float(binom.sf(gained - 1, gained + lost, 0.5)))
 
 
 def chi2_independence(table: Array) -> HypothesisTest:

@@ -47,12 +47,42 @@ def newcombe(successes1: float, n1: float, successes2: float, n2: float, confide
     """
     if n1 <= 0 or n2 <= 0:
         return -1.0, 1.0
-    p1, p2 = successes1 / n1, successes2 / n2
-    low1, high1 = wilson(successes1, n1, confidence)
-    low2, high2 = wilson(successes2, n2, confidence)
-    below = sqrt((p1 - low1) ** 2 + (high2 - p2) ** 2)
-    above = sqrt((high1 - p1) ** 2 + (p2 - low2) ** 2)
-    return max(p1 - p2 - below, -1.0), min(p1 - p2 + above, 1.0)
+    first, second = wilson(successes1, n1, confidence), wilson(successes2, n2, confidence)
+    low, high = difference(successes1 / n1, first, successes2 / n2, second)
+    return max(low, -1.0), min(high, 1.0)
+
+
+def difference(estimate1: float, interval1: Interval, estimate2: float, interval2: Interval) -> Interval:
+    """Interval of estimate1 - estimate2 from those of two independent estimates; Newcombe's, of any quantity.
+
+    Reference: Zou & Donner, 2008 (MOVER), https://doi.org/10.1002/sim.3095
+    """
+    (low1, high1), (low2, high2) = interval1, interval2
+    below = sqrt((estimate1 - low1) ** 2 + (high2 - estimate2) ** 2)
+    above = sqrt((high1 - estimate1) ** 2 + (estimate2 - low2) ** 2)
+    return estimate1 - estimate2 - below, estimate1 - estimate2 + above
+
+
+def mean_of_proportions(successes: Array, n: Array, confidence: float = 0.95) -> Interval:
+    """Interval of the unweighted mean of independent proportions, such as balanced accuracy of recalls.
+
+    Unlike the bootstrap it has a width where a class is all right or all wrong, and for classes of a few rows.
+
+    Args:
+        successes: (proportions,).
+        n: (proportions,) trials; proportions without any are left out. (0, 1) when all are.
+        confidence: level.
+
+    Reference: Zou & Donner, 2008 (MOVER of Wilson's intervals), https://doi.org/10.1002/sim.3095
+    """
+    used = np.flatnonzero(np.asarray(n) > 0)
+    if not len(used):
+        return 0.0, 1.0
+    p = np.asarray(successes, dtype=float)[used] / np.asarray(n, dtype=float)[used]
+    bounds = np.array([wilson(float(successes[k]), float(n[k]), confidence) for k in used])
+    below = sqrt(np.square(p - bounds[:, 0]).sum()) / len(used)
+    above = sqrt(np.square(bounds[:, 1] - p).sum()) / len(used)
+    return max(float(p.mean()) - below, 0.0), min(float(p.mean()) + above, 1.0)
 
 
 def mean_interval(values: Array, confidence: float = 0.95) -> Interval:

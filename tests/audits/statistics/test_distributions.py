@@ -8,6 +8,7 @@ from audits.statistics.distributions import (
     ks_2samp_statistic,
     ks_matrix,
     ks_pvalue,
+    mcnemar_test,
     psi,
     psi_of_counts,
     runs_test,
@@ -154,6 +155,17 @@ def test_rare_events_are_tested_exactly():
 @pytest.mark.parametrize("counts", [(0, 10, 0, 20), (10, 10, 20, 20), (0, 0, 5, 9)])
 def test_equal_or_empty_proportions_do_not_differ(counts):
     assert two_proportion_test(*counts).p_value == 1
+
+
+def test_mcnemar_agrees_with_the_sign_test():
+    expected = stats.binomtest(9, 11, alternative="greater").pvalue
+
+    assert mcnemar_test(9, 2) == pytest.approx((7, expected))
+
+
+def test_no_row_that_changed_is_no_evidence():
+    assert mcnemar_test(0, 0).p_value == 1
+    assert mcnemar_test(2, 0).p_value == pytest.approx(0.25)
 
 
 def test_independence_agrees_with_scipy(rng):

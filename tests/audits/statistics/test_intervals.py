@@ -11,7 +11,9 @@ from audits.statistics.intervals import (
     auc_interval,
     auc_interval_from_counts,
     clopper_pearson,
+    difference,
     mean_interval,
+    mean_of_proportions,
     newcombe,
     wilson,
 )
@@ -172,3 +174,35 @@ def test_auc_interval_from_counts_solves_hanley_and_mcneil():
 
     assert auc_interval_from_counts(0.8, 40, 40) == pytest.approx((low, high), abs=1e-6)
     assert auc_interval_from_counts(0.8, 0, 40) == (0.0, 1.0)
+
+
+def test_the_mean_of_one_proportion_is_wilsons():
+    assert mean_of_proportions(np.array([7, 0]), np.array([9, 0])) == pytest.approx(wilson(7, 9))
+
+
+def test_the_mean_of_no_proportions_is_unknown():
+    assert mean_of_proportions(np.array([0]), np.array([0])) == (0.0, 1.0)
+
+
+def test_half_the_sum_of_two_proportions_is_newcombes_difference():
+    """p1 + p2 is p1 - (1 - p2) + 1."""
+    low, high = newcombe(9, 12, 5, 20)
+
+    expected = ((low + 1) / 2, (high + 1) / 2)
+    assert mean_of_proportions(np.array([9, 15]), np.array([12, 20])) == pytest.approx(expected)
+
+
+def test_a_difference_is_newcombes():
+    found = difference(0.75, wilson(9, 12), 0.25, wilson(5, 20))
+
+    assert found == pytest.approx(newcombe(9, 12, 5, 20))
+
+
+@pytest.mark.parametrize("rows", [(3, 200), (5, 200), (30, 30), (20, 8, 300)])
+def test_the_interval_of_a_balanced_accuracy_covers_with_classes_of_a_few_rows(rows, rng):
+    """On average over recalls from 0.6 to 1: at a single one, counts of a few rows cover in steps."""
+    recalls = rng.uniform(0.6, 1, (3000, len(rows)))
+    truth = recalls.mean(axis=1)
+    bounds = np.array([mean_of_proportions(hits, np.array(rows)) for hits in rng.binomial(rows, recalls)])
+
+    assert 0.93 <= np.mean((bounds[:, 0] <= truth) & (truth <= bounds[:, 1])) <= 0.98
