@@ -10,6 +10,7 @@ from schemas.report import Cause, Estimate, Finding, Gap, Outcome, Severity, Tes
 # Findings without a measured share, in the order in which they answer "why does it perform poorly": first what
 # the training did, then what the number hides, then what can only be said of the data, last what cannot be told.
 ORDER = (
+    "preprocessing.label_encoding",
     "preprocessing.duplicate_leakage",
     "preprocessing.target_leakage",
     "overfitting.overtraining",
@@ -23,7 +24,6 @@ ORDER = (
     "metrics.weak_model",
     "preprocessing.missing_values",
     "preprocessing.imputation_spike",
-    "preprocessing.label_encoding",
     "metrics.small_validation",
 )
 NO_SIGNAL = "overfitting.no_signal"

@@ -16,13 +16,13 @@ from pydantic import JsonValue
 
 from audits import diagnosis
 from audits.artefacts import Array, Model, Rows, Split
-from audits.checks.preprocessing import target_leakage
+from audits.checks.preprocessing import label_encoding, target_leakage
 from audits.evidence.binding import Binding, bind
 from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.collect import RawSplit, collect
 from audits.evidence.control import MIN_CONTROL_ROWS
 from audits.evidence.features import FeatureSpace
-from audits.evidence.labels import LabelSpace, label_space
+from audits.evidence.labels import UNKNOWN, LabelSpace, label_space
 from audits.evidence.outputs import OutputMeaning, Predictions, as_matrix, choose_tensor, describe, infer_kind
 from audits.evidence.scoring import Scorer
 from audits.evidence.summary import summarise_metrics
@@ -35,7 +35,7 @@ from audits.sources.locations import resolve
 from schemas.base import finite
 from schemas.job import Progress, Stage
 from schemas.limits import Limits, limits_for
-from schemas.problem import ModelError
+from schemas.problem import DataError, ModelError
 from schemas.report import CheckRecord, Finding, Outcome, Report
 from schemas.request import AuditRequest
 
@@ -88,6 +88,7 @@ def audit(
     try:
         opened = _Opened(request, model, binding, tensor, train, validation)
         case = _collect(opened, history, limits, tell)
+        _require_known_labels(case)
         return _examine(case, opened, codes, audit_id, tell)
     finally:
         model.close()
@@ -158,6 +159,26 @@ def _collect(
         limits=limits,
         seed=SEED,
         mended=splits[1].sample,
+    )
+
+
+def _require_known_labels(case: Case) -> None:
+    """Refuse validation labels of which none is a class, in whatever spelling.
+
+    Raises:
+        DataError: naming labels of both splits.
+    """
+    subject = case.validation.sample
+    if case.is_regression or (subject.labels != UNKNOWN).any() or label_encoding.respelling(case, subject):
+        return
+    seen = ", ".join(sorted({str(value) for value in subject.raw_labels})[:5])
+    raise DataError(
+        "label_values_unknown",
+        f"No validation label is a class of the model: they are {seen}, the classes "
+        f"{', '.join(case.labels.names[:5])}. Encode the labels of both splits alike, or name the classes in "
+        "output.classes.",
+        field="data.label",
+        row=int(subject.index[0]),
     )
 
 

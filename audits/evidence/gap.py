@@ -14,6 +14,9 @@ from audits.statistics.intervals import auc_interval
 from schemas.limits import DistributionShift, Gap
 
 MIN_CLEAN_ROWS = 20
+# Fewer validation rows than this say nothing about a gap.
+MIN_GAP_ROWS = 30
+NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,12 @@ def honest_gap(case: Case) -> HonestGap:
 def _gap_between(case: Case, train: Subject, validation: Subject) -> HonestGap:
     ours, theirs = case.score(train), case.score(validation)
     draws = _draws(case, train, "gap train") - _draws(case, validation, "gap validation")
-    return HonestGap(ours, theirs, ours - theirs, quantile_interval(draws), case.scorer.chance, len(validation))
+    low, high = quantile_interval(draws)
+    if not case.is_regression:
+        errors = [case.scorer.standard_error(s.labels, case.scorer.answers(s.predictions)) for s in (train, validation)]
+        half = NORMAL_95 * float(np.hypot(errors[0], errors[1]))
+        low, high = min(low, ours - theirs - half), max(high, ours - theirs + half)
+    return HonestGap(ours, theirs, ours - theirs, (low, high), case.scorer.chance, len(validation))
 
 
 def _draws(case: Case, subject: Subject, purpose: str) -> Array:

@@ -128,6 +128,20 @@ class Scorer:
             left -= chunk
         return np.concatenate(parts)
 
+    def standard_error(self, labels: Array, answers: Array) -> float:
+        """Of balanced accuracy, with two successes and two failures added to every class (Agresti & Coull, 1998,
+        https://doi.org/10.1080/00031305.1998.10480550): a class of three rows that are all found is no certainty,
+        although every resample of it says so.
+        """
+        variances = []
+        classes = np.unique(labels[labels != UNKNOWN])
+        for k in classes:
+            rows = labels == k
+            n, right = int(rows.sum()), int((answers[rows] == k).sum())
+            share = (right + 2) / (n + 4)
+            variances.append(share * (1 - share) / (n + 4))
+        return float(np.sqrt(np.sum(variances)) / max(1, len(classes)))
+
     def losses(self, labels: Array, predictions: Predictions) -> Array:
         """(rows,) cross-entropy, or squared error; NaN where there is no answer or no known label."""
         if predictions.values is not None:

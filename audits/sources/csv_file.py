@@ -145,16 +145,17 @@ class CsvFile:
         self.is_empty = texts.num_rows == 0
         self._types = dict(zip(typed.schema.names, typed.schema.types, strict=True))
         self.observed = {
-            name: self._observe_column(typed.schema.types[place], texts.column(place))
+            name: self._observe_column(typed.column(place), texts.column(place))
             for place, name in enumerate(typed.schema.names)
         }
 
-    def _observe_column(self, type_: pa.DataType, texts: "pa.ChunkedArray[Any]") -> Observed:
-        kind = _kind_of(type_)
+    def _observe_column(self, typed: "pa.ChunkedArray[Any]", texts: "pa.ChunkedArray[Any]") -> Observed:
+        kind = _kind_of(typed.type)
         if kind == "string":
             return Observed("string", text=first_text(texts.to_pylist(), self.path))
-        holes = {value.strip() for value in texts.unique().to_pylist() if value and is_hole(value)}
-        return Observed(kind, pa.types.is_integer(type_), tuple(sorted(holes)))
+        spelled = texts.filter(typed.is_null()).unique().to_pylist() if typed.null_count else []
+        holes = {value.strip() for value in spelled if value and value.strip()}
+        return Observed(kind, pa.types.is_integer(typed.type), tuple(sorted(holes)))
 
     def _first_block(self, types: Mapping[str, pa.DataType] | None) -> pa.Table:
         """The first rows, with the types given or else inferred."""
@@ -169,13 +170,13 @@ class CsvFile:
             yield from reader
 
     def _open(
-        self, types: Mapping[str, pa.DataType], block_bytes: int, names: list[str] | None
+        self, types: Mapping[str, pa.DataType], block_bytes: int, names: list[str] | None, *, threads: bool = False
     ) -> arrow_csv.CSVStreamingReader:
         """Raises `data_malformed` for what is wrong in the first block."""
         try:
             return arrow_csv.open_csv(
                 self.path,
-                read_options=arrow_csv.ReadOptions(block_size=block_bytes, use_threads=False),
+                read_options=arrow_csv.ReadOptions(block_size=block_bytes, use_threads=threads),
                 parse_options=arrow_csv.ParseOptions(delimiter=self._dialect.delimiter, newlines_in_values=True),
                 convert_options=arrow_csv.ConvertOptions(
                     column_types=dict(types),

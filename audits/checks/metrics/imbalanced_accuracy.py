@@ -24,6 +24,7 @@ from schemas.limits import ImbalancedAccuracy
 from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "metrics.imbalanced_accuracy"
+MIN_ROWS = 20
 
 
 def imbalanced_accuracy(case: Case) -> CheckResult:
@@ -41,7 +42,11 @@ def imbalanced_accuracy(case: Case) -> CheckResult:
     }:
         return CheckResult.not_applicable("accuracy is not among the reported metrics")
     labels, answers = case.mended.labels, case.scorer.answers(case.mended.predictions)
-    shares = np.bincount(labels[labels != UNKNOWN], minlength=case.labels.n_classes) / max(1, len(labels))
+    known = labels != UNKNOWN
+    labels, answers = labels[known], answers[known]
+    if len(labels) < MIN_ROWS:
+        return CheckResult.inconclusive(f"{len(labels)} of {MIN_ROWS} rows with a label")
+    shares = np.bincount(labels, minlength=case.labels.n_classes) / len(labels)
     rarest = int(np.where(shares > 0, shares, 2).argmin())
     # in a problem of many classes, rare is what is rare against an equal share
     if shares[rarest] > limits.max_minority * 2 / case.labels.n_classes:
@@ -99,7 +104,7 @@ def _illusion(case: Case, labels: Array, answers: Array) -> tuple[float, tuple[f
     def difference(weights: Array | None, y: Array, a: Array) -> Array:
         return np.asarray(metrics.accuracy(y, a, weights)) - case.scorer.score_answers(y, a, weights)
 
-    draws = case.scorer.resample((labels, answers), difference, case.rng("illusion"), case.mended.groups)
+    draws = case.scorer.resample((labels, answers), difference, case.rng("illusion"))
     return float(difference(None, labels, answers)), quantile_interval(draws)
 
 

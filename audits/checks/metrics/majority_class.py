@@ -3,7 +3,7 @@
 What it measures: the share of validation rows to which the model answers its favourite class, with a Wilson
     interval, against the share in which that class occurs.
 Why it matters: such a model has learned the class shares and nothing else; its accuracy is the prevalence.
-When it is inconclusive: when the interval does not lie above the limit.
+When it is inconclusive: fewer than 20 answered rows, or an interval that does not lie above the class's share.
 How to fix: weight the classes, or lower the threshold where the ranking is good; look for inputs that do not
     reach the model.
 Reference: Wilson, 1927, https://doi.org/10.1080/01621459.1927.10502953
@@ -22,6 +22,7 @@ from schemas.limits import MajorityClass
 from schemas.report import Effect, Finding, Outcome, Severity
 
 CODE = "metrics.majority_class"
+MIN_ROWS = 20
 
 
 def majority_class(case: Case) -> CheckResult:
@@ -31,8 +32,8 @@ def majority_class(case: Case) -> CheckResult:
     if decisions is None:
         return CheckResult.not_applicable("the task is a regression")
     answered = decisions[decisions >= 0]
-    if not len(answered):
-        return CheckResult.inconclusive("the model answers no row")
+    if len(answered) < MIN_ROWS:
+        return CheckResult.inconclusive(f"the model answers {len(answered)} rows; {MIN_ROWS} are needed")
     counts = np.bincount(answered, minlength=case.labels.n_classes)
     favourite = int(counts.argmax())
     labels = case.mended.labels[case.mended.labels != UNKNOWN]

@@ -17,7 +17,6 @@ import numpy as np
 from scipy.stats import norm
 
 from audits.evidence.case import Case
-from audits.evidence.labels import UNKNOWN
 from audits.results import CheckResult
 from schemas.limits import SmallValidation
 from schemas.report import Effect, Finding, Outcome, Remedy, Severity
@@ -59,15 +58,7 @@ def _standard_error(case: Case) -> float:
         )
         low, high = np.nanquantile(draws, [0.025, 0.975])
         return float((high - low) / (2 * norm.ppf(0.975)))
-    answers = case.scorer.answers(subject.predictions)
-    classes = np.unique(subject.labels[subject.labels != UNKNOWN])
-    variances = []
-    for k in classes:
-        rows = subject.labels == k
-        n, right = int(rows.sum()), int((answers[rows] == k).sum())
-        share = (right + 2) / (n + 4)
-        variances.append(share * (1 - share) / (n + 4))
-    return float(np.sqrt(np.sum(variances)) / max(1, len(classes)))
+    return case.scorer.standard_error(subject.labels, case.scorer.answers(subject.predictions))
 
 
 def _remedy(case: Case, needed: int) -> Remedy:

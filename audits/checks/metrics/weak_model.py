@@ -3,7 +3,7 @@
 What it measures: skill on the validation data, (metric - chance) / (perfect - chance), after all proven faults
     were repaired, with a bootstrap interval; the control learner's skill stands beside it.
 Why it matters: a model without skill should not be tuned but questioned: data, target and features first.
-When it is inconclusive: when the interval of the skill reaches on both sides of the limit.
+When it is inconclusive: fewer than 20 validation rows, or an interval of the skill that reaches far above the limit.
 How to fix: see what the control learner finds. Where it does better, the model is to blame; where it does not,
     the features are.
 Reference: Murphy, 1988, https://doi.org/10.1175/1520-0493(1988)116<2417:SSBOTM>2.0.CO;2
@@ -17,11 +17,14 @@ from schemas.limits import WeakModel
 from schemas.report import Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "metrics.weak_model"
+MIN_ROWS = 20
 
 
 def weak_model(case: Case) -> CheckResult:
     """Compare the skill with the least that a model should have."""
     limits = cast(WeakModel, case.limits[CODE])
+    if len(case.mended) < MIN_ROWS:
+        return CheckResult.inconclusive(f"{len(case.mended)} of {MIN_ROWS} validation rows")
     score, interval = case.mended_score
     skill = _skill(case, score)
     low, high = (_skill(case, end) for end in interval)

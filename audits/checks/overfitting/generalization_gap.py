@@ -4,8 +4,8 @@ What it measures: training metric minus validation metric after all proven fault
     neutralised and copies of training rows left out, with a bootstrap interval of two independent samples; the
     same fall of a control learner that was fitted on the same rows, which is the data's share of it.
 Why it matters: the model describes its training rows rather than what they have in common with new ones.
-When it is inconclusive: the interval reaches on both sides of the margin; the splits come from different
-    populations, so that a gap says nothing about the model.
+When it is inconclusive: fewer than 30 rows; the interval reaches on both sides of the margin; the splits come
+    from different populations, so that a gap says nothing about the model.
 How to fix: less capacity, weight decay or dropout, earlier stopping, more or augmented data; compare each on
     rows that no decision was made on.
 Reference: Newcombe, 1998, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I;
@@ -15,7 +15,7 @@ Reference: Newcombe, 1998, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8
 from typing import cast
 
 from audits.evidence.case import Case
-from audits.evidence.gap import HonestGap, honest_gap
+from audits.evidence.gap import MIN_GAP_ROWS, HonestGap, honest_gap
 from audits.results import CheckResult
 from schemas.limits import Gap
 from schemas.report import Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
@@ -27,6 +27,8 @@ def generalization_gap(case: Case) -> CheckResult:
     """Compare the honest gap with its margin, then exclude the data."""
     limits = cast(Gap, case.limits[CODE])
     gap = honest_gap(case)
+    if min(gap.n, case.train.n) < MIN_GAP_ROWS:
+        return CheckResult.inconclusive(f"{min(gap.n, case.train.n)} of {MIN_GAP_ROWS} rows")
     margin = gap.margin(limits)
     if gap.interval[1] < margin or gap.estimate <= margin:
         return CheckResult.passed(smallest=margin + (gap.interval[1] - gap.interval[0]) / 2)

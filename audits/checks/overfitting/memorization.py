@@ -17,7 +17,7 @@ import numpy as np
 
 from audits.checks.overfitting.generalization_gap import by_exclusion
 from audits.evidence.case import Case
-from audits.evidence.gap import HonestGap, honest_gap, honest_train, honest_validation
+from audits.evidence.gap import MIN_GAP_ROWS, HonestGap, honest_gap, honest_train, honest_validation
 from audits.results import CheckResult
 from audits.statistics import metrics
 from audits.statistics.intervals import auc_interval
@@ -25,15 +25,14 @@ from schemas.limits import Memorization
 from schemas.report import Effect, Estimate, Finding, Outcome, Remedy, Severity
 
 CODE = "overfitting.memorization"
-MIN_ROWS = 30
 
 
 def memorization(case: Case) -> CheckResult:
     """Near-perfect at home, materially worse elsewhere, and the loss knows who was at home."""
     limits = cast(Memorization, case.limits[CODE])
     gap = honest_gap(case)
-    if min(gap.n, case.train.n) < MIN_ROWS:
-        return CheckResult.inconclusive(f"{min(gap.n, case.train.n)} of {MIN_ROWS} rows")
+    if min(gap.n, case.train.n) < MIN_GAP_ROWS:
+        return CheckResult.inconclusive(f"{min(gap.n, case.train.n)} of {MIN_GAP_ROWS} rows")
     margin = gap.margin(limits)
     membership, interval = _membership(case)
     near_perfect = gap.train >= limits.near_perfect
@@ -109,5 +108,7 @@ def _membership(case: Case) -> tuple[float, tuple[float, float]]:
         ranks = np.searchsorted(np.sort(both), both, side="left") + np.searchsorted(np.sort(both), both, side="right")
         scores.append(ranks / (2 * len(both)))
         members.append(np.repeat([False, True], [len(ours), len(theirs)]))
+    if not scores:
+        return 0.5, (0.0, 1.0)
     pooled, member = np.concatenate(scores), np.concatenate(members)
     return float(metrics.roc_auc(pooled, member)), auc_interval(pooled, member)

@@ -83,13 +83,13 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     limits = cast(LabelEncoding, case.limits[CODE])
     if case.is_regression:
         return _other_unit(case, subject, limits) if len(subject) >= limits.min_rows else None
-    respelled = _respelling(case, subject)
+    respelled = respelling(case, subject)
     if respelled is not None:
         return respelled
     return _permuted(case, subject) if len(subject) >= limits.min_rows else None
 
 
-def _respelling(case: Case, subject: Subject) -> Suspicion | None:
+def respelling(case: Case, subject: Subject) -> Suspicion | None:
     """Unseen labels that are classes in another spelling, or counted from another number."""
     if not (subject.labels == UNKNOWN).any():
         return None
