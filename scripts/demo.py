@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -161,16 +161,18 @@ def run(example: str, console: Console, *, keep: bool) -> ExitCode:
         keep: leave the service running until Ctrl-C.
     """
     request = request_of(example)
-    with fresh_state() as state:
-        log = STATE / "service.log"
+    log = STATE / "service.log"
+    with ExitStack() as stack:
+        state = stack.enter_context(fresh_state())
         _say(console, f"Starting fitcheck serve; TensorFlow takes some seconds to load (log: {_short(log)})")
-        with running_service(state, log) as address:
-            report = _audit(request, address, console)
-            _explain(report, request, console)
-            if keep:
-                _say(console, f"The service goes on at {address}; Ctrl-C ends it")
-                with suppress(KeyboardInterrupt):
-                    signal.pause()
+        with console.status("loading"):
+            address = stack.enter_context(running_service(state, log))
+        report = _audit(request, address, console)
+        _explain(report, request, console)
+        if keep:
+            _say(console, f"The service goes on at {address}; Ctrl-C ends it")
+            with suppress(KeyboardInterrupt):
+                signal.pause()
     return gate(report, request.gate.fail_on)
 
 
