@@ -40,9 +40,7 @@ class Settings(BaseSettings):
         (), repr=False, description="Access keys, separated by commas. None: no key is asked for."
     )
 
-    state_dir: Path = Field(
-        default_factory=default_state_dir, description="Where the service keeps its files."
-    )
+    state_dir: Path = Field(default_factory=default_state_dir, description="Where the service keeps its files.")
     database: str = Field(
         "",
         repr=False,
@@ -142,9 +140,7 @@ class Settings(BaseSettings):
             ValueError: saying what to set.
         """
         if not self.api_keys and not is_loopback(self.host):
-            raise ValueError(
-                f"host {self.host} can be reached by others: set {PREFIX}API_KEYS, or listen on 127.0.0.1"
-            )
+            raise ValueError(f"host {self.host} can be reached by others: set {PREFIX}API_KEYS, or listen on 127.0.0.1")
 
     def environment(self, *, without: frozenset[str] = frozenset()) -> dict[str, str]:
         """The settings as environment variables, for processes that we start; leaves out fields named."""

@@ -25,9 +25,7 @@ EPOCHS = 20
 def write_sorted_classes(path: Path, generator: np.random.Generator) -> None:
     """All negatives first, then all positives; the features are noise."""
     labels = np.repeat([0, 1], [NEGATIVES, POSITIVES])
-    features = pd.DataFrame(
-        generator.normal(size=(len(labels), FEATURES)), columns=numbered_columns(FEATURES)
-    )
+    features = pd.DataFrame(generator.normal(size=(len(labels), FEATURES)), columns=numbered_columns(FEATURES))
     write_table(path, features, labels)
 
 

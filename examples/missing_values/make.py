@@ -64,9 +64,7 @@ def standardising_network(features: np.ndarray) -> keras.Model:
     network = binary_network(features.shape[1], [16, 8])
     standardise = keras.layers.Normalization()
     standardise.adapt(features)
-    model = keras.Sequential(
-        [keras.layers.Input((features.shape[1],), name="features"), standardise, network]
-    )
+    model = keras.Sequential([keras.layers.Input((features.shape[1],), name="features"), standardise, network])
     model.compile(keras.optimizers.Adam(), loss="binary_crossentropy", metrics=["accuracy"])
     return model
 
@@ -75,9 +73,7 @@ def main() -> None:
     generator = seed_everything(3)
     table, benign = measurements()
     holed = punch_holes(table, generator)
-    train, validation = train_test_split(
-        table.index, test_size=VALIDATION_SHARE, stratify=benign, random_state=3
-    )
+    train, validation = train_test_split(table.index, test_size=VALIDATION_SHARE, stratify=benign, random_state=3)
     write_variants(train, validation, holed, benign)
 
     features, labels = read_table(HERE / "train.csv", label=LABEL)
