@@ -32,7 +32,8 @@ def check(request: AuditRequest, roots: Roots) -> None:
         tags=tuple(request.model.tags),
     )
     choose_tensor(description, request.output.tensor)
-    splits = open_splits(request.data, roots, max_rows=HEAD_ROWS, model=description, max_files=MAX_FILES)
+    rows = min(HEAD_ROWS, request.resources.max_rows or HEAD_ROWS)
+    splits = open_splits(request.data, roots, max_rows=rows, model=description, max_files=MAX_FILES)
     binding = bind(splits[0], description)
     for split in splits:
         for batch in split.batches(HEAD_ROWS):

@@ -12,7 +12,7 @@ from audits.evidence import control
 from audits.evidence.features import FeatureSpace, take
 from audits.evidence.labels import UNKNOWN, LabelSpace
 from audits.evidence.outputs import OutputMeaning, Predictions
-from audits.evidence.scoring import Scorer, quantile_interval
+from audits.evidence.scoring import Scorer
 from schemas.limits import Limits
 from schemas.request import AuditRequest
 
@@ -161,16 +161,16 @@ class Case:
         """The validation metric after all confirmed repairs, with its interval."""
         if self.mended is self.validation.sample:
             return self.validation_score
-        interval = self.scorer.interval(
-            self.mended.labels, self.mended.predictions, self.rng("mended score"), self.mended.groups
-        )
+        answers = self.scorer.answers(self.mended.predictions)
+        interval = self.scorer.interval(self.mended.labels, answers, self.rng("mended score"), self.mended.groups)
         return self.score(self.mended), interval
 
     def _scored(
         self, labels: Array, predictions: Predictions, purpose: str, roles: Mapping[str, Array]
     ) -> tuple[float, tuple[float, float]]:
-        score = self.scorer.score(labels, predictions)
-        return score, self.scorer.interval(labels, predictions, self.rng(purpose), roles.get("group"))
+        answers = self.scorer.answers(predictions)
+        interval = self.scorer.interval(labels, answers, self.rng(purpose), roles.get("group"))
+        return self.scorer.score_of_answers(labels, answers), interval
 
     @cached_property
     def encoder(self) -> control.ControlEncoder:
@@ -246,9 +246,7 @@ def control_matrix(case: Case) -> ControlMatrix:
     intervals: dict[str, tuple[float, float] | None] = {}
     for name, (subject, given) in answers.items():
         scores[name] = case.scorer.score_of_answers(subject.labels, given)
-        intervals[name] = quantile_interval(
-            case.scorer.draws(subject.labels, given, case.rng("control " + name), subject.groups)
-        )
+        intervals[name] = case.scorer.interval(subject.labels, given, case.rng("control " + name), subject.groups)
     domain = control.domain_scores(at_home, away, *_class_balance(case, train.labels, validation.labels))
     return ControlMatrix(
         None, forward.learner, train, validation, forward.home, forward.away, scores, intervals, *domain

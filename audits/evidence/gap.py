@@ -7,16 +7,14 @@ import numpy as np
 
 from audits.artefacts import Array
 from audits.evidence.case import MIN_TRUSTED, Case, Subject
-from audits.evidence.scoring import quantile_interval
 from audits.evidence.thresholds import best_threshold
 from audits.statistics import metrics
-from audits.statistics.intervals import auc_interval
+from audits.statistics.intervals import auc_interval, difference
 from schemas.limits import DistributionShift, Gap
 
 MIN_CLEAN_ROWS = 20
 # Fewer validation rows than this say nothing about a gap.
 MIN_GAP_ROWS = 30
-NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -99,19 +97,12 @@ def honest_gap(case: Case) -> HonestGap:
 
 def _gap_between(case: Case, train: Subject, validation: Subject) -> HonestGap:
     ours, theirs = case.score(train), case.score(validation)
-    draws = _draws(case, train, "gap train") - _draws(case, validation, "gap validation")
-    low, high = quantile_interval(draws)
-    if not case.is_regression:
-        errors = [case.scorer.standard_error(s.labels, case.scorer.answers(s.predictions)) for s in (train, validation)]
-        half = NORMAL_95 * float(np.hypot(errors[0], errors[1]))
-        low, high = min(low, ours - theirs - half), max(high, ours - theirs + half)
-    return HonestGap(ours, theirs, ours - theirs, (low, high), case.scorer.chance, len(validation))
-
-
-def _draws(case: Case, subject: Subject, purpose: str) -> Array:
-    return case.scorer.draws(
-        subject.labels, case.scorer.answers(subject.predictions), case.rng(purpose), subject.groups
-    )
+    intervals = [
+        case.scorer.interval(s.labels, case.scorer.answers(s.predictions), case.rng(f"gap {place}"), s.groups)
+        for place, s in enumerate((train, validation))
+    ]
+    interval = difference(ours, intervals[0], theirs, intervals[1])
+    return HonestGap(ours, theirs, ours - theirs, interval, case.scorer.chance, len(validation))
 
 
 def shift_auc(case: Case) -> tuple[float, tuple[float, float]] | None:

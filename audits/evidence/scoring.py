@@ -10,6 +10,7 @@ from audits.artefacts import Array
 from audits.evidence.labels import UNKNOWN, LabelSpace
 from audits.evidence.outputs import Predictions
 from audits.statistics import metrics, resampling
+from audits.statistics.intervals import mean_of_proportions
 
 PrimaryMetric = Literal["balanced_accuracy", "r2"]
 # A probability of exactly 0 for the truth would make the loss infinite; Keras clips at the same value.
@@ -72,11 +73,21 @@ class Scorer:
         return np.asarray(metrics.balanced_accuracy(known, answers, self.space.n_classes + 1, weights))
 
     def interval(
-        self, labels: Array, predictions: Predictions, rng: np.random.Generator, groups: Array | None = None
+        self, labels: Array, answers: Array, rng: np.random.Generator, groups: Array | None = None
     ) -> tuple[float, float]:
-        """95 % bootstrap interval of the score; resampled within classes, by whole groups where there are any."""
-        draws = self.draws(labels, self.answers(predictions), rng, groups)
-        return quantile_interval(draws)
+        """95 % interval of the score of answers as from `answers`.
+
+        Of balanced accuracy from the Wilson intervals of the recalls, which have a width where a class is all right
+        or all wrong; by bootstrap for R2, and over whole groups where rows depend on each other.
+        """
+        if self.metric == "r2" or groups is not None:
+            return quantile_interval(self.draws(labels, answers, rng, groups))
+        # a label that is no class is a class of its own, none of whose rows is ever right
+        classes = self.space.n_classes + 1
+        known = np.where(labels == UNKNOWN, self.space.n_classes, labels)
+        rows = np.bincount(known, minlength=classes)
+        right = np.bincount(known[known == answers], minlength=classes)
+        return mean_of_proportions(right, rows)
 
     def draws(self, labels: Array, answers: Array, rng: np.random.Generator, groups: Array | None = None) -> Array:
         """(resamples,) bootstrap scores."""
@@ -104,6 +115,8 @@ class Scorer:
         statistic: Callable[..., Array],
         rng: np.random.Generator,
         groups: Array | None = None,
+        *,
+        stratified: bool = True,
     ) -> Array:
         """(resamples,) of a statistic; within classes, or by whole groups where there are any.
 
@@ -112,6 +125,7 @@ class Scorer:
             statistic: of row weights (resamples, rows) and of the columns, to (resamples,).
             rng: source of the draws.
             groups: (rows,) codes of rows that stand or fall together.
+            stratified: whether every class keeps its number of rows.
         """
         if groups is not None or self.metric == "r2":
             chunks = resampling.count_chunks(len(columns[0]), rng, groups=groups)
@@ -123,7 +137,9 @@ class Scorer:
         left = resampling.resamples_for(len(first))
         parts = []
         while left > 0:
-            counts = resampling.collapsed_counts(sizes, rng, n_resamples=min(chunk, left), strata=at[0])
+            counts = resampling.collapsed_counts(
+                sizes, rng, n_resamples=min(chunk, left), strata=at[0] if stratified else None
+            )
             parts.append(np.asarray(statistic(counts, *at)))
             left -= chunk
         return np.concatenate(parts)

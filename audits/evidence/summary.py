@@ -63,7 +63,7 @@ def _regression(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
     errors = answers - y
     squared = mean_interval(np.square(errors))
     return {
-        "r2": _resampled(case, split, "r2", lambda w, y, a: metrics.r2(y, a, w)),
+        "r2": _primary(case, split),
         "mae": estimate(float(metrics.mae(y, answers)), mean_interval(np.abs(errors)), split.n),
         "rmse": estimate(float(metrics.rmse(y, answers)), (max(0.0, squared[0]) ** 0.5, squared[1] ** 0.5), split.n),
         "bias": estimate(float(errors.mean()), mean_interval(errors), split.n),
@@ -78,9 +78,7 @@ def _classification(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
     losses = case.scorer.losses(labels, split.predictions)
     values = {
         "accuracy": _share(answers == labels),
-        "balanced_accuracy": _resampled(
-            case, split, "balanced_accuracy", lambda w, y, a: case.scorer.score_answers(y, a, w)
-        ),
+        "balanced_accuracy": _primary(case, split),
         "mcc": _resampled(case, split, "mcc", lambda w, y, a: metrics.mcc(y, a, classes, w)),
         "macro_f1": _resampled(case, split, "macro_f1", lambda w, y, a: metrics.macro_f1(y, a, classes, w)),
         "answered": _share(split.predictions.answered),
@@ -107,7 +105,7 @@ def _ranking(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
         [
             metrics.average_precision(some, truth, counts)
             for counts in resampling.count_chunks(
-                len(truth), case.rng("average precision"), n_resamples=RANKING_RESAMPLES, strata=truth
+                len(truth), case.rng("average precision"), n_resamples=RANKING_RESAMPLES
             )
         ]
     )
@@ -145,9 +143,16 @@ def _per_class(case: Case, split: SplitEvidence) -> list[ClassMetrics]:
     return lines
 
 
+def _primary(case: Case, split: SplitEvidence) -> Estimate:
+    score, interval = case.train_score if split is case.train else case.validation_score
+    return estimate(score, interval, split.n)
+
+
 def _resampled(case: Case, split: SplitEvidence, name: str, statistic: Statistic) -> Estimate:
     columns = (split.labels, case.scorer.answers(split.predictions))
-    draws = case.scorer.resample(columns, statistic, case.rng(f"{name} of {split.name}"), split.roles.get("group"))
+    rng, groups = case.rng(f"{name} of {split.name}"), split.roles.get("group")
+    # these depend on the class shares, which another sample would not repeat
+    draws = case.scorer.resample(columns, statistic, rng, groups, stratified=False)
     return estimate(float(statistic(None, *columns)), quantile_interval(draws), split.n)
 
 

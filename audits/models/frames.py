@@ -19,7 +19,7 @@ import numpy as np
 from audits.artefacts import Array
 
 MAX_HEADER_BYTES = 2**20
-MAX_ARRAY_BYTES = 4 * 2**30
+MAX_ARRAY_BYTES = 2**30  # of all arrays of a frame
 MAX_RANK = 32
 TEXT = "string"
 DTYPES = frozenset(
@@ -49,16 +49,21 @@ def send(connection: socket.socket, frame: Frame) -> None:
 
     Raises:
         ClosedError: the other side is gone.
-        FrameError: an array's type cannot be sent.
+        FrameError: an array's type cannot be sent, or the arrays are larger than the other side takes.
     """
     parts = {name: _encode(name, array) for name, array in frame.arrays.items()}
-    listed = [
-        {"name": name, "dtype": dtype, "shape": list(frame.arrays[name].shape), "bytes": sum(map(len, blobs))}
+    listed: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "dtype": dtype,
+            "shape": list(frame.arrays[name].shape),
+            "bytes": sum(memoryview(blob).nbytes for blob in blobs),
+        }
         for name, (dtype, blobs) in parts.items()
     ]
     header = json.dumps({"header": dict(frame.header), "arrays": listed}).encode()
-    if len(header) > MAX_HEADER_BYTES:
-        raise FrameError(f"a header of {len(header):,} bytes")
+    if len(header) > MAX_HEADER_BYTES or sum(entry["bytes"] for entry in listed) > MAX_ARRAY_BYTES:
+        raise FrameError("larger than allowed")
     try:
         connection.sendall(_LENGTH.pack(len(header)) + header)
         for _, blobs in parts.values():

@@ -29,6 +29,10 @@ from schemas.problem import EvaluatorError, ModelError
 
 FRAME_BYTES = 64 * 2**20  # of the inputs that are sent at once
 DYING_SECONDS = 5.0
+TOO_LARGE = Refused(
+    "output_too_large",
+    "The model's answers are too large to judge: one number, or one number a class, is needed for each row.",
+)
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # linux/prctl.h
 _FIELDS = {"device_unavailable": "resources.device"}
 
@@ -258,10 +262,13 @@ def _serve(connection: socket.socket) -> None:
     while True:
         inputs = frames.receive(connection).arrays
         try:
-            answer = Frame({}, model.predict(inputs))
+            frames.send(connection, Frame({}, model.predict(inputs)))
         except Refused as refused:
-            answer = _problem(refused)
-        frames.send(connection, answer)
+            frames.send(connection, _problem(refused))
+        except ClosedError:
+            raise
+        except FrameError:
+            frames.send(connection, _problem(TOO_LARGE))
 
 
 def _problem(refused: Refused) -> Frame:

@@ -1,7 +1,7 @@
 """Columns of table files: what the head of a file says of them, and Arrow arrays as the engine's NumPy arrays."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,6 +53,12 @@ class Chunk:
     columns: Mapping[str, Array]
     n: int
 
+    def head(self, n: int) -> "Chunk":
+        """The first `n` rows."""
+        if n >= self.n:
+            return self
+        return Chunk(self.first_row, {name: values[:n] for name, values in self.columns.items()}, n)
+
 
 class TableFile(Protocol):
     """An opened file of a table."""
@@ -82,10 +88,12 @@ def is_hole(text: str) -> bool:
     return text.strip() in HOLES
 
 
-def first_text(values: list[str | None], file: Path, first_row: int = 0) -> FoundText | None:
-    """The first value that is neither a number nor a hole."""
+def first_text(
+    values: list[str | None], file: Path, first_row: int = 0, *, fits: Callable[[str], bool] = is_number
+) -> FoundText | None:
+    """The first value that is neither a number (or what else `fits`) nor a hole."""
     for row, value in enumerate(values):
-        if value is not None and not is_number(value) and not is_hole(value):
+        if value is not None and not fits(value) and not is_hole(value):
             return FoundText(value[:SHOWN_CHARACTERS], first_row + row, str(file))
     return None
 

@@ -3,7 +3,7 @@
 import codecs
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from audits.artefacts import ColumnKind
+from audits.artefacts import ColumnKind, FoundText
 from audits.sources.columns import (
     HOLES,
     MAX_COLUMNS,
@@ -21,6 +21,7 @@ from audits.sources.columns import (
     Observed,
     first_text,
     is_hole,
+    is_number,
     text_in_numeric_column,
     to_numpy,
 )
@@ -33,6 +34,7 @@ SNIFFED_ROWS = 20
 
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*")
 _RAGGED = re.compile(r"Expected (?P<expected>\d+) columns, got (?P<got>\d+)")
+_TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
 _BLANK = " "
 # Arrow compares whole cells, and files written by hand put a blank after the comma.
 _NULL_VALUES = sorted(HOLES) + [_BLANK + hole for hole in sorted(HOLES)]
@@ -98,10 +100,10 @@ class CsvFile:
         for mark, name in ((codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16")):
             if raw.startswith(mark):
                 raise self._wrong_encoding(0, name)
-        raw = raw.removeprefix(codecs.BOM_UTF8)
         try:
             # a character may be cut in two at the end of the head
-            return codecs.getincrementaldecoder("utf-8")().decode(raw, final=len(raw) < HEAD_BYTES - 3)
+            head = codecs.getincrementaldecoder("utf-8")().decode(raw, final=len(raw) < HEAD_BYTES)
+            return head.removeprefix("\ufeff")
         except UnicodeDecodeError as error:
             raise self._wrong_encoding(error.start) from None
 
@@ -152,7 +154,7 @@ class CsvFile:
     def _observe_column(self, typed: "pa.ChunkedArray[Any]", texts: "pa.ChunkedArray[Any]") -> Observed:
         kind = _kind_of(typed.type)
         if kind == "string":
-            return Observed("string", text=first_text(texts.to_pylist(), self.path))
+            return Observed("string", text=first_text(texts.to_pylist(), self.path, fits=self._is_number))
         spelled = texts.filter(typed.is_null()).unique().to_pylist() if typed.null_count else []
         holes = {value.strip() for value in spelled if value and value.strip()}
         return Observed(kind, pa.types.is_integer(typed.type), tuple(sorted(holes)))
@@ -182,8 +184,8 @@ class CsvFile:
                     column_types=dict(types),
                     include_columns=names,
                     null_values=_NULL_VALUES,
-                    true_values=["true", "True", "TRUE"],
-                    false_values=["false", "False", "FALSE"],
+                    true_values=_TRUE,
+                    false_values=_FALSE,
                     decimal_point=self._dialect.decimal,
                 ),
             )
@@ -245,17 +247,53 @@ class CsvFile:
         return offset
 
     def _culprit(self, types: Mapping[str, pa.DataType]) -> DataError | None:
-        """The first value that is no number in a column of numbers, looked for in the whole file as text."""
-        numeric = [name for name, type_ in types.items() if type_ == pa.float64()]
+        """The first value that is not of its column's type, looked for in the whole file as text."""
+        tests = {name: self._test_of(type_) for name, type_ in types.items() if type_ != pa.string()}
         row = 0
-        for batch in self._stream(dict.fromkeys(numeric, pa.string()), BLOCK_BYTES, numeric) if numeric else ():
-            found = [(name, first_text(batch.column(name).to_pylist(), self.path, row)) for name in numeric]
-            located = [(text.row, name, text) for name, text in found if text is not None]
+        for batch in self._stream(dict.fromkeys(tests, pa.string()), BLOCK_BYTES, list(tests)) if tests else ():
+            found = {
+                name: first_text(batch.column(name).to_pylist(), self.path, row, fits=fits)
+                for name, fits in tests.items()
+            }
+            located = [(text.row, name, text) for name, text in found.items() if text is not None]
             if located:
                 _, name, text = min(located, key=lambda item: item[:2])
-                return text_in_numeric_column(name, text, "the rows before it hold numbers", field=self._field)
+                return self._wrong_type(name, text, types[name])
             row += batch.num_rows
         return None
+
+    def _test_of(self, type_: pa.DataType) -> Callable[[str], bool]:
+        """Whether a cell is of the type."""
+        if pa.types.is_floating(type_):
+            return self._is_number
+        if pa.types.is_boolean(type_):
+            return lambda cell: cell in _TRUE or cell in _FALSE
+        return lambda cell: _is_time(cell, type_)
+
+    def _is_number(self, cell: str) -> bool:
+        return is_number(cell.replace(",", ".", 1) if self._dialect.decimal == "," else cell)
+
+    def _wrong_type(self, name: str, found: FoundText, type_: pa.DataType) -> DataError:
+        if pa.types.is_floating(type_):
+            return text_in_numeric_column(name, found, "the rows before it hold numbers", field=self._field)
+        held = "truth values" if pa.types.is_boolean(type_) else "time stamps"
+        return DataError(
+            "column_types_differ",
+            f"Column {name!r} holds {found.value!r} in row {found.row} of {self.path.name}, but {held} before. "
+            "Write it in the same way in every row.",
+            field=self._field,
+            file=found.file,
+            row=found.row,
+            column=name,
+        )
+
+
+def _is_time(cell: str, type_: pa.DataType) -> bool:
+    try:
+        pa.array([cell]).cast(type_)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _without_empty(values: "pa.Array[Any]") -> "pa.Array[Any]":

@@ -138,11 +138,7 @@ def _open_tables(
                 columns,
                 data.label,
                 tables.label_kind(data.label, name),
-                {
-                    role: tables.column(column, field=f"data.{role}")
-                    for role, column in data.roles.items()
-                    if role != "label"
-                },
+                {role: tables.role(role, column) for role, column in data.roles.items() if role != "label"},
             ),
             max_rows=max_rows,
             notes={"format": formats[name], "ignored_columns": ignored[name]},
@@ -177,10 +173,21 @@ class _Tables:
             kind = _agreed(kind, observed, name, file, field or f"data.{split}.uri")
         return Column(name, kind, text if kind == "string" else None)
 
+    def role(self, role: str, name: str) -> Column:
+        """As `column`; weights are numbers.
+
+        Raises:
+            DataError: as `column` does.
+        """
+        column = self.column(name, field=f"data.{role}")
+        if role == "weight" and column.text is not None:
+            raise text_in_numeric_column(name, column.text, "weights are numbers", field="data.weight")
+        return column
+
     def label_kind(self, name: str, split: SplitName) -> ColumnKind:
         """The kind within one split. Splits that name their classes differently are a finding, not a problem."""
         kinds = {file.observed[name].kind for file in self._opened[split] if not file.is_empty} - {None}
-        if len(kinds) == 1:
+        if len(kinds) == 1 and kinds != {"time"}:
             return cast(ColumnKind, kinds.pop())
         return "number" if kinds <= _NUMERIC else "string"
 
@@ -266,8 +273,10 @@ def _features(
     else:
         common = [c for c in order["train"] if _in_all(c, opened)]
         wanted = [c for c in order["train"] if c in common or _needs(model, c, order["train"], common)]
-    for column in wanted:
+    for place, column in enumerate(wanted):
         _require_feature(column, opened)
+        if column in wanted[:place]:
+            raise RequestError("feature_repeated", f"data.features names {column!r} twice.", field="data.features")
     if not wanted:
         raise DataError(
             "feature_missing",

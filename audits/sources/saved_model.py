@@ -4,6 +4,7 @@ import math
 import re
 import stat
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from schemas.problem import ModelError
 PB = "saved_model.pb"
 FIELD = "model.uri"
 DEFAULT_SIGNATURE = "serving_default"
-MAX_PB_BYTES = 1 * 2**30
+MAX_PB_BYTES = 2**30
+MAX_MODEL_FILES = 10_000
 # TensorFlow's own bookkeeping, which it stores beside the user's signatures.
 _INTERNAL = "__saved_model"
 
@@ -57,9 +59,10 @@ def describe_model(path: Path, *, signature: str | None = None, tags: Sequence[s
 
     Raises:
         ModelError: `model_not_found`, `not_a_saved_model`, `model_malformed`, `model_too_large`, `model_incomplete`,
-            `tags_missing` or `signature_missing`, saying what there is instead.
+            `model_path_escape`, `tags_missing` or `signature_missing`, saying what there is instead.
     """
     folder = _folder(path)
+    _require_no_escape(folder)
     meta_graph = _meta_graph(_parse(folder / PB), tags, folder)
     chosen = _signature(meta_graph, signature, folder)
     _require_variables(folder, meta_graph)
@@ -100,6 +103,19 @@ def _folder(path: Path) -> Path:
         field=FIELD,
         file=str(path),
     )
+
+
+def _require_no_escape(folder: Path) -> None:
+    """A link out of the folder would let a model read other files as its weights or vocabularies."""
+    home = folder.resolve()
+    for path in islice(folder.rglob("*"), MAX_MODEL_FILES):
+        if path.is_symlink() and not path.resolve().is_relative_to(home):
+            raise ModelError(
+                "model_path_escape",
+                f"{path} is a link to a file outside the model's folder. Copy the file in its place.",
+                field=FIELD,
+                file=str(path),
+            )
 
 
 def _found(path: Path) -> str:

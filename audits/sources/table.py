@@ -83,34 +83,35 @@ class TableSplit:
     def _blocks(self, rows: int) -> Iterator[dict[str, Array]]:
         """The columns in blocks of `rows` rows over file borders, at most `max_rows` rows in all."""
         waiting: list[Mapping[str, Array]] = []
-        count, left = 0, self._max_rows
+        count = 0
         for chunk in self._chunks():
-            n = chunk.n if left is None else min(chunk.n, left)
-            left = None if left is None else left - n
-            for first in range(0, n, rows):
-                part = {name: values[first : min(first + rows, n)] for name, values in chunk.columns.items()}
-                waiting.append(part)
-                count += min(rows, n - first)
-                while count >= rows:
+            for first in range(0, chunk.n, rows):
+                waiting.append({name: values[first : first + rows] for name, values in chunk.columns.items()})
+                count += min(rows, chunk.n - first)
+                if count >= rows:
                     joined = _joined(waiting)
                     yield {name: values[:rows] for name, values in joined.items()}
                     waiting = [{name: values[rows:] for name, values in joined.items()}]
                     count -= rows
-            if left == 0:
-                break
         if count:
             yield _joined(waiting)
 
     def _chunks(self) -> Iterator[Chunk]:
+        """At most `max_rows` rows, each with a label."""
+        left = self._max_rows
         for file in self._opened:
-            for chunk in file.chunks(self._layout.kinds):
+            for whole in file.chunks(self._layout.kinds):
+                chunk = whole if left is None else whole.head(left)
                 self._require_labels(file, chunk)
                 yield chunk
+                if left is not None:
+                    left -= chunk.n
+                    if left == 0:
+                        return
 
     def _require_labels(self, file: TableFile, chunk: Chunk) -> None:
         labels = chunk.columns[self._layout.label]
-        limit = None if self._max_rows is None else self._max_rows
-        bad = np.flatnonzero(unusable_labels(labels)[:limit])
+        bad = np.flatnonzero(unusable_labels(labels))
         if len(bad):
             raise missing_label(
                 labels[bad[0]], self._layout.label, str(file.path), chunk.first_row + int(bad[0]), self.name
