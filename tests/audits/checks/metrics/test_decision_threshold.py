@@ -1,0 +1,113 @@
+"""metrics.decision_threshold: a good ranking, cut in the wrong place."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from audits.checks.metrics.decision_threshold import CODE, cross_fitted
+from schemas.report import Outcome, Severity
+from tests.audits.checks.remedies import defined_by, remedy_of
+from tests.factories import case, constant, memoriser, miscut, result_of
+
+
+@pytest.mark.parametrize("offset", [2.0, -2.0, 6.0])
+def test_fires_on_probabilities_that_are_moved(offset: float):
+    result = result_of(CODE, case(model=miscut(offset)))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.confirmation.after == pytest.approx(case().validation_score[0], abs=0.04)
+    better = result.finding.evidence["better_threshold"]
+    assert (better > 0.5) == (offset > 0)
+
+
+def test_fires_on_a_threshold_that_was_asked_for():
+    result = result_of(CODE, case(threshold=0.95))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.finding.evidence["threshold"] == 0.95
+
+
+def test_severity_follows_the_gain():
+    severities = [
+        result_of(CODE, case(model=miscut(offset), n_validation=2000)).finding.severity for offset in (1.6, 5)
+    ]
+
+    assert severities == [Severity.WARNING, Severity.CRITICAL]
+
+
+def test_says_what_the_threshold_costs_in_accuracy():
+    """With rare positives, balanced accuracy gains what accuracy loses: a trade-off, and both are named."""
+    result = result_of(CODE, case(prevalence=0.08, signal=2.5, n_train=2000, n_validation=2000))
+
+    assert result.finding.evidence["accuracy_after"] < result.finding.evidence["accuracy_before"]
+    assert "while accuracy goes from" in result.finding.summary
+
+
+def test_the_remedys_code_decides_as_the_repair_did():
+    one = case(model=miscut(4.0))
+    code = defined_by(remedy_of(result_of(CODE, one)))
+    probabilities = one.validation.predictions.probabilities[:, 1]
+
+    decided = code["decide"](probabilities)
+
+    again = one.scorer.score(one.validation.labels, replace(one.validation.predictions, decisions=decided))
+    assert again > one.validation_score[0] + 0.1
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("n", [60, 400])
+def test_stays_silent_on_a_good_cut(seed: int, n: int):
+    assert result_of(CODE, case(n_validation=n, seed=seed)).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("model", [memoriser, constant(0.9)], ids=["memoriser", "constant"])
+def test_stays_silent_on_a_ranking_that_knows_nothing(model):
+    """The best threshold of noise gains nothing on the other half."""
+    assert result_of(CODE, case(model=model, signal=0.0)).outcome is Outcome.PASS
+
+
+def test_each_half_is_cut_where_the_other_half_says():
+    """Labels that are turned around in one half only would fool a threshold fitted to all."""
+    one = case(model=miscut(3.0))
+    subject = one.validation.sample
+
+    after = cross_fitted(one, subject)
+
+    scores = subject.predictions.probabilities[:, 1]
+    lowest = [scores[(after.predictions.decisions == 1)].min(), scores[(after.predictions.decisions == 0)].max()]
+    assert (after.predictions.decisions != subject.predictions.decisions).any()
+    assert lowest[0] > 0.5
+    assert np.isfinite(lowest).all()
+
+
+def test_rows_without_an_answer_stay_without():
+    def half_silent(train, task):
+        answer = miscut(4.0)(train, task)
+        return lambda m: np.where(np.arange(len(m)) % 4 == 0, np.nan, answer(m))
+
+    one = case(model=half_silent)
+
+    after = cross_fitted(one, one.validation.sample)
+
+    silent = ~one.validation.predictions.answered
+    assert silent.any()
+    assert (after.predictions.decisions[silent] == -1).all()
+
+
+def test_inconclusive_on_few_rows_of_a_class():
+    result = result_of(CODE, case(prevalence=0.03, n_validation=200, model=miscut(3.0)))
+
+    assert result.outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_not_applicable_without_two_classes(task: str):
+    assert result_of(CODE, case(task)).outcome is Outcome.NOT_APPLICABLE
+
+
+def test_not_applicable_to_class_ids():
+    def ids(train, task):
+        return lambda m: (m[:, 0] > m[:, 0].mean()).astype(np.int64)
+
+    assert result_of(CODE, case(model=ids)).outcome is Outcome.NOT_APPLICABLE

@@ -1,0 +1,109 @@
+"""metrics.imbalanced_accuracy: a number that cannot see the rare class."""
+
+import numpy as np
+import pytest
+from sklearn.utils.class_weight import compute_class_weight
+
+from audits.checks.metrics.imbalanced_accuracy import CODE, class_weights
+from schemas.report import Outcome, Severity
+from tests.audits.checks.remedies import defined_by, remedy_of
+from tests.factories import case, constant, result_of, splits
+
+
+@pytest.mark.parametrize("prevalence", [0.02, 0.1, 0.9])
+def test_fires_on_a_model_that_always_says_the_majority(prevalence: float):
+    answer = 0.9 if prevalence > 0.5 else 0.1
+
+    result = result_of(CODE, case(prevalence=prevalence, model=constant(answer), n_validation=600))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.finding.severity is Severity.CRITICAL
+    assert result.finding.evidence["balanced_accuracy"] == pytest.approx(0.5)
+    assert result.finding.evidence["accuracy"] == pytest.approx(max(prevalence, 1 - prevalence), abs=0.04)
+
+
+def test_accuracy_beyond_the_majority_is_a_warning():
+    """Better than always no, and still most of the positives are missed."""
+    result = result_of(CODE, case(prevalence=0.12, n_train=2000, n_validation=1500, signal=2.5))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.finding.severity is Severity.WARNING
+
+
+def test_fires_on_a_rare_one_of_several_classes():
+    def without_most(part, train, rng):
+        return part.at(np.flatnonzero((part.y != 2) | (rng.random(len(part)) < 0.1)))
+
+    def never_rare(train, task):
+        return lambda m: np.column_stack([np.full(len(m), 0.5), np.full(len(m), 0.45), np.full(len(m), 0.05)])
+
+    one = case("multiclass", model=never_rare, fault=without_most, reported=["acc"])
+
+    result = result_of(CODE, one)
+
+    assert result.outcome is Outcome.FAIL
+    assert min(result.finding.evidence["class_shares"], key=result.finding.evidence["class_shares"].get) == "2"
+
+
+def test_class_weights_are_scikit_learns():
+    one = case(prevalence=0.1)
+
+    expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=one.train.labels)
+    np.testing.assert_allclose(list(class_weights(one).values()), expected, atol=1e-4)
+
+
+def test_the_remedys_code_weights_the_classes_of_shuffled_rows():
+    class Recorder:
+        def fit(self, x, y, *, class_weight, **options):
+            return x, y, class_weight, options
+
+    one = case(prevalence=0.1, model=constant(0.1))
+    code = defined_by(remedy_of(result_of(CODE, one)))
+    x, y = np.arange(40)[:, None], np.arange(40) % 2
+
+    shuffled_x, shuffled_y, weights, options = code["fit"](Recorder(), x, y, epochs=3)
+
+    np.testing.assert_array_equal(shuffled_x[:, 0] % 2, shuffled_y)
+    assert weights == class_weights(one)
+    assert options == {"epochs": 3}
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_stays_silent_on_classes_of_equal_size(task: str):
+    assert result_of(CODE, case(task)).outcome is Outcome.PASS
+
+
+def test_stays_silent_on_a_model_that_finds_the_rare_class():
+    result = result_of(CODE, case(prevalence=0.1, signal=80.0, n_train=2000, n_validation=1500))
+
+    assert result.outcome is Outcome.PASS
+
+
+def test_not_applicable_where_another_metric_is_reported():
+    one = case(prevalence=0.1, model=constant(0.1), reported=["roc_auc", "f1"])
+
+    assert result_of(CODE, one).outcome is Outcome.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("name", ["accuracy", "ACC", "binary_accuracy"])
+def test_fires_where_accuracy_is_reported(name: str):
+    one = case(prevalence=0.1, model=constant(0.1), reported=[name, "roc_auc"])
+
+    assert result_of(CODE, one).outcome is Outcome.FAIL
+
+
+def test_not_applicable_to_a_regression():
+    assert result_of(CODE, case("regression")).outcome is Outcome.NOT_APPLICABLE
+
+
+def test_inconclusive_where_the_interval_reaches_zero():
+    """Four positives: the illusion is large, and anybody's guess."""
+    _, validation = splits(prevalence=0.1, n_validation=40)
+    few = np.concatenate([np.flatnonzero(validation.y == 0), np.flatnonzero(validation.y == 1)[:4]])
+
+    def thin(part, train, rng):
+        return part.at(few)
+
+    result = result_of(CODE, case(prevalence=0.1, n_validation=40, signal=4.0, fault=thin))
+
+    assert result.outcome in {Outcome.INCONCLUSIVE, Outcome.PASS}
