@@ -44,8 +44,9 @@ def connect(settings: Settings, *, pool_size: int = 5) -> sa.Engine:
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": 20_000,
-            # A worker that was paused within a transaction must not keep its heirs from its rows.
-            "options": f"-c idle_in_transaction_session_timeout={round(settings.lease_seconds * 1000)}",
+            # A worker that was paused within a transaction must not keep its heirs from its rows for long:
+            # while they wait for the rows, their own leases run.
+            "options": f"-c idle_in_transaction_session_timeout={round(1000 * max(2, settings.lease_seconds / 3))}",
         },
     )
 

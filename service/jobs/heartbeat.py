@@ -42,20 +42,24 @@ class Heartbeat(threading.Thread):
 
     def run(self) -> None:
         while not self._stopping.is_set():
-            self._tick_unless_unreachable()
+            self._tick_whatever_happens()
             self._stopping.wait(self._settings.beat_seconds)
 
     def stop(self) -> None:
         self._stopping.set()
         self.join(timeout=self._settings.lease_seconds)
 
-    def _tick_unless_unreachable(self) -> None:
+    def _tick_whatever_happens(self) -> None:
         try:
             self._tick()
         except SQLAlchemyError as error:
             # Nobody can beat, so nobody is dead: wait for the database, and trust no lease for a while after.
             self._health.failed()
             log.warning("database_unreachable", error=type(error).__name__)
+        except Exception:
+            # Whatever it is: a slot whose heart stops would lose its work.
+            self._health.failed()
+            log.exception("heartbeat_failed")
 
     def _tick(self) -> None:
         with self._engine.begin() as connection:

@@ -82,8 +82,7 @@ class Child:
             env=dict(start.environment),
             stdin=subprocess.DEVNULL,
             pass_fds=start.descriptors,
-            # The supervisor has one thread, and a kill -9 of it must not leave the rest running.
-            preexec_fn=lambda: die_with_parent(parent),  # noqa: PLW1509
+            preexec_fn=lambda: _before_exec(parent),  # noqa: PLW1509 - the supervisor has one thread
         )
         self.starts += 1
         self.started_at = time.monotonic()
@@ -96,3 +95,10 @@ class Child:
         self.process = None
         if self.on_exit is not None:
             self.on_exit(status)
+
+
+def _before_exec(parent: int) -> None:
+    # A kill -9 of the supervisor must not leave the rest running.
+    die_with_parent(parent)
+    # Ctrl-C reaches every process of the terminal; the supervisor tells the others what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import tempfile
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,10 @@ class ForkServer:
         self._left -= 1
         audit.scratch = Path(tempfile.mkdtemp(prefix="audit-", dir=self._scratch))
         server = os.getpid()
-        pid = os.fork()
+        with warnings.catch_warnings():
+            # Python 3.12 warns of threads: those that TensorFlow starts when it is loaded, and that idle.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
         if pid == 0:
             self._become_evaluator(audit, server)
         audit.pid = pid

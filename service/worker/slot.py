@@ -16,6 +16,7 @@ from service.jobs.names import Queue
 from service.logs import configure_logging
 from service.settings import Settings, get_settings
 from service.worker.evaluation import ForkedEvaluation, is_warm
+from service.worker.processes import hide
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--address", type=Path, required=True, help="socket of the fork server")
     parser.add_argument("--device", default="-1", help="what CUDA may see")
     arguments = parser.parse_args()
+    hide()
     settings = get_settings()
     configure_logging(settings)
     try:

@@ -33,10 +33,11 @@ from service.jobs.database import connect, migrate
 from service.jobs.errors import DatabaseUnavailable
 from service.jobs.names import Queue
 from service.logs import configure_logging
-from service.settings import SECRETS, Settings
+from service.settings import PREFIX, SECRETS, Settings
 from service.worker.children import Child, Start
 from service.worker.devices import gpus
 from service.worker.forkserver import PRODUCTION
+from service.worker.processes import hide
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +84,7 @@ def _run(settings: Settings, evaluator: str, *, with_api: bool) -> int:
     except DatabaseUnavailable as error:
         log.error("database_unavailable", detail=error.detail)  # noqa: TRY400 - says all there is
         return 1
+    hide()
     with run_folder(settings.state_dir) as folder:
         return Supervisor(settings, engine, folder, evaluator, with_api=with_api).run()
 
@@ -157,7 +159,7 @@ class Supervisor:
             executor = f"{socket.gethostname()}:{name}:{secrets.token_hex(4)}"
             options = ("--queue", queue, "--executor", executor, "--device", device)
             command = (*_python("service.worker.slot"), *options, "--address", str(self._address))
-            return Start(command, {**os.environ, **self._settings.environment(without=frozenset({"api_keys"}))})
+            return Start(command, self._environment(without=frozenset({"api_keys"})))
 
         def on_exit(status: int) -> None:
             if not self._stopping.is_set():
@@ -182,7 +184,11 @@ class Supervisor:
         return Start((*_python("service.worker.forkserver"), *options), environment, (self._listener.fileno(),))
 
     def _plan_api(self) -> Start:
-        return Start((*_python("service"), "api"), {**os.environ, **self._settings.environment()})
+        return Start((*_python("service"), "api"), self._environment())
+
+    def _environment(self, *, without: frozenset[str] = frozenset()) -> dict[str, str]:
+        others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        return {**others, **self._settings.environment(without=without)}
 
     def _api_ended(self, status: int) -> None:
         if self._stopping.is_set():
@@ -272,4 +278,5 @@ def _listen(address: Path) -> socket.socket:
 
 
 def _python(module: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", module)
+    # -P: what lies in the folder where the service was started is not ours to import.
+    return (sys.executable, "-P", "-m", module)

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.context import ForkProcess
@@ -50,9 +50,14 @@ class Slots:
         self._journal = journal
         self.running: list[ForkProcess] = []
 
-    def start(self) -> ForkProcess:
-        arguments = (self._settings, f"test:{uuid.uuid4().hex}", self._journal.path)
-        process = get_context("fork").Process(target=slot_process.run, args=arguments)
+    def start(self, before: Callable[[], None] = lambda: None) -> ForkProcess:
+        """Start a slot; `before` is called in its process first."""
+
+        def run() -> None:
+            before()
+            slot_process.run(self._settings, f"test:{uuid.uuid4().hex}", self._journal.path)
+
+        process = get_context("fork").Process(target=run)
         process.start()
         self.running.append(process)
         return process

@@ -4,12 +4,17 @@ import os
 import signal
 import time
 
+import psycopg
+import pytest
 import sqlalchemy as sa
+from dbos import DBOS
 from sqlalchemy.exc import OperationalError
 
 from service.jobs import leases
+from service.jobs.errors import DatabaseUnavailable
 from service.jobs.heartbeat import Health
 from service.jobs.tables import report
+from tests.service.conftest import POSTGRES
 from tests.service.slot_process import FENCED
 
 from .conftest import Journal, Slots, User
@@ -89,6 +94,50 @@ def test_an_audit_that_kills_its_slots_is_given_up(
     assert failed.error.code == "worker_lost"
     assert (failed.attempt, journal.starts(poison.id)) == (3, 3)
     assert failed.finished_at is not None
+
+
+def without_private_call() -> None:
+    del DBOS._recover_pending_workflows
+
+
+def test_recovery_works_by_public_calls_too(user: User, slots: Slots, journal: Journal) -> None:
+    """A release of the engine without its private call finishes the audit as well, and still counts its starts."""
+    for _ in range(2):
+        slots.start(before=without_private_call)
+    job = user.submit("sleep:1")
+    slots.of(journal.first_pid(job.id)).kill()
+
+    done = user.wait(job)
+
+    assert (done.status, done.attempt) == ("succeeded", 2)
+
+
+# A file is never away.
+@pytest.mark.parametrize("service_settings", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
+def test_an_outage_of_the_database_restarts_nothing(
+    user: User, engine: sa.Engine, slots: Slots, journal: Journal
+) -> None:
+    """Longer than a lease: both slots find every lease overdue, and neither judges the other."""
+    slots.start()
+    slots.start()
+    audits = [user.submit("sleep:1.5"), user.submit("sleep:1.5")]
+    for job in audits:
+        user.wait(job, "running")
+    name = engine.url.database
+    with psycopg.connect(POSTGRES, autocommit=True) as server:
+        server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        try:
+            with pytest.raises(DatabaseUnavailable):
+                user.get(audits[0])
+            time.sleep(2.5)
+        finally:
+            server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    for job in audits:
+        done = user.wait(job)
+        assert (done.status, done.attempt) == ("succeeded", 1)
+    assert [slot.exitcode for slot in slots.running] == [None, None]
 
 
 def test_the_dead_of_this_machine_are_known_at_once(engine: sa.Engine) -> None:

@@ -34,7 +34,7 @@ class Service:
         )
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
-            env={**os.environ, **settings.environment()},
+            env={**os.environ, **settings.environment(), "PYTHONPATH": str(ROOT)},
             cwd=ROOT,
             start_new_session=True,
         )
