@@ -1,7 +1,9 @@
 """NumPy arrays in NPZ archives and in folders of NPY files, streamed by rows. Nothing is ever unpickled."""
 
 import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ MAX_UNSTREAMED_BYTES = 4 * 2**30
 # A small archive may not unpack into a huge one.
 MAX_RATIO, RATIO_MATTERS_FROM_BYTES = 1_000, 256 * 2**20
 SUPPORTED_KINDS = "fiubUS"
+# What zipfile raises for archives that are damaged, encrypted or packed in a way that it does not know.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError, struct.error)
 # Version 3 differs in the names of fields, which these arrays do not have.
 _HEADER_READERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 
@@ -64,7 +68,7 @@ class NpzFile:
                 self.headers: Mapping[str, ArrayHeader] = {
                     name: self._header(archive, info) for name, info in self._members.items()
                 }
-        except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError) as error:
+        except _DAMAGE as error:
             raise malformed(path, field, str(error)) from None
 
     def rows_of(self, name: str, rows: int) -> Iterator[Array]:
@@ -76,7 +80,7 @@ class NpzFile:
                     yield from self._unstreamed(member, header, name, rows)
                 else:
                     yield from self._streamed(member, header, name, rows)
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+        except _DAMAGE as error:
             raise malformed(self.path, self._field, f"array {name!r}: {error}") from None
 
     def _streamed(self, member: IO[bytes], header: ArrayHeader, name: str, rows: int) -> Iterator[Array]:
@@ -113,6 +117,8 @@ class NpzFile:
             name = info.filename.removesuffix(".npy")
             if name == info.filename or "/" in name or "\\" in name or name in members:
                 raise malformed(self.path, self._field, f"{info.filename[:60]!r} is not the name of an array")
+            if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                raise malformed(self.path, self._field, f"array {name!r} is packed in an unknown way")
             if info.file_size > max(RATIO_MATTERS_FROM_BYTES, MAX_RATIO * info.compress_size):
                 raise DataError(
                     "data_compression_ratio",

@@ -115,6 +115,16 @@ def test_what_is_wrong_with_the_data(refused, tmp_path: Path, change, code: str,
     assert problem.field.startswith("data.")
 
 
+def test_rows_that_will_not_be_read_are_not_judged(body, check, tmp_path: Path) -> None:
+    validation = pd.read_csv(tmp_path / "v.csv").astype({"benign": float})
+    validation.loc[100, "benign"] = None
+    validation.to_csv(tmp_path / "v.csv", index=False)
+
+    check(body | {"resources": {"max_rows": 100}})
+    with pytest.raises(ProblemError):
+        check(body)
+
+
 def test_a_file_that_is_not_what_its_name_says(refused, tmp_path: Path) -> None:
     (tmp_path / "v.csv").write_bytes(b"PAR1 and more")
 

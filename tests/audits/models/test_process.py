@@ -173,6 +173,16 @@ def test_outputs_that_cannot_be_judged(started, name: str, code: str) -> None:
     assert caught.value.code == code
 
 
+def test_answers_beyond_the_limit(started, monkeypatch) -> None:
+    monkeypatch.setattr(process.frames, "MAX_ARRAY_BYTES", 100)
+    model = started("no_outputs_named")
+
+    assert len(model.predict({"x": ONES.astype(np.float16)})["output_0"]) == 5
+    with pytest.raises(ModelError) as caught:
+        model._ask(process.Frame({}, {"x": np.ones((8, 3), np.float16)}))
+    assert caught.value.code == "output_too_large"
+
+
 def test_a_native_crash_names_the_signal(started) -> None:
     model = started("aborting")
     with pytest.raises(EvaluatorError, match="SIGABRT") as caught:

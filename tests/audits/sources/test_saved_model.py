@@ -166,6 +166,17 @@ class TestAddresses:
 
         assert refused(model).code == "model_incomplete"
 
+    def test_links_out_of_the_folder(self, model: Path, tmp_path: Path) -> None:
+        (tmp_path / "secret").touch()
+        (model / "assets").mkdir(exist_ok=True)
+        (model / "assets" / "inner").symlink_to(model / "saved_model.pb")
+        assert describe_model(model)
+
+        (model / "assets" / "vocabulary.txt").symlink_to(tmp_path / "secret")
+        problem = refused(model)
+
+        assert (problem.code, problem.file) == ("model_path_escape", str(model / "assets" / "vocabulary.txt"))
+
     @pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"\x0a\xff\xff\xff\x7f", b"not a protobuf"])
     def test_what_is_no_protobuf(self, model: Path, content: bytes) -> None:
         """Nothing at all parses as an empty message."""

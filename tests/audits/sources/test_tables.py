@@ -155,6 +155,18 @@ class TestCsv:
         assert (problem.code, problem.row, problem.column) == ("text_in_numeric_column", 300_000, "b")
         assert "'2.x'" in problem.detail
 
+    def test_text_far_down_among_decimal_commas(self, read) -> None:
+        problem = problem_of(lambda: read("a;y\n" + "1,5;0\n" * 300_000 + "x;0\n"))
+
+        assert (problem.code, problem.row) == ("text_in_numeric_column", 300_000)
+
+    @pytest.mark.parametrize(("usual", "odd"), [("True", "maybe"), ("2020-01-01", "yesterday")])
+    def test_another_type_far_down(self, read, usual: str, odd: str) -> None:
+        problem = problem_of(lambda: read("a,y\n" + f"{usual},0\n" * 300_000 + f"{odd},0\n"))
+
+        assert (problem.code, problem.row, problem.column) == ("column_types_differ", 300_000, "a")
+        assert repr(odd) in problem.detail
+
     def test_the_offending_text_is_cut(self, tmp_path: Path, opened: Open) -> None:
         (tmp_path / "t.csv").write_text("a,y\n1,0\n2,1\n")
         (tmp_path / "v.csv").write_text("a,y\n" + "z" * 500 + ",0\n")
@@ -475,6 +487,28 @@ class TestSplits:
         train, _ = opened("t.csv", "t.csv", label="y", options={"max_rows": 2})
 
         assert len(everything(train)[0]) == 2
+
+    def test_nothing_beyond_max_rows_is_judged(self, tmp_path: Path, opened: Open) -> None:
+        self.write(tmp_path, p1="a,y\n1,0\n2,1\n", p2="a,y\n3,0\n4,\n")
+        train, _ = opened("p*.csv", "p1.csv", label="y", options={"max_rows": 3})
+
+        assert sum(map(len, everything(train))) == 3
+
+    def test_a_feature_that_is_named_twice(self, tmp_path: Path, opened: Open) -> None:
+        self.write(tmp_path, t="a,y\n1,0\n")
+
+        assert problem_of(lambda: opened("t.csv", "t.csv", label="y", features=["a", "a"])).code == "feature_repeated"
+
+    def test_weights_are_numbers(self, tmp_path: Path, opened: Open) -> None:
+        self.write(tmp_path, t="a,w,y\n1,heavy,0\n")
+        problem = problem_of(lambda: opened("t.csv", "t.csv", label="y", weight="w"))
+
+        assert (problem.code, problem.field, problem.column) == ("text_in_numeric_column", "data.weight", "w")
+
+    def test_days_as_labels_are_names(self, tmp_path: Path, opened: Open) -> None:
+        self.write(tmp_path, t="a,y\n1,2020-01-01\n2,2020-01-02\n")
+
+        assert everything(opened("t.csv", "t.csv", label="y")[0])[0].labels.tolist() == ["2020-01-01", "2020-01-02"]
 
     def test_empty_files_among_others(self, tmp_path: Path, opened: Open) -> None:
         self.write(tmp_path, p1="a,y\n", p2="a,y\n1,0\n")
