@@ -22,6 +22,8 @@ from audits.evidence.scoring import quantile_interval
 from schemas.limits import Repairable
 from schemas.report import Confirmation, Effect, Estimate, Remedy
 
+# The one suspect that repairs labels; see `_hidden_by_labels`.
+LABELS = "preprocessing.label_encoding"
 MAX_HARM = 0.01
 MAX_ROUNDS = 5
 # Two repairs whose gains differ by less than this explain the same loss; the more specific one is believed.
@@ -88,7 +90,7 @@ def mend(case: Case, suspects: Sequence[tuple[str, Suspect]], on_trial: Callable
     """Repair what can be proven, the most effective repair first, until nothing more is confirmed.
 
     After each confirmed repair every detector looks again at what is left, so that one fault is not reported
-    under several names and two faults at once come apart.
+    under several names and two faults at once come apart, also where misread labels hide what a repair gains.
 
     Args:
         case: as collected.
@@ -107,12 +109,14 @@ def mend(case: Case, suspects: Sequence[tuple[str, Suspect]], on_trial: Callable
             on_trial(code)
             candidates.append(try_repair(case, mended, suspicion, suspect))
         chosen = _most_effective([trial for trial in candidates if trial.confirmed])
-        if chosen is None:
+        proven = (chosen,) if chosen else _hidden_by_labels(case, mended, candidates, open_suspects)
+        if not proven:
             trials += candidates
             break
-        trials.append(chosen)
-        mended = chosen.after
-        del open_suspects[chosen.suspicion.code]
+        trials += proven
+        mended = proven[-1].after
+        for trial in proven:
+            del open_suspects[trial.suspicion.code]
     return replace(case, mended=mended, trials=tuple(trials))
 
 
@@ -121,6 +125,64 @@ def _most_effective(confirmed: list[Trial]) -> Trial | None:
         return None
     best = max(cast(float, trial.gain.estimate) for trial in confirmed)
     return next(trial for trial in confirmed if cast(float, trial.gain.estimate) >= best - EQUAL_GAIN)
+
+
+def _hidden_by_labels(
+    case: Case, subject: Subject, refuted: list[Trial], suspects: Mapping[str, Suspect]
+) -> tuple[Trial, ...]:
+    """A repair of features and one of labels that each show only once the other is made; empty if there is none.
+
+    While the labels are misread, a better answer scores worse, and while the answers are at chance, no reading of
+    the labels is better than another. Both must be proven in the other's presence, and both together gain.
+    """
+    suspect = suspects.get(LABELS)
+    for first in refuted:
+        if suspect is None or first.suspicion.code == LABELS:
+            continue
+        suspicion = suspect(case, case.train.sample, first.after)
+        if suspicion is None:
+            continue
+        second = try_repair(case, first.after, suspicion, suspect)
+        both = second.after
+        together = gain_of(case, subject, both, f"repair {first.suspicion.code} and {LABELS}")
+        # turning the answers around and then the labels would gain twice, and nothing together
+        if not second.confirmed or _insufficient(together, cast(Repairable, case.limits[LABELS]).min_gain):
+            continue
+        labels_alone = subject.with_labels(both.labels)
+        again = replace(first.suspicion, apply=_always(both))
+        first_again = try_repair(case, labels_alone, again, suspects[first.suspicion.code])
+        if first_again.confirmed:
+            return _shared_out(case, subject, (first, first_again), (labels_alone, second))
+    return ()
+
+
+def _always(subject: Subject) -> Callable[[Subject], Subject]:
+    return lambda _: subject
+
+
+def _shared_out(
+    case: Case, neither: Subject, features: tuple[Trial, Trial], labels: tuple[Subject, Trial]
+) -> tuple[Trial, Trial]:
+    """Both trials with the Shapley value of their repair as gain: what they gain together, each counted once."""
+    (alone, features_trial), (labels_alone, labels_trial) = features, labels
+    states = (neither, alone.after, labels_alone, labels_trial.after)
+    columns = [part for s in states for part in (s.labels, case.scorer.answers(s.predictions))]
+
+    def values(weights: Array | None, *of: Array) -> tuple[Array, Array]:
+        none, one, other, both = (case.scorer.score_answers(of[i], of[i + 1], weights) for i in (0, 2, 4, 6))
+        return (one - none + both - other) / 2, (other - none + both - one) / 2
+
+    shared = []
+    for which, trial in enumerate((features_trial, labels_trial)):
+        draws = case.scorer.resample(
+            tuple(columns),
+            lambda weights, *of, which=which: values(weights, *of)[which],
+            case.rng("share of " + trial.suspicion.code),
+            neither.groups,
+        )
+        gain = float(values(None, *columns)[which])
+        shared.append(replace(trial, gain=Estimate(estimate=gain, interval=quantile_interval(draws), n=len(neither))))
+    return shared[0], shared[1]
 
 
 def try_repair(case: Case, subject: Subject, suspicion: Suspicion, suspect: Suspect) -> Trial:
