@@ -88,6 +88,12 @@ def test_wasserstein_is_the_shift_in_deviations(rng):
     assert wasserstein_sd(values, np.append(values + 3.5, np.nan)) == pytest.approx(3.5 / values.std())
 
 
+def test_wasserstein_is_measured_in_deviations_of_the_reference(rng):
+    values = np.sort(rng.normal(size=500))
+
+    assert wasserstein_sd(values, 3 * values) == pytest.approx(2 * np.abs(values).mean() / values.std())
+
+
 def test_wasserstein_of_a_constant_is_undefined():
     assert np.isnan(wasserstein_sd(np.ones(5), np.arange(5.0)))
     assert np.isnan(wasserstein_sd(np.arange(5.0), np.array([np.nan])))
