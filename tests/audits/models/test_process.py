@@ -179,7 +179,7 @@ def test_answers_beyond_the_limit(started, monkeypatch) -> None:
 
     assert len(model.predict({"x": ONES.astype(np.float16)})["output_0"]) == 5
     with pytest.raises(ModelError) as caught:
-        model._ask(process.Frame({}, {"x": np.ones((8, 3), np.float16)}))
+        model._ask(process.Frame({}, {"x": np.ones((9, 3), np.float16)}))
     assert caught.value.code == "output_too_large"
 
 
