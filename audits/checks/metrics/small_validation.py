@@ -18,6 +18,7 @@ from scipy.stats import norm
 
 from audits.evidence.case import Case
 from audits.results import CheckResult
+from audits.statistics.power import detectable_from_standard_error
 from schemas.limits import SmallValidation
 from schemas.report import Effect, Finding, Outcome, Remedy, Severity
 
@@ -28,7 +29,7 @@ def small_validation(case: Case) -> CheckResult:
     """Compare the smallest visible difference with the one that matters."""
     limits = cast(SmallValidation, case.limits[CODE])
     error = _standard_error(case)
-    visible = (norm.ppf(limits.power) + norm.ppf(1 - limits.alpha / 2)) * error
+    visible = detectable_from_standard_error(error, limits.power, limits.alpha)
     if visible <= limits.material_difference:
         return CheckResult.passed(smallest=float(visible))
     n = len(case.mended)

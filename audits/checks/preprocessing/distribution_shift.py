@@ -23,7 +23,7 @@ from audits.evidence.gap import shift_auc
 from audits.evidence.scoring import quantile_interval
 from audits.results import CheckResult
 from audits.statistics.distributions import ks_2samp_statistic
-from audits.statistics.shift import effective_sample_size
+from audits.statistics.shift import density_ratio, effective_sample_size
 from schemas.limits import DistributionShift
 from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
 
@@ -93,8 +93,7 @@ def _cost(case: Case, matrix: ControlMatrix, limits: DistributionShift) -> tuple
     """The metric weighted to the training density minus the metric as it is, and the effective rows behind it."""
     subject = matrix.validation
     assert subject is not None  # noqa: S101 - the caller has looked
-    probability = np.clip(matrix.domain_validation, 1e-6, 1 - 1e-6)
-    weights = np.minimum((1 - probability) / probability, limits.max_weight)
+    weights = density_ratio(1 - matrix.domain_validation, 1, 1, limits.max_weight)
     effective = float(effective_sample_size(weights))
     overlapping = float((matrix.domain_validation < 1 - EDGE).mean())
     if effective < limits.min_effective_rows or overlapping < MIN_OVERLAP:

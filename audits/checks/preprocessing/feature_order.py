@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
@@ -25,6 +24,7 @@ from audits.evidence.features import concatenate, take
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.results import CheckResult
+from audits.statistics.assignment import hungarian
 from schemas.limits import FeatureOrder
 from schemas.report import Effect, Remedy
 
@@ -139,11 +139,8 @@ class _Profile:
     def assign(self, other: "_Profile") -> Array:
         """(columns,) the other's column that belongs at each of my positions."""
         distances = self.distances(other)
-        start = linear_sum_assignment(distances)[1]
-        identity = np.arange(len(start))
-        candidates = [
-            _exchanged(distances, self.correlations, other.correlations, order) for order in (start, identity)
-        ]
+        starts = (hungarian(distances), np.arange(len(distances)))
+        candidates = [_exchanged(distances, self.correlations, other.correlations, start) for start in starts]
         return min(candidates, key=lambda o: _total(distances, self.correlations, other.correlations, o))
 
 

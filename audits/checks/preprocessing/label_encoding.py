@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.stats import theilslopes
 
 from audits.artefacts import Array
@@ -24,6 +23,7 @@ from audits.evidence.labels import UNKNOWN
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.results import CheckResult
+from audits.statistics.assignment import best_label_permutation
 from schemas.limits import LabelEncoding
 from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
 
@@ -178,7 +178,7 @@ def _best_order(subject: Subject, classes: int) -> Array:
     np.add.at(confusion, (subject.labels[known], decisions[known]), 1.0)
     rates = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     # ties, and classes that do not occur, stay as they are
-    return np.asarray(linear_sum_assignment(rates + 1e-9 * np.eye(classes), maximize=True)[1])
+    return best_label_permutation(rates + 1e-9 * np.eye(classes))
 
 
 def _other_unit(case: Case, subject: Subject, limits: LabelEncoding) -> Suspicion | None:
