@@ -23,10 +23,7 @@ def field_errors(errors: Iterable[ErrorDetails], content: Any, model: type[BaseM
     details: dict[str, list[str]] = {}
     for error in errors:
         path = _path(error["loc"], content)
-        found = details.setdefault(".".join(map(str, path)) or "body", [])
-        detail = _detail(error, model)
-        if detail not in found:
-            found.append(detail)
+        details.setdefault(".".join(map(str, path)) or "body", []).append(_detail(error, model))
     return [FieldError(field=field, detail="; or: ".join(found)) for field, found in details.items()][:MAX_ERRORS]
 
 

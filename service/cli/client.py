@@ -19,6 +19,7 @@ POLL_SECONDS = 0.5
 # A service that restarts is back within this time; a wait for a job outlives that.
 PATIENCE_SECONDS = 60.0
 TIMEOUT_SECONDS = 30.0
+PAGE_ITEMS = 200
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -71,7 +72,7 @@ class Client:
         """The newest `limit` jobs that match, page by page."""
         cursor: str | None = None
         while limit > 0:
-            query = {**filters, "limit": min(limit, 200), **({"cursor": cursor} if cursor else {})}
+            query = {**filters, "limit": min(limit, PAGE_ITEMS), **({"cursor": cursor} if cursor else {})}
             page = self._call(JobPage, "GET", "/v1/audits", params=query)
             yield from page.items
             limit -= len(page.items)

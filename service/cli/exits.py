@@ -60,7 +60,7 @@ def problems_end_the_command(errors: Console) -> Iterator[Console]:
     """Print what went wrong and exit with its code."""
     try:
         yield errors
-    except typer.Exit:
+    except (typer.Exit, BrokenPipeError):
         raise
     except ProblemError as error:
         render_problem(error.problem, errors)

@@ -124,6 +124,11 @@ class TestServe:
         assert settings.data_roots == (tmp_path, Path("/"))
         assert (settings.port, settings.slots, settings.gpu_slots, settings.log_level) == (9, 3, 2, "error")
 
+    def test_without_options_the_defaults_hold(self, started):
+        run("serve")
+
+        assert started == [Settings()]
+
     def test_an_option_wins_over_the_environment(self, started):
         run("serve", "--port", "7", env={"FITCHECK_PORT": "9"})
 
@@ -164,7 +169,8 @@ class TestAudit:
 
             def __call__(self, request, *, audit_id, roots, progress):
                 self.request = request
-                progress(Progress(fraction=0.5, stage="checking", detail="metrics"))
+                for fraction in (0.5, 0.6):
+                    progress(Progress(fraction=fraction, stage="checking", detail="metrics"))
                 if isinstance(self.outcome, BaseException):
                     raise self.outcome
                 return self.outcome
@@ -177,7 +183,7 @@ class TestAudit:
         result = run("audit", *REQUEST)
 
         assert "Confirmed balanced_accuracy" in result.stdout
-        assert "checking" in result.stderr
+        assert result.stderr.count("checking") == 1
         assert "checking" not in result.stdout
 
     def test_json_is_all_there_is_on_stdout(self, engine):
@@ -349,8 +355,9 @@ class TestReading:
         assert result.exit_code == 2
         assert "queued" in result.stderr
 
-    @pytest.mark.parametrize("audit_id", ["audit-9999", "a b", "%2e"])
-    def test_an_unknown_audit(self, online, audit_id: str):
+    @pytest.mark.parametrize("audit_id", ["audit-9999", "a b", "%2e", "audit-0001?x=1"])
+    def test_an_unknown_audit(self, online, jobs, audit_id: str):
+        submitted(jobs)
         result = run("status", audit_id)
 
         assert result.exit_code == 2
@@ -359,7 +366,8 @@ class TestReading:
     def test_cancel(self, online, jobs):
         assert "cancelled" in run("cancel", submitted(jobs)).stdout
 
-    def test_list_follows_pages_up_to_its_limit(self, online, jobs):
+    def test_list_follows_pages_up_to_its_limit(self, online, jobs, monkeypatch):
+        monkeypatch.setattr("service.cli.client.PAGE_ITEMS", 2)
         for _ in range(5):
             submitted(jobs)
 
