@@ -15,8 +15,8 @@ from service.worker.processes import die_with_parent
 log = structlog.get_logger(__name__)
 
 FIRST_DELAY_SECONDS = 0.1
-MAX_DELAY_SECONDS = 30.0
-HEALTHY_SECONDS = 60.0  # a process that ran so long is started again at once
+MAX_DELAY_SECONDS = 15.0
+HEALTHY_SECONDS = 15.0  # a process that ran so long is started again at once
 
 
 @dataclass(frozen=True)
