@@ -46,8 +46,8 @@ def _number_bits(values: Array) -> Array:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         steps = values / unit
         rounded = np.where(finite & np.isfinite(steps) & (unit > 0), np.round(steps) * unit, values) + 0.0
-    # as float32: neighbours of one rounded decimal must not differ in their last bits
-    return np.where(np.isnan(values), np.nan, rounded).astype(np.float32).view(np.uint32).astype(np.uint64)
+        # as float32: neighbours of one rounded decimal must not differ in their last bits
+        return np.where(np.isnan(values), np.nan, rounded).astype(np.float32).view(np.uint32).astype(np.uint64)
 
 
 def _combine(bits: Array) -> Array:
