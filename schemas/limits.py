@@ -215,7 +215,13 @@ class NoSignal(Limits):
         0.10,
         gt=0,
         lt=1,
-        description="Upper bound of the control learner's skill below which there is no signal.",
+        description="Twice this skill of a control learner is a signal, whether or not it is significant.",
+    )
+    max_upper_skill: float = Field(
+        0.35,
+        gt=0,
+        lt=1,
+        description="Upper bound of the skill beyond which the rows are too few to say that there is none.",
     )
     min_rows: int = Field(50, ge=20)
 
@@ -236,13 +242,15 @@ class ImbalancedAccuracy(Limits):
         description="Share of the smallest class up to which accuracy is called imbalanced (binary).",
     )
     min_illusion: float = Field(
-        0.10, gt=0, description="Lower bound of accuracy minus balanced accuracy that misleads."
+        0.05, gt=0, description="Lower bound of accuracy minus balanced accuracy that misleads."
     )
 
 
 class MajorityClass(Limits):
     min_share: float = Field(0.95, gt=0.5, le=1, description="Share of the answers that name one class.")
-    min_excess: float = Field(0.04, gt=0, description="... and by this much more than the class occurs.")
+    min_excess: float = Field(
+        0.02, gt=0, description="Their lower bound must exceed the share in which the class occurs by this much."
+    )
 
 
 class DecisionThreshold(Limits):

@@ -258,11 +258,14 @@ def _without(names: tuple[str, ...], left_out: tuple[str, ...]) -> tuple[str, ..
 
 
 def _control_rows(case: Case, subject: Subject, usable: Array) -> Subject:
+    """Rows with a label, at most so many; one of each group, since out-of-bag rows of a seen group are no news."""
     known = usable & (np.asarray(subject.labels != UNKNOWN) if not case.is_regression else np.isfinite(subject.labels))
     positions = np.flatnonzero(known)
+    if subject.groups is not None:
+        positions = positions[np.unique(subject.groups[positions], return_index=True)[1]]
     if len(positions) > control.MAX_CONTROL_ROWS:
-        positions = np.sort(case.rng("control rows").choice(positions, control.MAX_CONTROL_ROWS, replace=False))
-    return subject.at(positions)
+        positions = case.rng("control rows").choice(positions, control.MAX_CONTROL_ROWS, replace=False)
+    return subject.at(np.sort(positions))
 
 
 def _repeats(marks: Array) -> Array:

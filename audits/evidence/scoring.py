@@ -68,9 +68,14 @@ class Scorer:
         """The metric of answers as from `answers`; with weights (resamples, rows), one number a resample."""
         if self.metric == "r2":
             return np.asarray(metrics.r2(labels, answers, weights))
-        # a label that is no class stands in a class of its own, which no answer ever meets
-        known = np.where(labels == UNKNOWN, self.space.n_classes, labels)
-        return np.asarray(metrics.balanced_accuracy(known, answers, self.space.n_classes + 1, weights))
+        recalled = np.asarray(metrics.balanced_accuracy(labels, answers, self.space.n_classes, weights))
+        unknown = labels == UNKNOWN
+        if not unknown.any():
+            return recalled
+        # rows whose label is no class count as wrong, in proportion
+        total = np.ones(len(labels)) if weights is None else weights
+        share = (total * unknown).sum(axis=-1) / np.maximum(total.sum(axis=-1), 1e-12)
+        return np.asarray(np.where(share == 1, 0.0, np.nan_to_num(recalled) * (1 - share)))
 
     def interval(
         self, labels: Array, answers: Array, rng: np.random.Generator, groups: Array | None = None
@@ -82,12 +87,11 @@ class Scorer:
         """
         if self.metric == "r2" or groups is not None:
             return quantile_interval(self.draws(labels, answers, rng, groups))
-        # a label that is no class is a class of its own, none of whose rows is ever right
-        classes = self.space.n_classes + 1
-        known = np.where(labels == UNKNOWN, self.space.n_classes, labels)
-        rows = np.bincount(known, minlength=classes)
-        right = np.bincount(known[known == answers], minlength=classes)
-        return mean_of_proportions(right, rows)
+        known = labels != UNKNOWN
+        rows = np.bincount(labels[known], minlength=self.space.n_classes)
+        right = np.bincount(labels[known & (labels == answers)], minlength=self.space.n_classes)
+        low, high = mean_of_proportions(right, rows)
+        return low * float(known.mean()), high * float(known.mean())
 
     def draws(self, labels: Array, answers: Array, rng: np.random.Generator, groups: Array | None = None) -> Array:
         """(resamples,) bootstrap scores."""

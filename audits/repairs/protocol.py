@@ -19,12 +19,14 @@ from audits.evidence.case import Case, Subject
 from audits.evidence.features import concatenate
 from audits.evidence.outputs import Predictions
 from audits.evidence.scoring import quantile_interval
+from audits.statistics.distributions import mcnemar_test
 from schemas.limits import Repairable
 from schemas.report import Confirmation, Effect, Estimate, Remedy
 
 # The one suspect that repairs labels; see `_hidden_by_labels`.
 LABELS = "preprocessing.label_encoding"
 MAX_HARM = 0.01
+ALPHA = 0.05
 MAX_ROUNDS = 5
 # Two repairs whose gains differ by less than this explain the same loss; the more specific one is believed.
 EQUAL_GAIN = 0.02
@@ -190,7 +192,7 @@ def try_repair(case: Case, subject: Subject, suspicion: Suspicion, suspect: Susp
     limits = cast(Repairable, case.limits[suspicion.code])
     after = suspicion.apply(subject)
     gain = gain_of(case, subject, after, "repair " + suspicion.code)
-    reason = _insufficient(gain, limits.min_gain)
+    reason = _insufficient(gain, limits.min_gain) or _too_few_rows_gained(case, subject, after)
     placebo = None
     if reason is None and suspicion.placebo is not None:
         placebo = largest_placebo_gain(case, subject, suspicion, limits.placebos)
@@ -231,6 +233,19 @@ def _insufficient(gain: Estimate, min_gain: float) -> str | None:
     if interval is None or interval[0] <= 0:
         return f"the gain of {estimate:+.3f} is not distinguishable from none at n = {gain.n}"
     return None
+
+
+def _too_few_rows_gained(case: Case, before: Subject, after: Subject) -> str | None:
+    """Why the rows that the repair sets right could be so by chance (McNemar's exact test): a resample of two rows of
+    a rare class is sure of itself.
+    """
+    if case.is_regression:
+        return None
+    was, now = (case.scorer.answers(s.predictions) == s.labels for s in (before, after))
+    gained, lost = int((now & ~was).sum()), int((was & ~now).sum())
+    if gained > lost and mcnemar_test(gained, lost).p_value < ALPHA:
+        return None
+    return f"{gained} rows are answered rightly with it and {lost} without it: too few to tell"
 
 
 def largest_placebo_gain(case: Case, subject: Subject, suspicion: Suspicion, draws: int) -> float:

@@ -52,12 +52,11 @@ def imbalanced_accuracy(case: Case) -> CheckResult:
     if shares[rarest] > limits.max_minority * 2 / case.labels.n_classes:
         return CheckResult.passed(reason=f"the smallest class holds {shares[rarest]:.0%} of the rows")
     illusion, interval = _illusion(case, labels, answers)
-    if illusion <= limits.min_illusion:
+    if interval[1] <= limits.min_illusion or illusion <= limits.min_illusion:
         return CheckResult.passed(smallest=limits.min_illusion + (interval[1] - interval[0]) / 2)
-    if interval[0] <= 0:
+    if interval[0] <= limits.min_illusion:
         return CheckResult.inconclusive(
-            f"accuracy exceeds balanced accuracy by {interval[0]:.2f} to {interval[1]:.2f}",
-            smallest=interval[1],
+            f"accuracy exceeds balanced accuracy by {interval[0]:.2f} to {interval[1]:.2f}", smallest=interval[1]
         )
     accuracy = float(metrics.accuracy(labels, answers))
     majority = float(shares.max())

@@ -42,7 +42,7 @@ def majority_class(case: Case) -> CheckResult:
     interval = wilson(int(counts[favourite]), len(answered))
     if share < limits.min_share or share - occurs < limits.min_excess:
         return CheckResult.passed(smallest=interval[1] - interval[0])
-    if interval[0] <= occurs:
+    if interval[0] <= occurs + limits.min_excess:
         return CheckResult.inconclusive(f"{share:.0%} of {len(answered)} answers, {occurs:.0%} of the labels")
     name = case.labels.names[favourite]
     finding = Finding(

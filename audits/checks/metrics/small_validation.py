@@ -53,7 +53,7 @@ def small_validation(case: Case) -> CheckResult:
 def _standard_error(case: Case) -> float:
     """Of the primary metric on the validation rows."""
     subject = case.mended
-    if case.is_regression:
+    if case.is_regression or subject.groups is not None:
         draws = case.scorer.draws(
             subject.labels, case.scorer.answers(subject.predictions), case.rng("power"), subject.groups
         )

@@ -3,7 +3,7 @@
 What it measures: skill on the validation data, (metric - chance) / (perfect - chance), after all proven faults
     were repaired, with a bootstrap interval; the control learner's skill stands beside it.
 Why it matters: a model without skill should not be tuned but questioned: data, target and features first.
-When it is inconclusive: fewer than 20 validation rows, or an interval of the skill that reaches far above the limit.
+When it is inconclusive: fewer than 20 validation rows, or an interval of the skill that reaches above the limit.
 How to fix: see what the control learner finds. Where it does better, the model is to blame; where it does not,
     the features are.
 Reference: Murphy, 1988, https://doi.org/10.1175/1520-0493(1988)116<2417:SSBOTM>2.0.CO;2
@@ -30,7 +30,7 @@ def weak_model(case: Case) -> CheckResult:
     low, high = (_skill(case, end) for end in interval)
     if skill >= limits.min_skill:
         return CheckResult.passed(smallest=limits.min_skill + (high - low) / 2)
-    if high >= 2 * limits.min_skill:
+    if high >= limits.min_skill:
         return CheckResult.inconclusive(f"skill {low:.2f} to {high:.2f} at n = {len(case.mended)}", smallest=high)
     control = case.control.scores.get("train->validation")
     beside = "" if control is None else f" A control learner on the same data reaches {control:.2f}."

@@ -23,8 +23,6 @@ from schemas.report import Confirmation, Effect, Finding, Outcome, Remedy, Sever
 CODE = "overfitting.no_signal"
 PERMUTATIONS = 999
 ALPHA = 0.05
-# Beyond this upper bound of the skill, "none was found" would be said of data too few to find it in.
-MAX_UPPER_SKILL = 0.4
 
 
 def no_signal(case: Case) -> CheckResult:
@@ -48,7 +46,7 @@ def no_signal(case: Case) -> CheckResult:
     scores = {name: matrix.scores[name] for name in ("train->train", "train->validation")}
     skills = {name: _skill(case, cast(float, score)) for name, score in scores.items()}
     upper = min(_skill(case, cast("tuple[float, float]", matrix.intervals[name])[1]) for name in skills)
-    if max(skills.values()) > 2 * limits.max_skill or upper > MAX_UPPER_SKILL:
+    if max(skills.values()) > 2 * limits.max_skill or upper > limits.max_upper_skill:
         return CheckResult.inconclusive(f"a skill of up to {upper:.2f} cannot be excluded", smallest=upper)
     best = max(skills.values())
     finding = Finding(
@@ -59,7 +57,7 @@ def no_signal(case: Case) -> CheckResult:
         summary=f"Out of sample, control learners reach a {case.scorer.title} of {scores['train->train']:.2f} on "
         f"the training rows and {scores['train->validation']:.2f} on the validation rows; a constant answer gives "
         f"{case.scorer.chance:.2f}. "
-        "Regularisation alone will not help.",
+        f"A skill beyond {upper:.2f} is excluded. Regularisation alone will not help.",
         effect=Effect(
             name="skill_of_the_control_learner",
             estimate=best,

@@ -13,6 +13,7 @@ Reference: Lopez-Paz & Oquab, 2017, https://arxiv.org/abs/1610.06545; Podkopaev 
     https://arxiv.org/abs/2110.06177; Sugiyama, Krauledat & Mueller, 2007
 """
 
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -32,6 +33,7 @@ CODE = "preprocessing.distribution_shift"
 EDGE = 0.1
 # ... and when that holds for half of the validation rows, so is the cost of the shift.
 MIN_OVERLAP = 0.5
+PLACEBOS = 19
 
 
 def distribution_shift(case: Case) -> CheckResult:
@@ -61,7 +63,9 @@ def distribution_shift(case: Case) -> CheckResult:
         affected=Affected(columns=columns, share_of_rows=1.0),
         evidence={
             "effective_rows": effective,
-            "cost": None if cost is None else {"estimate": cost.estimate, "interval": list(cost.interval or ())},
+            "cost": None
+            if cost is None
+            else {"estimate": cost.value, "interval": list(cost.interval), "placebo": cost.placebo},
             "overlap": "too small to weight" if cost is None else "enough",
         },
         remedy=_remedy(case, columns),
@@ -71,25 +75,41 @@ def distribution_shift(case: Case) -> CheckResult:
         Outcome.PASS if benign else Outcome.FAIL,
         "the splits differ, and it costs nothing" if benign else None,
         finding=finding,
-        confirmation=None
-        if benign or not _costs(cost, limits)
-        else _confirmation(case, matrix, cast("Estimate", cost)),
-        recovered=cost if _costs(cost, limits) else None,
+        confirmation=None if cost is None or not cost.is_material(limits) else _confirmation(case, matrix, cost),
+        recovered=None if cost is None or not cost.is_material(limits) else cost.estimate,
         explanation=summary + _sentence(case, cost, effective),
         ranks=not benign,
     )
 
 
-def _matters(cost: Estimate | None, auc: float, limits: DistributionShift) -> bool:
+@dataclass(frozen=True)
+class _Cost:
+    """What the shift costs, in the primary metric, and the most that weights dealt out at random gain.
+
+    The interval takes the weights as given, and is somewhat too narrow for it; the placebo stands beside it.
+    """
+
+    estimate: Estimate
+    placebo: float
+
+    @property
+    def value(self) -> float:
+        return cast(float, self.estimate.estimate)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return cast("tuple[float, float]", self.estimate.interval)
+
+    def is_material(self, limits: DistributionShift) -> bool:
+        return self.interval[0] > limits.min_cost and self.value > self.placebo
+
+
+def _matters(cost: _Cost | None, auc: float, limits: DistributionShift) -> bool:
     """Costly beyond the margin, or so far away that the metric speaks of another population."""
-    return cost is None or auc > limits.certain_auc or _costs(cost, limits)
+    return cost is None or auc > limits.certain_auc or cost.is_material(limits)
 
 
-def _costs(cost: Estimate | None, limits: DistributionShift) -> bool:
-    return cost is not None and cost.interval is not None and cost.interval[0] > limits.min_cost
-
-
-def _cost(case: Case, matrix: ControlMatrix, limits: DistributionShift) -> tuple[Estimate | None, float]:
+def _cost(case: Case, matrix: ControlMatrix, limits: DistributionShift) -> tuple[_Cost | None, float]:
     """The metric weighted to the training density minus the metric as it is, and the effective rows behind it."""
     subject = matrix.validation
     assert subject is not None  # noqa: S101 - the caller has looked
@@ -103,10 +123,16 @@ def _cost(case: Case, matrix: ControlMatrix, limits: DistributionShift) -> tuple
     def gain(counts: Array, y: Array, a: Array, ratio: Array) -> Array:
         return case.scorer.score_answers(y, a, counts * ratio) - case.scorer.score_answers(y, a, counts)
 
+    rng = case.rng("shift")
     columns = (subject.labels, answers, weights)
-    draws = case.scorer.resample(columns, gain, case.rng("shift"), subject.groups)
-    point = float(gain(np.ones((1, len(subject))), *columns)[0])
-    return Estimate(estimate=point, interval=quantile_interval(draws), n=len(subject)), effective
+    draws = case.scorer.resample(columns, gain, rng, subject.groups)
+    all_rows = np.ones((1, len(subject)))
+    point = float(gain(all_rows, *columns)[0])
+    # the same weights, dealt out at random: what weighting gains when it knows nothing of the shift
+    shuffled = (rng.permutation(weights) for _ in range(PLACEBOS))
+    placebo = max(float(gain(all_rows, subject.labels, answers, ratio)[0]) for ratio in shuffled)
+    estimate = Estimate(estimate=point, interval=quantile_interval(draws), n=len(subject))
+    return _Cost(estimate, placebo), effective
 
 
 def _moved_columns(case: Case) -> list[str]:
@@ -120,7 +146,7 @@ def _moved_columns(case: Case) -> list[str]:
     return [name for distance, name in sorted(moved, reverse=True)[:10] if distance > 0.1]
 
 
-def _confirmation(case: Case, matrix: ControlMatrix, cost: Estimate) -> Confirmation:
+def _confirmation(case: Case, matrix: ControlMatrix, cost: _Cost) -> Confirmation:
     assert matrix.validation is not None  # noqa: S101 - the caller has looked
     before = case.score(matrix.validation)
     return Confirmation(
@@ -128,21 +154,22 @@ def _confirmation(case: Case, matrix: ControlMatrix, cost: Estimate) -> Confirma
         intervention="weight the validation rows to the training density",
         metric=case.scorer.metric,
         before=before,
-        after=before + cast(float, cost.estimate),
+        after=before + cost.value,
         gain_interval=cost.interval,
+        placebo_gain=cost.placebo,
         n=len(matrix.validation),
     )
 
 
-def _sentence(case: Case, cost: Estimate | None, effective: float) -> str:
+def _sentence(case: Case, cost: _Cost | None, effective: float) -> str:
     if cost is None:
         return (
             f" They overlap too little to weight one to the other ({effective:.0f} effective rows): the validation "
             "metric speaks of another population than the training."
         )
-    low, high = cost.interval or (0.0, 0.0)
+    low, high = cost.interval
     return (
-        f" Weighted to the training density, {case.scorer.title} changes by {cost.estimate:+.3f} "
+        f" Weighted to the training density, {case.scorer.title} changes by {cost.value:+.3f} "
         f"({low:+.3f} to {high:+.3f})."
     )
 

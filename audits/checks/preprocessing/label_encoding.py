@@ -32,6 +32,7 @@ TITLE = "Labels mean different things in the two splits"
 MAX_LINE_ROWS = 500
 MIN_CORRELATION = 0.5
 MAX_OFFSET = 2
+SAME_UNIT = 2.0
 # Labels read rightly bring a model back to what it was trained to; a permutation that does not is another fault's
 # shadow (a model that is worse than chance improves by turning its answers around, whatever made it worse).
 MIN_RECOVERY = 0.5
@@ -78,11 +79,11 @@ def _unseen_labels(case: Case) -> CheckResult | None:
     return CheckResult(Outcome.FAIL, finding=finding)
 
 
-def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:  # noqa: ARG001
+def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
     """A respelling, a permutation of the classes, or another unit, under which the labels fit the answers."""
     limits = cast(LabelEncoding, case.limits[CODE])
     if case.is_regression:
-        return _other_unit(case, subject, limits) if len(subject) >= limits.min_rows else None
+        return _other_unit(case, reference, subject, limits) if len(subject) >= limits.min_rows else None
     respelled = respelling(case, subject)
     if respelled is not None:
         return respelled
@@ -181,7 +182,7 @@ def _best_order(subject: Subject, classes: int) -> Array:
     return best_label_permutation(rates + 1e-9 * np.eye(classes))
 
 
-def _other_unit(case: Case, subject: Subject, limits: LabelEncoding) -> Suspicion | None:
+def _other_unit(case: Case, reference: Subject, subject: Subject, limits: LabelEncoding) -> Suspicion | None:
     """Labels of a regression that are a line of the model's answers with a slope far from 1."""
     answers = case.scorer.answers(subject.predictions)
     if np.std(answers) == 0 or np.std(subject.labels) == 0:
@@ -190,6 +191,10 @@ def _other_unit(case: Case, subject: Subject, limits: LabelEncoding) -> Suspicio
         return None
     slope, _ = _line(answers, subject.labels)
     if 1 / limits.max_unit_factor <= slope <= limits.max_unit_factor:
+        return None
+    # a model that fits badly has a slope far from 1 too; another unit shows in the labels themselves
+    spread = float(np.std(subject.labels) / max(float(np.std(reference.labels)), 1e-12))
+    if abs(np.log(abs(slope) / spread)) > np.log(SAME_UNIT):
         return None
     half = case.rng("label encoding").permutation(len(subject)) < len(subject) // 2
 

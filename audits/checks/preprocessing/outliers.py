@@ -1,7 +1,7 @@
 """Values far outside what the model learned on carry the loss.
 
 What it measures: per numeric column, the share of validation values beyond the training data's extreme
-    quantiles by more than a fence, against the share of the training data itself (binomial test,
+    quantiles by more than a fence, against the share of the training data itself (two-proportion test,
     Benjamini-Hochberg over the columns); what cutting them to those quantiles brings back.
 Why it matters: outside the training range a network extrapolates, mostly along a straight line, and a few such
     rows can dominate the metric.
@@ -17,13 +17,13 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
-from scipy.stats import binom
 
 from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.results import CheckResult
+from audits.statistics.distributions import two_proportion_test
 from audits.statistics.multiplicity import benjamini_hochberg
 from schemas.limits import Outliers
 from schemas.report import Effect, Remedy
@@ -35,6 +35,8 @@ def outliers(case: Case) -> CheckResult:
     """Judge the trial of winsorising."""
     limits = cast(Outliers, case.limits[CODE])
     n = len(case.mended)
+    if case.space.layout == "image":
+        return CheckResult.not_applicable("pixels of one image are no independent values; see scaling_mismatch")
     return judge(
         case,
         CODE,
@@ -47,7 +49,7 @@ def outliers(case: Case) -> CheckResult:
 def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
     """Columns with more values beyond the fence than the training data explain."""
     limits = cast(Outliers, case.limits[CODE])
-    if len(subject) < limits.min_rows or not case.space.units:
+    if len(subject) < limits.min_rows or not case.space.units or case.space.layout == "image":
         return None
     fences = [_Fence.of(case.space.values(reference.rows, unit), limits) for unit in range(len(case.space.units))]
     beyond = [f.beyond(case.space.values(subject.rows, u)) for u, f in enumerate(fences)]
@@ -56,7 +58,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     flagged = np.flatnonzero(q_values < limits.fdr)
     if not len(flagged):
         return None
-    rows = _rows(case, subject, [beyond[u] for u in flagged])
+    rows = np.asarray(np.any([beyond[u] for u in flagged], axis=0))
     names = tuple(case.space.units[u] for u in flagged)
 
     def apply(faulty: Subject) -> Subject:
@@ -86,30 +88,40 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
 
 
 class _Fence:
-    """The range of one unit's training values, and how often training values leave the fence around it."""
+    """The range of one unit's training values, and how many of them leave the fence around it.
 
-    def __init__(self, low: float, high: float, margin: float, rate: float) -> None:
-        self.low, self.high, self.margin, self.rate = low, high, margin, rate
+    Attributes:
+        low, high: extreme training quantiles, at which is cut.
+        margin: how far beyond them a value must lie to count.
+        count: training values beyond the fence.
+        rows: training values in all.
+    """
+
+    def __init__(self, low: float, high: float, margin: float) -> None:
+        self.low, self.high, self.margin = low, high, margin
+        self.count, self.rows = 0, 0
 
     @classmethod
     def of(cls, values: Array, limits: Outliers) -> "_Fence":
         values = values[np.isfinite(values)]
         if not len(values):
-            return cls(-np.inf, np.inf, 0.0, 1.0)
+            return cls(-np.inf, np.inf, 0.0)
         low, high = np.quantile(values, [limits.tail, 1 - limits.tail])
         five, ninety_five = np.quantile(values, [0.05, 0.95])
         margin = limits.fence * float(max(ninety_five - five, 1e-9 * max(abs(high), abs(low), 1e-9)))
-        fence = cls(float(low), float(high), margin, 0.0)
-        # one more than seen, so that a rate of zero is not taken for certain
-        fence.rate = float((fence.beyond(values).sum() + 1) / (len(values) + 1))
+        fence = cls(float(low), float(high), margin)
+        fence.count, fence.rows = int(fence.beyond(values).sum()), len(values)
         return fence
 
     def beyond(self, values: Array) -> Array:
         return np.isfinite(values) & ((values < self.low - self.margin) | (values > self.high + self.margin))
 
     def p_value(self, beyond: Array) -> float:
+        """Of more values beyond the fence than among the training values, one-sided."""
         count = int(beyond.sum())
-        return float(binom.sf(count - 1, len(beyond), max(self.rate, 1e-4))) if count else 1.0
+        if not self.rows or count * self.rows <= self.count * len(beyond):
+            return 1.0
+        return two_proportion_test(count, len(beyond), self.count, self.rows).p_value / 2
 
     def clip(self, values: Array) -> Array:
         return np.clip(values, self.low, self.high)
@@ -129,13 +141,6 @@ class _Fence:
         return change
 
 
-def _rows(case: Case, subject: Subject, beyond: list[Array]) -> Array:
-    """(rows,) whether any flagged unit leaves its fence; all rows for images, whose units pool pixels."""
-    if case.space.layout == "image":
-        return np.ones(len(subject), dtype=bool)
-    return np.asarray(np.any(beyond, axis=0))
-
-
 def _remedy(case: Case, fences: dict[int, _Fence]) -> Remedy:
     text = (
         "Look at the named rows: are these measurements, or errors of recording or joining? Clip at the training "
@@ -151,20 +156,13 @@ def _remedy(case: Case, fences: dict[int, _Fence]) -> Remedy:
         )
         return Remedy(text=text, code=code)
     at = {u: (round(f.low, 6), round(f.high, 6)) for u, f in list(fences.items())[:50]}
-    axis = (
-        "..., unit"
-        if case.space.layout == "image" and len(case.space.units) > 1
-        else ":, unit"
-        if case.space.layout == "vector"
-        else "..."
-    )
     code = (
         "import numpy as np\n\n"
         f"LIMITS = {at!r}  # unit: training quantiles\n\n"
         "def winsorise(x: np.ndarray) -> np.ndarray:\n"
         "    x = np.array(x, dtype='float32')\n"
         "    for unit, (low, high) in LIMITS.items():\n"
-        f"        x[{axis}] = np.clip(x[{axis}], low, high)\n"
+        "        x[:, unit] = np.clip(x[:, unit], low, high)\n"
         "    return x\n"
     )
     return Remedy(text=text, code=code)

@@ -42,6 +42,8 @@ UNIT_FACTORS = {
     127.5: "0-255 and -1..1",
 }
 FACTOR_TOLERANCE = 0.02
+CHANCE_LEVEL = 0.05
+HALF = 0.5
 FACTOR_QUANTILES = np.linspace(0.05, 0.95, 19)
 FACTOR_LEVEL = 0.01
 MAX_COLUMNS_LISTED = 50
@@ -69,9 +71,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     p_values = np.array([ks_pvalue(m.fit.ks_before, m.n_reference, m.n_subject) for m in maps])
     q_values = benjamini_hochberg(p_values)
     flagged = [
-        m
-        for m, q in zip(maps, q_values, strict=True)
-        if q < limits.fdr and _explains(m.fit, limits) and m.is_far(limits)
+        m for m, q in zip(maps, q_values, strict=True) if q < limits.fdr and m.explains(limits) and m.is_far(limits)
     ]
     if not flagged:
         return None
@@ -138,6 +138,14 @@ class _UnitMap:
     n_reference: int
     n_subject: int
 
+    def explains(self, limits: ScalingMismatch) -> bool:
+        """Whether the map takes the distance away: most of it, or half and what is left is chance."""
+        left = self.fit.ks_after / self.fit.ks_before if self.fit.ks_before > 0 else 1.0
+        if left < limits.max_distance_left:
+            return True
+        by_chance = ks_pvalue(self.fit.ks_after, self.n_reference, self.n_subject) > CHANCE_LEVEL
+        return by_chance and left < HALF
+
     def is_far(self, limits: ScalingMismatch) -> bool:
         """Whether the map is no identity: by its scale, or by how far it moves the middle of the column."""
         shift = abs(self.fit.scale * self.subject_mean + self.fit.offset - self.subject_mean)
@@ -178,10 +186,6 @@ def _maps(case: Case, reference: Subject, subject: Subject) -> list[_UnitMap]:
 
 def _finite(values: Array) -> Array:
     return values[np.isfinite(values)]
-
-
-def _explains(fit: AffineMap, limits: ScalingMismatch) -> bool:
-    return fit.ks_after < limits.max_distance_left * fit.ks_before
 
 
 def _random_maps(
