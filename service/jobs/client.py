@@ -64,7 +64,7 @@ class DatabaseJobs:
             queue = self._queue_for(connection, request)
             self._require_room(connection)
             self._client.enqueue_in_transaction(connection, _options(audit_id, request, queue), audit_id)
-            return _read_job(connection, audit_id, caller), True
+            return self._job(connection, audit_id, caller), True
 
     def replayed(self, request: AuditRequest, *, caller: str, idempotency_key: str) -> Job | None:
         with unavailable_is_a_problem(), self._engine.connect() as connection:
@@ -75,7 +75,7 @@ class DatabaseJobs:
 
     def get(self, audit_id: str, *, caller: str) -> Job:
         with unavailable_is_a_problem(), self._engine.connect() as connection:
-            return _read_job(connection, audit_id, caller)
+            return self._job(connection, audit_id, caller)
 
     def list(self, *, caller: str, where: JobFilter, cursor: str | None, limit: int) -> JobPage:
         query = SELECT_JOB.where(audit.c.caller == caller, *_conditions(where))
@@ -121,7 +121,21 @@ class DatabaseJobs:
         row = connection.execute(query).one()
         if row.request_hash != hash_of(request):
             raise IdempotencyConflict(row.id)
-        return _read_job(connection, row.id, caller)
+        return self._job(connection, row.id, caller)
+
+    def _job(self, connection: sa.Connection, audit_id: str, caller: str) -> Job:
+        """The job; a queued one that no worker will take says so, instead of waiting in silence."""
+        row = _read_row(connection, audit_id, caller)
+        job = _jobs(connection, [row])[0]
+        if job.status != "queued":
+            return job
+        queue = connection.execute(
+            sa.select(workflow.c.queue_name).where(workflow.c.workflow_uuid == audit_id)
+        ).scalar()
+        if queue is None or leases.count_live(connection, self._settings.lease_seconds, queue=queue):
+            return job
+        detail = f"no live worker takes {queue} audits: start `fitcheck worker` on such a machine, or cancel"
+        return job.model_copy(update={"progress": job.progress.model_copy(update={"detail": detail})})
 
     def _queue_for(self, connection: sa.Connection, request: AuditRequest) -> Queue:
         if request.resources.device != "auto":
@@ -206,10 +220,6 @@ def _read_row(connection: sa.Connection, audit_id: str, caller: str) -> JobRow:
     if row is None:
         raise AuditNotFound(audit_id)
     return row
-
-
-def _read_job(connection: sa.Connection, audit_id: str, caller: str) -> Job:
-    return _jobs(connection, [_read_row(connection, audit_id, caller)])[0]
 
 
 def _jobs(connection: sa.Connection, rows: Sequence[JobRow]) -> list[Job]:

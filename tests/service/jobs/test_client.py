@@ -221,6 +221,20 @@ def test_a_full_queue_takes_no_more(
     assert len(jobs.list(caller=caller, where=ALL, cursor=None, limit=10).items) == 1
 
 
+def test_an_audit_that_no_worker_takes_says_so(
+    jobs: DatabaseJobs, engine: sa.Engine, caller: str, audit_request: Make
+) -> None:
+    """A queued audit names the kind of worker that it waits for, until one is alive."""
+    job, _ = jobs.submit(audit_request(resources={"device": "gpu"}), caller=caller)
+    assert "no live worker takes gpu audits" in str(job.progress.detail)
+    assert jobs.get(job.id, caller=caller).progress == job.progress
+
+    with engine.begin() as connection:
+        row = {"executor": "another gpu", "queue": "gpu", "place": "", "pid": 1, "pid_started": 1}
+        connection.execute(sa.insert(lease).values(**row, started_at=now_ms(), beat_at=now_ms()))
+    assert jobs.get(job.id, caller=caller).progress.detail is None
+
+
 def test_gpu_audits_queue_for_gpus(jobs: DatabaseJobs, engine: sa.Engine, caller: str, audit_request: Make) -> None:
     """What asks for a GPU waits for one; what does not care takes one where a worker has it."""
 
