@@ -233,6 +233,8 @@ def test_an_audit_that_no_worker_takes_says_so(
         row = {"executor": "another gpu", "queue": "gpu", "place": "", "pid": 1, "pid_started": 1}
         connection.execute(sa.insert(lease).values(**row, started_at=now_ms(), beat_at=now_ms()))
     assert jobs.get(job.id, caller=caller).progress.detail is None
+    with engine.begin() as connection:
+        connection.execute(sa.delete(lease).where(lease.c.executor == "another gpu"))
 
 
 def test_gpu_audits_queue_for_gpus(jobs: DatabaseJobs, engine: sa.Engine, caller: str, audit_request: Make) -> None:
