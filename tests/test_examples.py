@@ -231,6 +231,21 @@ def test_the_mean_of_all_data_before_the_split_leaves_a_trace() -> None:
     assert reimputed["k nearest neighbours"]["gain_interval"][0] > 0
 
 
+@pytest.mark.parametrize(
+    ("variant", "code", "evidence"),
+    [
+        ("left_in", "preprocessing.missing_values", "imputations"),
+        ("rows_dropped", "preprocessing.missing_values", "imputations_on_training_rows"),
+        ("mean_imputed", "preprocessing.imputation_spike", "reimputed"),
+    ],
+)
+def test_the_numbers_of_the_story_are_those_of_the_report(variant: str, code: str, evidence: str) -> None:
+    story = (EXAMPLES / "missing_values/README.md").read_text(encoding="utf-8")
+    compared = imputations(f"missing_values/{variant}", code, evidence)
+
+    assert any(all(f"{compared[method]['after']:.3f} (" in line for method in compared) for line in story.splitlines())
+
+
 class TestWrongScaling:
     def test_the_forgotten_scaler_is_the_first_cause_and_proven(self) -> None:
         report = report_of("wrong_scaling")
