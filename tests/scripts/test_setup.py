@@ -15,9 +15,9 @@ case "$1" in
   --version) echo "uv {version}" ;;
   sync)
     echo "$@" >>calls
-    [[ -e refuse ]] && exit 1
     mkdir -p .venv/bin
     ln -sf {python} .venv/bin/python
+    [[ -e refuse ]] && exit 1
     printf '#!/bin/sh\\n' >.venv/bin/fitcheck
     chmod +x .venv/bin/fitcheck ;;
 esac
@@ -103,7 +103,6 @@ def test_builds_an_unfinished_environment_anew(checkout: Checkout) -> None:
     assert failed.returncode == 1
     assert "could not be installed" in failed.stderr
     leftover = checkout.folder / ".venv/leftover"
-    leftover.parent.mkdir(exist_ok=True)
     leftover.touch()
     (checkout.folder / "refuse").unlink()
 
