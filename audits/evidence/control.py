@@ -30,6 +30,8 @@ MAX_CONTROL_ROWS = 2_500
 MAX_CONTROL_COLUMNS = 64
 MAX_CATEGORIES = 50
 FOLDS = 5
+# With fewer feature values, threads cost more than they save.
+PARALLEL_VALUES = 50_000
 # Fewer rows than this of a class, or in all, and a control learner says nothing.
 MIN_CONTROL_ROWS = 50
 MIN_CLASS_ROWS = 5
@@ -124,7 +126,6 @@ def _forest(features: Array, labels: Array, other: Array, classes: int) -> Trans
         "n_estimators": TREES,
         "bootstrap": True,
         "oob_score": True,
-        "n_jobs": -1,
         "random_state": 0,
     }
     if classes:
@@ -186,7 +187,7 @@ def domain_scores(train: Array, validation: Array, used_train: Array, used_valid
     domain = np.repeat([0, 1], [len(train), len(validation)])
     used = np.concatenate([used_train, used_validation])
     model = ExtraTreesClassifier(
-        TREES, bootstrap=True, oob_score=True, n_jobs=-1, random_state=0, min_samples_leaf=5, max_features="sqrt"
+        TREES, bootstrap=True, oob_score=True, random_state=0, min_samples_leaf=5, max_features="sqrt"
     )
     _fit(model, features[used], domain[used])
     ours, theirs = int(used_validation.sum()), int(used_train.sum())
@@ -199,6 +200,7 @@ def domain_scores(train: Array, validation: Array, used_train: Array, used_valid
 
 
 def _fit(model: Any, features: Array, labels: Array) -> None:
+    model.set_params(n_jobs=-1 if features.size > PARALLEL_VALUES else None)
     with warnings.catch_warnings():
         # in a few rows a tree or two may be all that has not seen a row; such votes are worth less, not wrong
         warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
