@@ -150,8 +150,6 @@ def _numbers(values: "pa.Array[Any]") -> Array:
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         trimmed = pc.utf8_trim_whitespace(values)
         values = pc.if_else(pc.is_in(trimmed, value_set=pa.array(sorted(HOLES), type=trimmed.type)), None, trimmed)
-    if values.type == pa.null():
-        return np.full(len(values), np.nan)
     numbers = values.cast(pa.float64(), safe=False)
     return np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
 

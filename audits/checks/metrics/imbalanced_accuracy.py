@@ -18,6 +18,7 @@ from audits.artefacts import Array
 from audits.evidence.case import Case
 from audits.evidence.labels import UNKNOWN
 from audits.evidence.scoring import quantile_interval
+from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics import metrics
 from schemas.limits import ImbalancedAccuracy
@@ -123,8 +124,8 @@ def class_weight_remedy(case: Case) -> Remedy:
     )
     code = (
         "import numpy as np\n\n"
-        f"CLASS_WEIGHT = {weights!r}  # n / (classes * count) of the training labels\n\n"
-        "def fit(model, x, y, **options):\n"
+        + constant("CLASS_WEIGHT", weights, "n / (classes * count) of the training labels")
+        + "def fit(model, x, y, **options):\n"
         "    order = np.random.default_rng(0).permutation(len(y))\n"
         "    return model.fit(x[order], y[order], class_weight=CLASS_WEIGHT, **options)\n"
     )

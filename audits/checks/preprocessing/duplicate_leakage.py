@@ -20,6 +20,7 @@ from sklearn.neighbors import NearestNeighbors
 from audits.artefacts import Array
 from audits.evidence.case import Case
 from audits.evidence.scoring import quantile_interval
+from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics.intervals import wilson
 from schemas.limits import DuplicateLeakage
@@ -202,8 +203,8 @@ def _remedy(case: Case) -> Remedy:
     features = [*case.space.units, *case.space.texts][:200]
     code = (
         "import pandas as pd\n\n"
-        f"FEATURES = {features!r}\n\n"
-        "def without_copies(train: pd.DataFrame, validation: pd.DataFrame, digits: int = 2) -> pd.DataFrame:\n"
+        + constant("FEATURES", features)
+        + "def without_copies(train: pd.DataFrame, validation: pd.DataFrame, digits: int = 2) -> pd.DataFrame:\n"
         "    def keys(frame: pd.DataFrame) -> pd.Series:\n"
         "        return pd.util.hash_pandas_object(frame[FEATURES].round(digits), index=False)\n"
         "    return validation[~keys(validation).isin(set(keys(train)))]\n"

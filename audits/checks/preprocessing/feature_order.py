@@ -23,6 +23,7 @@ from audits.evidence.case import Case, Subject
 from audits.evidence.features import concatenate, take
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
+from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics.assignment import hungarian
 from schemas.limits import FeatureOrder
@@ -266,8 +267,8 @@ def _remedy(case: Case, order: Array) -> Remedy:
     moved = {names[i]: names[order[i]] for i in range(len(names)) if order[i] != i}
     code = (
         "import pandas as pd\n\n"
-        f"HOLDS = {moved!r}  # column: the column whose header its values stand under\n\n"
-        "def put_back(frame: pd.DataFrame) -> pd.DataFrame:\n"
+        + constant("HOLDS", moved, "column: the column whose header its values stand under")
+        + "def put_back(frame: pd.DataFrame) -> pd.DataFrame:\n"
         "    return frame.assign(**{c: frame[other].to_numpy() for c, other in HOLDS.items()})\n"
     )
     return Remedy(text=text, code=code)

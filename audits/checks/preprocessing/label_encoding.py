@@ -22,6 +22,7 @@ from audits.evidence.case import Case, Subject
 from audits.evidence.labels import UNKNOWN
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
+from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics.assignment import best_label_permutation
 from schemas.limits import LabelEncoding
@@ -259,8 +260,8 @@ def _remedy(case: Case, mapping: dict[str, str]) -> Remedy:
     column = case.request.data.label or "label"
     code = (
         "import pandas as pd\n\n"
-        f"READ_AS = {mapping!r}  # validation label: the class that it means\n\n"
-        "def recode(frame: pd.DataFrame) -> pd.DataFrame:\n"
+        + constant("READ_AS", mapping, "validation label: the class that it means")
+        + "def recode(frame: pd.DataFrame) -> pd.DataFrame:\n"
         f"    labels = frame[{column!r}].astype(str)\n"
         f"    return frame.assign(**{{{column!r}: labels.map(lambda v: READ_AS.get(v, v))}})\n"
     )

@@ -24,6 +24,7 @@ from audits.evidence.case import Case, Subject
 from audits.repairs.imputation import METHODS, Method, column_names, holes, impute
 from audits.repairs.judgement import explain, judge, trial_of
 from audits.repairs.protocol import Suspicion, gain_of
+from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics.distributions import two_proportion_test
 from audits.statistics.multiplicity import benjamini_hochberg
@@ -33,6 +34,7 @@ from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
 CODE = "preprocessing.missing_values"
 TITLE = "Missing values reach the model"
 MAX_COLUMNS_LISTED = 50
+WORTH_THE_TROUBLE = 0.01
 
 
 def missing_values(case: Case) -> CheckResult:
@@ -101,8 +103,15 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
             "rows_without_answer": int((~subject.predictions.answered).sum()),
             "imputations": compare_imputations(case, subject, compared),
         },
-        remedy=imputation_remedy(case, [str(n) for n in names]),
+        remedy=imputation_remedy(case, [str(n) for n in names], _best(case, compared)),
     )
+
+
+def _best(case: Case, compared: dict[Method, Subject]) -> Method:
+    """The method after which the metric is highest; the median, unless another is better by more than noise."""
+    scores = {method: case.score(after) for method, after in compared.items()}
+    best = max(scores, key=lambda method: scores[method])
+    return best if scores[best] > scores["median"] + WORTH_THE_TROUBLE else "median"
 
 
 def compare_imputations(case: Case, subject: Subject, compared: dict[Method, Subject]) -> JsonValue:
@@ -241,7 +250,7 @@ def _dropped_rows(case: Case) -> CheckResult | None:
             "label_mean_of_rows": {"complete": _label_mean(complete), "with_holes": _label_mean(train.at(holed))},
             "imputations_on_training_rows": compare_imputations(case, train, compared),
         },
-        remedy=imputation_remedy(case, names),
+        remedy=imputation_remedy(case, names, _best(case, compared)),
     )
     return CheckResult(Outcome.FAIL, finding=finding)
 
@@ -293,31 +302,59 @@ def _uneven_summary(names: list[str], difference: float, *, new: bool) -> str:
     )
 
 
-def imputation_remedy(case: Case, names: list[str]) -> Remedy:
+def imputation_remedy(case: Case, names: list[str], best: Method = "median") -> Remedy:
+    """Code that imputes by the method that brought back most, fitted on the training data alone."""
     text = (
         "Fit an imputer on the training data alone, after the split, and apply it to whatever the model sees. "
-        "Where the holes themselves say something, add the indicator and train again."
+        f"The code below imputes by {best}, which served best here; where the holes themselves say something, add the "
+        "indicator and train again."
     )
     if case.space.layout != "table":
-        code = (
-            "import numpy as np\nfrom sklearn.impute import SimpleImputer\n\n"
-            "def impute(x_train: np.ndarray, x: np.ndarray) -> np.ndarray:\n"
-            "    imputer = SimpleImputer(strategy='median').fit(x_train.reshape(len(x_train), -1))\n"
-            "    return imputer.transform(x.reshape(len(x), -1)).reshape(x.shape)\n"
-        )
-        return Remedy(text=text, code=code)
-    code = (
-        "import pandas as pd\nfrom sklearn.impute import SimpleImputer\n\n"
-        f"COLUMNS = {names[:MAX_COLUMNS_LISTED]!r}\n\n"
-        "def impute(train: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:\n"
-        "    numeric = [c for c in COLUMNS if pd.api.types.is_numeric_dtype(train[c])]\n"
-        "    texts = [c for c in COLUMNS if c not in numeric]\n"
-        "    frame = frame.copy()\n"
-        "    if numeric:\n"
-        "        imputer = SimpleImputer(strategy='median').fit(train[numeric])\n"
-        "        frame[numeric] = imputer.transform(frame[numeric])\n"
-        "    for column in texts:\n"
-        "        frame[column] = frame[column].fillna(train[column].mode()[0])\n"
-        "    return frame\n"
-    )
-    return Remedy(text=text, code=code)
+        return Remedy(text=text, code=_ARRAY_CODE)
+    if best == "k nearest neighbours":
+        # neighbours are found by all numbers, with and without holes
+        listed = constant("NUMBERS", list(case.space.units)) + constant("TEXTS", list(case.space.texts))
+        return Remedy(text=text, code=_NEIGHBOURS_CODE.replace("<columns>", listed))
+    listed = constant("COLUMNS", names)
+    return Remedy(text=text, code=_SIMPLE_CODE.replace("<columns>", listed).replace("<strategy>", best))
+
+
+_ARRAY_CODE = """\
+import numpy as np
+from sklearn.impute import SimpleImputer
+
+def impute(x_train: np.ndarray, x: np.ndarray) -> np.ndarray:
+    imputer = SimpleImputer(strategy='median').fit(x_train.reshape(len(x_train), -1))
+    return imputer.transform(x.reshape(len(x), -1)).reshape(x.shape)
+"""
+
+_SIMPLE_CODE = """\
+import pandas as pd
+from sklearn.impute import SimpleImputer
+
+<columns>def impute(train: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    numeric = [c for c in COLUMNS if pd.api.types.is_numeric_dtype(train[c])]
+    texts = [c for c in COLUMNS if c not in numeric]
+    frame = frame.copy()
+    if numeric:
+        imputer = SimpleImputer(strategy='<strategy>').fit(train[numeric])
+        frame[numeric] = imputer.transform(frame[numeric])
+    for column in texts:
+        frame[column] = frame[column].fillna(train[column].mode()[0])
+    return frame
+"""
+
+_NEIGHBOURS_CODE = """\
+import pandas as pd
+from sklearn.impute import KNNImputer
+from sklearn.preprocessing import StandardScaler
+
+<columns>def impute(train: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    scaler = StandardScaler().fit(train[NUMBERS])
+    imputer = KNNImputer(n_neighbors=5).fit(scaler.transform(train[NUMBERS]))
+    filled = scaler.inverse_transform(imputer.transform(scaler.transform(frame[NUMBERS])))
+    frame = frame.assign(**dict(zip(NUMBERS, filled.T, strict=True)))
+    for column in TEXTS:
+        frame[column] = frame[column].fillna(train[column].mode()[0])
+    return frame
+"""

@@ -22,6 +22,7 @@ from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
+from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics.distributions import two_proportion_test
 from audits.statistics.multiplicity import benjamini_hochberg
@@ -150,16 +151,16 @@ def _remedy(case: Case, fences: dict[int, _Fence]) -> Remedy:
     if case.space.layout == "table":
         code = (
             "import pandas as pd\n\n"
-            f"LIMITS = {limits!r}  # column: training quantiles\n\n"
-            "def winsorise(frame: pd.DataFrame) -> pd.DataFrame:\n"
+            + constant("LIMITS", limits, "column: training quantiles")
+            + "def winsorise(frame: pd.DataFrame) -> pd.DataFrame:\n"
             "    return frame.assign(**{c: frame[c].clip(low, high) for c, (low, high) in LIMITS.items()})\n"
         )
         return Remedy(text=text, code=code)
     at = {u: (round(f.low, 6), round(f.high, 6)) for u, f in list(fences.items())[:50]}
     code = (
         "import numpy as np\n\n"
-        f"LIMITS = {at!r}  # unit: training quantiles\n\n"
-        "def winsorise(x: np.ndarray) -> np.ndarray:\n"
+        + constant("LIMITS", at, "unit: training quantiles")
+        + "def winsorise(x: np.ndarray) -> np.ndarray:\n"
         "    x = np.array(x, dtype='float32')\n"
         "    for unit, (low, high) in LIMITS.items():\n"
         "        x[:, unit] = np.clip(x[:, unit], low, high)\n"

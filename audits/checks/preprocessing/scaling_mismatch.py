@@ -23,6 +23,7 @@ from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
+from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics.affine import AffineMap, fit_affine
 from audits.statistics.distributions import ks_2samp_statistic, ks_pvalue
@@ -294,8 +295,8 @@ def _remedy(case: Case, flagged: list[_UnitMap], fault: str) -> Remedy:
         pairs = {m.unit: (round(m.fit.scale, 6), round(m.fit.offset, 6)) for m in flagged[:MAX_COLUMNS_LISTED]}
         code = (
             "import numpy as np\n\n"
-            f"MAPS = {pairs!r}  # unit: (scale, offset), estimated from the two files\n\n"
-            "def onto_training_scale(x: np.ndarray) -> np.ndarray:\n"
+            + constant("MAPS", pairs, "unit: (scale, offset), estimated from the two files")
+            + "def onto_training_scale(x: np.ndarray) -> np.ndarray:\n"
             "    x = np.array(x, dtype='float32')\n"
             "    for unit, (scale, offset) in MAPS.items():\n"
             + (
@@ -313,8 +314,8 @@ def _remedy(case: Case, flagged: list[_UnitMap], fault: str) -> Remedy:
     }
     code = (
         "import pandas as pd\n\n"
-        f"MAPS = {maps!r}  # column: (scale, offset), estimated from the two files\n\n"
-        "def onto_training_scale(frame: pd.DataFrame) -> pd.DataFrame:\n"
+        + constant("MAPS", maps, "column: (scale, offset), estimated from the two files")
+        + "def onto_training_scale(frame: pd.DataFrame) -> pd.DataFrame:\n"
         "    return frame.assign(**{c: a * frame[c] + b for c, (a, b) in MAPS.items()})\n"
     )
     return Remedy(text=text, code=code)

@@ -21,6 +21,7 @@ from audits.evidence.case import Case, Subject
 from audits.repairs.imputation import impute
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
+from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from schemas.limits import SentinelValues
 from schemas.report import Effect, Remedy
@@ -139,8 +140,8 @@ def _remedy(case: Case, found: dict[int, float]) -> Remedy:
     if case.space.layout != "table":
         code = (
             "import numpy as np\n\n"
-            f"SENTINELS = {found!r}  # position: the number that stands for missing\n\n"
-            "def to_missing(x: np.ndarray) -> np.ndarray:\n"
+            + constant("SENTINELS", found, "position: the number that stands for missing")
+            + "def to_missing(x: np.ndarray) -> np.ndarray:\n"
             "    x = np.array(x, dtype='float32')\n"
             "    for position, sentinel in SENTINELS.items():\n"
             "        x[np.isclose(x[:, position], sentinel), position] = np.nan\n"
@@ -150,8 +151,8 @@ def _remedy(case: Case, found: dict[int, float]) -> Remedy:
     named = {case.space.units[unit]: value for unit, value in found.items()}
     code = (
         "import numpy as np\nimport pandas as pd\n\n"
-        f"SENTINELS = {named!r}  # column: the number that stands for missing\n\n"
-        "def to_missing(frame: pd.DataFrame) -> pd.DataFrame:\n"
+        + constant("SENTINELS", named, "column: the number that stands for missing")
+        + "def to_missing(frame: pd.DataFrame) -> pd.DataFrame:\n"
         "    return frame.assign(**{c: frame[c].where(~np.isclose(frame[c], v)) for c, v in SENTINELS.items()})\n\n"
         "def fill(train: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:\n"
         "    return to_missing(frame).fillna(train[list(SENTINELS)].median())\n"

@@ -1,0 +1,19 @@
+"""Pieces of the code that remedies carry."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SHORT = 80
+
+
+def constant(name: str, value: Mapping[Any, Any] | Sequence[Any], comment: str = "") -> str:
+    """`NAME = value` as Python, one entry a line where one line would be long, followed by an empty line."""
+    note = f"  # {comment}" if comment else ""
+    plain = dict(value) if isinstance(value, Mapping) else list(value)
+    if len(repr(plain)) <= SHORT:
+        return f"{name} = {plain!r}{note}\n\n"
+    if isinstance(plain, dict):
+        entries = "".join(f"    {key!r}: {item!r},\n" for key, item in plain.items())
+        return f"{name} = {{{note}\n{entries}}}\n\n"
+    entries = "".join(f"    {item!r},\n" for item in plain)
+    return f"{name} = [{note}\n{entries}]\n\n"
