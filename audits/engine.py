@@ -35,7 +35,7 @@ from audits.sources.locations import resolve
 from schemas.base import finite
 from schemas.job import Progress, Stage
 from schemas.limits import Limits, limits_for
-from schemas.problem import DataError, ModelError
+from schemas.problem import DataError, EvaluatorError, ModelError
 from schemas.report import CheckRecord, Finding, Outcome, Report
 from schemas.request import AuditRequest
 
@@ -89,6 +89,7 @@ def audit(
         opened = _Opened(request, model, binding, tensor, train, validation)
         case = _collect(opened, history, limits, tell)
         _require_known_labels(case)
+        _require_varying_quantities(case)
         return _examine(case, opened, codes, audit_id, tell)
     finally:
         model.close()
@@ -180,6 +181,22 @@ def _require_known_labels(case: Case) -> None:
         field="data.label",
         row=int(subject.index[0]),
     )
+
+
+def _require_varying_quantities(case: Case) -> None:
+    """Refuse a regression whose labels are all the same in a split: there is no variance to explain.
+
+    Raises:
+        DataError: naming the split and the value.
+    """
+    for split in (case.train, case.validation) if case.is_regression else ():
+        if np.ptp(split.labels) == 0:
+            raise DataError(
+                "labels_constant",
+                f"Every {split.name} label is {split.labels[0]:g} ({split.n} rows): R2, in which a regression is "
+                "judged, needs labels that differ. Check the label column and how the file was filtered.",
+                field="data.label",
+            )
 
 
 def _meaning(opened: _Opened, train: RawSplit) -> tuple[LabelSpace, OutputMeaning]:
@@ -282,6 +299,8 @@ def _run(code: str, check: Check, case: Case) -> CheckResult:
         return check(case)
     except ModelError as problem:
         return CheckResult(Outcome.ERROR, problem.detail)
+    except EvaluatorError:
+        raise  # the model's process is gone, and with it everything that would still be asked
     except Exception:
         log.exception("check %s crashed", code)
         return CheckResult(Outcome.ERROR, "the check crashed; the other checks are not affected")
