@@ -69,10 +69,9 @@ class ParquetFile:
 
     def _convert(self, batch: pa.RecordBatch, name: str, kind: ColumnKind, row: int) -> Any:
         values = batch.column(name)
-        plain = self._types[name]
+        if isinstance(values, pa.DictionaryArray):
+            values = values.dictionary_decode()
         try:
-            if plain is not None and values.type != plain:
-                values = values.cast(plain)
             return to_numpy(values, kind, whole=self.observed[name].whole)
         except pa.ArrowInvalid:
             texts = values.cast(pa.string()).to_pylist()

@@ -63,6 +63,10 @@ class TestOneInput:
         assert array.ravel().tolist() == [1, 2]
         assert array.ndim == len(shape)
 
+    @pytest.mark.parametrize("shape", [(None, None, None), (None, None, 3), (None, None, 0)])
+    def test_shapes_that_columns_cannot_have(self, shape: tuple) -> None:
+        assert refused(numbers("a", "b"), spec(*shape)).code == "inputs_unsupported"
+
     def test_an_input_of_unknown_rank(self) -> None:
         binding = bound(numbers("a", "b"), TensorSpec("x", "float64", None))
 

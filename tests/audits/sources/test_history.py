@@ -56,6 +56,10 @@ def test_csv_logger(file, delimiter: str) -> None:
     assert read_history(file(text)) == {"accuracy": [0.5, 0.75], "loss": [2.0, 0.1], "val_loss": [3.0, 4.0]}
 
 
+def test_a_single_epoch(file) -> None:
+    assert read_history(file("epoch,loss\n0,2\n")) == {"loss": [2.0]}
+
+
 def test_short_rows_of_a_run_that_was_stopped(file) -> None:
     history = read_history(file("epoch,loss,val_loss\n0,2,3\n1,1\n"))
 

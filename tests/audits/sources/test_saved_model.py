@@ -253,10 +253,13 @@ class TestOutputOps:
         outer = self.function(graph, "outer", [], {"y": "inner:output:1"})
         self.node(outer, "inner", "StatefulPartitionedCall", function="inner")
         inner = self.function(graph, "inner", [], {"a": "s:0", "b": "i:output:0"})
-        self.node(inner, "i", "IdentityN", "s:softmax:0")
+        self.node(inner, "i", "IdentityN", "s:softmax:0", "t:y:0")
         self.node(inner, "s", "Softmax")
-
+        self.node(inner, "t", "Tanh")
         assert OutputOps(graph).behind("call:0") == "Softmax"
+
+        inner.returns["b"] = "i:output:1"
+        assert OutputOps(graph).behind("call:0") == "Tanh"
 
     def test_a_circle_has_no_op(self, graph) -> None:
         self.node(graph, "a", "Identity", "b")

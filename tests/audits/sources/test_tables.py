@@ -89,6 +89,12 @@ class TestCsv:
     def test_decimal_commas(self, read) -> None:
         assert read("a;b;y\n1,5;x;0\n-2;z;1\n")["a"].tolist() == [1.5, -2.0]
 
+    def test_a_comma_in_a_word_is_no_decimal_sign(self, read) -> None:
+        rows = read("a;b;y\n1,5;2.5;0\nabout two;3.5;1\n")
+
+        assert rows["a"].tolist() == ["1,5", "about two"]
+        assert rows["b"].tolist() == [2.5, 3.5]
+
     def test_quotes_line_breaks_and_blank_lines(self, read) -> None:
         assert read('a,y\n"x, ""1""\ny",0\n\nz,1\n')["a"].tolist() == ['x, "1"\ny', "z"]
 
@@ -234,6 +240,9 @@ class TestParquet:
             b=pa.array([True, None]),
             s=pa.array(["a", None]),
             d=pa.array(["c", "d"]).dictionary_encode(),
+            code=pa.array([7, 8]).dictionary_encode(),
+            view=pa.array(["e", "f"], pa.string_view()),
+            day=pa.array([day.date(), None]),
             t=pa.array([day, None], pa.timestamp("us", tz="Europe/Berlin")),
             none=pa.nulls(2),
             y=pa.array(["no", "yes"]),
@@ -243,7 +252,7 @@ class TestParquet:
         rows = batch.features
 
         assert [c.kind for c in train.columns] == [
-            *["number"] * 6, "boolean", "string", "string", "time", "number",
+            *["number"] * 6, "boolean", "string", "string", "number", "string", "time", "time", "number",
         ]  # fmt: skip
         assert rows["i"].dtype == rows["big"].dtype == np.int64
         assert rows["big"][0] == 2**60 + 1
@@ -251,6 +260,9 @@ class TestParquet:
         assert rows["holes"].isna().tolist() == rows["f"].isna().tolist() == rows["b"].isna().tolist() == [False, True]
         assert rows["s"].tolist() == ["a", None]
         assert rows["d"].tolist() == ["c", "d"]
+        assert rows["code"].tolist() == [7, 8]
+        assert rows["view"].tolist() == ["e", "f"]
+        assert rows["day"][0] == day.normalize()
         assert rows["t"][0] == day
         assert rows["none"].isna().all()
         assert batch.labels.tolist() == ["no", "yes"]
