@@ -17,16 +17,16 @@ from pydantic import JsonValue
 from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.evidence.features import concatenate
+from audits.evidence.labels import UNKNOWN
 from audits.evidence.outputs import Predictions
 from audits.evidence.scoring import quantile_interval
-from audits.statistics.distributions import mcnemar_test
+from audits.statistics.intervals import mean_of_paired_differences
 from schemas.limits import Repairable
 from schemas.report import Confirmation, Effect, Estimate, Remedy
 
 # The one suspect that repairs labels; see `_hidden_by_labels`.
 LABELS = "preprocessing.label_encoding"
 MAX_HARM = 0.01
-ALPHA = 0.05
 MAX_ROUNDS = 5
 # Two repairs whose gains differ by less than this explain the same loss; the more specific one is believed.
 EQUAL_GAIN = 0.02
@@ -236,16 +236,21 @@ def _insufficient(gain: Estimate, min_gain: float) -> str | None:
 
 
 def _too_few_rows_gained(case: Case, before: Subject, after: Subject) -> str | None:
-    """Why the rows that the repair sets right could be so by chance (McNemar's exact test): a resample of two rows of
-    a rare class is sure of itself.
-    """
+    """Why the rows that the repair sets right are too few: a resample of two rows of a rare class is sure of itself."""
     if case.is_regression:
         return None
     was, now = (case.scorer.answers(s.predictions) == s.labels for s in (before, after))
-    gained, lost = int((now & ~was).sum()), int((was & ~now).sum())
-    if gained > lost and mcnemar_test(gained, lost).p_value < ALPHA:
+    classes = case.labels.n_classes
+    known = before.labels != UNKNOWN
+    if not known.any():
         return None
-    return f"{gained} rows are answered rightly with it and {lost} without it: too few to tell"
+    gained, lost, rows = (
+        np.bincount(before.labels[known & mask], minlength=classes) for mask in (now & ~was, was & ~now, known)
+    )
+    low, high = mean_of_paired_differences(gained, lost, rows)
+    if low > 0:
+        return None
+    return f"by class, {gained.tolist()} rows are gained and {lost.tolist()} lost: a gain of {low:+.3f} to {high:+.3f}"
 
 
 def largest_placebo_gain(case: Case, subject: Subject, suspicion: Suspicion, draws: int) -> float:

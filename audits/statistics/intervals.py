@@ -85,6 +85,30 @@ def mean_of_proportions(successes: Array, n: Array, confidence: float = 0.95) ->
     return max(float(p.mean()) - below, 0.0), min(float(p.mean()) + above, 1.0)
 
 
+def mean_of_paired_differences(gained: Array, lost: Array, n: Array, confidence: float = 0.95) -> Interval:
+    """Interval of the unweighted mean of paired differences of proportions, such as a gain in balanced accuracy.
+
+    Half a row is added to each of the four cells of every pair, so that two rows that are both gained are no
+    certainty, although every resample of them says so.
+
+    Args:
+        gained: (proportions,) rows that succeed in the second only.
+        lost: (proportions,) rows that succeed in the first only.
+        n: (proportions,) rows; proportions without any are left out. (-1, 1) when all are.
+        confidence: level.
+
+    Reference: Agresti & Min, 2005, https://doi.org/10.1002/sim.1781
+    """
+    used = np.asarray(n) > 0
+    if not used.any():
+        return -1.0, 1.0
+    g, l, m = (np.asarray(part, dtype=float)[used] for part in (gained, lost, n))  # noqa: E741 - as in the paper
+    differences = (g - l) / (m + 2)
+    variances = (g + l + 1 - np.square(g - l) / (m + 2)) / np.square(m + 2)
+    half = _normal_quantile(confidence) * sqrt(variances.sum()) / len(m)
+    return float(differences.mean()) - half, float(differences.mean()) + half
+
+
 def mean_interval(values: Array, confidence: float = 0.95) -> Interval:
     """Student's t interval of the mean of (n,) values, NaN ignored; (-inf, inf) below two values."""
     values = np.asarray(values, dtype=float)

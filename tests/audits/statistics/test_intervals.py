@@ -13,6 +13,7 @@ from audits.statistics.intervals import (
     clopper_pearson,
     difference,
     mean_interval,
+    mean_of_paired_differences,
     mean_of_proportions,
     newcombe,
     wilson,
@@ -206,3 +207,36 @@ def test_the_interval_of_a_balanced_accuracy_covers_with_classes_of_a_few_rows(r
     bounds = np.array([mean_of_proportions(hits, np.array(rows)) for hits in rng.binomial(rows, recalls)])
 
     assert 0.93 <= np.mean((bounds[:, 0] <= truth) & (truth <= bounds[:, 1])) <= 0.98
+
+
+def test_two_paired_rows_are_no_certainty():
+    """Both rows of a class gained, none of the other: the bootstrap would have no width."""
+    low, high = mean_of_paired_differences(np.array([2, 0]), np.array([0, 0]), np.array([2, 200]))
+
+    assert low < 0 < high
+
+
+def test_one_pair_of_proportions_has_the_interval_of_agresti_and_min():
+    """By hand from the paper's formula: 12 gained, 3 lost, of 40."""
+    low, high = mean_of_paired_differences(np.array([12]), np.array([3]), np.array([40]))
+
+    estimate, error = 9 / 42, np.sqrt(16 - 81 / 42) / 42
+    assert (low, high) == pytest.approx((estimate - norm.ppf(0.975) * error, estimate + norm.ppf(0.975) * error))
+
+
+def test_paired_differences_without_rows_know_nothing():
+    assert mean_of_paired_differences(np.zeros(2), np.zeros(2), np.zeros(2)) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("sizes", [(10, 40), (30, 30), (200, 50)])
+def test_the_interval_of_paired_differences_covers(rng, sizes):
+    """Classes of few and of many rows, one mostly gained and one mostly kept."""
+    shares = np.array([[0.3, 0.1], [0.05, 0.05]])
+    truth = float((shares[:, 0] - shares[:, 1]).mean())
+    covered = []
+    for _ in range(2000):
+        drawn = [rng.multinomial(n, [g, l, 1 - g - l]) for n, (g, l) in zip(sizes, shares, strict=True)]  # noqa: E741
+        low, high = mean_of_paired_differences(*np.array(drawn).T[:2], np.array(sizes))
+        covered.append(low <= truth <= high)
+
+    assert 0.93 <= np.mean(covered) <= 0.985

@@ -2,7 +2,6 @@
 
 import pytest
 
-from audits.checks.overfitting import no_signal
 from audits.checks.overfitting.no_signal import CODE
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
@@ -44,11 +43,11 @@ def test_stays_silent_on_a_signal_in_the_training_rows_alone():
     assert result_of(CODE, case(signal=2.0, fault=shuffled)).outcome is Outcome.PASS
 
 
-def test_inconclusive_where_a_signal_cannot_be_excluded(monkeypatch: pytest.MonkeyPatch):
+def test_inconclusive_where_a_signal_cannot_be_excluded():
     """The upper bound of the skill leaves room for more than is allowed."""
-    monkeypatch.setattr(no_signal, "MAX_UPPER_SKILL", 0.0)
+    limits = {CODE: {"max_upper_skill": 0.01}}
 
-    result = result_of(CODE, case(signal=0.0, n_train=60, n_validation=60))
+    result = result_of(CODE, case(signal=0.0, n_train=60, n_validation=60, limits=limits))
 
     assert result.outcome is Outcome.INCONCLUSIVE
     assert "cannot be excluded" in result.reason
