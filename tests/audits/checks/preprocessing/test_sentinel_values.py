@@ -21,7 +21,7 @@ from tests.factories import (
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("value", [-999.0, 9999.0, 1e20])
 def test_fires_on_a_number_far_away(task: str, value: float):
-    result = result_of(CODE, case(task, fault=sentinels(value, 0.4)))
+    result = result_of(CODE, case(task, n_validation=1000, fault=sentinels(value, 0.4)))
 
     assert result.outcome is Outcome.FAIL
     assert result.finding.evidence["sentinels"] == {"c0": value}
