@@ -5,7 +5,7 @@ The checks are parsed, never imported: they need scipy and scikit-learn, and the
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import cast, get_args
@@ -71,6 +71,14 @@ def require_known(checks: Checks, folder: Path = CHECKS) -> None:
                 f"checks.{field} names {unknown[0]!r}, which is no check; see GET /v1/catalogue.",
                 field=f"checks.{field}",
             )
+    codes = {found.code for found in entries(folder)}
+    included = codes if checks.include is None else {code for code in codes if _selects(checks.include, code)}
+    if codes and not {code for code in included if not _selects(checks.exclude, code)}:
+        raise RequestError("no_checks_left", "checks.include and checks.exclude leave no check to run.", field="checks")
+
+
+def _selects(patterns: Sequence[str], code: str) -> bool:
+    return code in patterns or f"{code.partition('.')[0]}.*" in patterns
 
 
 def _files(folder: Path) -> Iterator[tuple[Family, Path]]:

@@ -11,6 +11,7 @@ from schemas.report import Cause, Estimate, Finding, Gap, Outcome, Severity, Tes
 # the training did, then what the number hides, then what can only be said of the data, last what cannot be told.
 ORDER = (
     "preprocessing.label_encoding",
+    "preprocessing.non_finite_output",
     "preprocessing.duplicate_leakage",
     "preprocessing.target_leakage",
     "overfitting.overtraining",

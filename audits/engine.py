@@ -49,6 +49,8 @@ SPANS: dict[Stage, tuple[float, float]] = {
     "diagnosing": (0.97, 1.0),
 }
 
+CRASHED = CheckResult(Outcome.ERROR, "the check crashed; the other checks are not affected")
+
 log = logging.getLogger(__name__)
 
 
@@ -79,12 +81,12 @@ def audit(
         signature=request.model.signature,
         tags=tuple(request.model.tags),
     )
-    train, validation = open_splits(request.data, roots, max_rows=request.resources.max_rows)
+    train, validation = open_splits(request.data, roots, max_rows=request.resources.max_rows, model=description)
     binding = bind(train, description)
     tensor = choose_tensor(description, request.output.tensor)
     history = read_history(resolve(request.history.uri, roots, field="history.uri")[0]) if request.history else None
     tell("opening", 0.4, "starting the model")
-    model = start_model(description, device=request.resources.device)
+    model = start_model(description, device=request.resources.device, timeout_seconds=request.resources.timeout_seconds)
     try:
         opened = _Opened(request, model, binding, tensor, train, validation)
         case = _collect(opened, history, limits, tell)
@@ -164,12 +166,27 @@ def _collect(
 
 
 def _require_known_labels(case: Case) -> None:
-    """Refuse validation labels of which none is a class, in whatever spelling.
+    """Refuse validation labels that nothing can be measured on: all the same, or none of them a class.
 
     Raises:
         DataError: naming labels of both splits.
     """
+    labels = case.validation.labels
+    if case.is_regression and not np.ptp(labels) > 0 and len(labels) > 1:
+        raise DataError(
+            "label_constant",
+            f"Every validation label is {labels[0]:g}: nothing can be measured on them. Check the label column.",
+            field="data.label",
+        )
     subject = case.validation.sample
+    known = np.unique(labels[labels != UNKNOWN]) if not case.is_regression else labels
+    if not case.is_regression and len(known) == 1 and len(labels) > 1 and (labels != UNKNOWN).all():
+        raise DataError(
+            "one_class_only",
+            f"Every validation label is {case.labels.names[int(known[0])]!r}: with one class nothing can be measured. "
+            "Check the label column and how the file was filtered or split.",
+            field="data.label",
+        )
     if case.is_regression or (subject.labels != UNKNOWN).any() or label_encoding.respelling(case, subject):
         return
     seen = ", ".join(sorted({str(value) for value in subject.raw_labels})[:5])
@@ -263,7 +280,13 @@ def _examine(case: Case, opened: _Opened, codes: set[str], audit_id: str, tell: 
 
 def _without_leak(case: Case) -> Case:
     """Look for a column that knows the answer; where only the training data have it, do without it from here on."""
-    leak = target_leakage.find_leak(case)
+    try:
+        leak = target_leakage.find_leak(case)
+    except EvaluatorError:
+        raise
+    except Exception:
+        log.exception("the search for a leaking column crashed")
+        return replace(case, failed=case.failed | {target_leakage.CODE})
     if leak is None:
         return case
     extras: dict[str, Any] = {target_leakage.CODE: leak}
@@ -280,7 +303,7 @@ def _run_checks(case: Case, codes: set[str], tell: _Teller) -> tuple[dict[str, C
             continue
         tell("checking", place / len(CHECKS), code)
         begun = time.monotonic()
-        result = results[code] = _run(code, check, case)
+        result = results[code] = CRASHED if code in case.failed else _run(code, check, case)
         records.append(
             CheckRecord(
                 code=code,
@@ -303,7 +326,7 @@ def _run(code: str, check: Check, case: Case) -> CheckResult:
         raise  # the model's process is gone, and with it everything that would still be asked
     except Exception:
         log.exception("check %s crashed", code)
-        return CheckResult(Outcome.ERROR, "the check crashed; the other checks are not affected")
+        return CRASHED
 
 
 def _findings(results: Mapping[str, CheckResult]) -> list[Finding]:

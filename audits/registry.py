@@ -19,6 +19,7 @@ from audits.checks.preprocessing import (
     imputation_spike,
     label_encoding,
     missing_values,
+    non_finite_output,
     outliers,
     scaling_mismatch,
     sentinel_values,
@@ -46,6 +47,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("preprocessing.missing_values", missing_values.missing_values),
     ("preprocessing.sentinel_values", sentinel_values.sentinel_values),
     ("preprocessing.imputation_spike", imputation_spike.imputation_spike),
+    ("preprocessing.non_finite_output", non_finite_output.non_finite_output),
     ("preprocessing.scaling_mismatch", scaling_mismatch.scaling_mismatch),
     ("preprocessing.feature_order", feature_order.feature_order),
     ("preprocessing.label_encoding", label_encoding.label_encoding),
@@ -74,7 +76,10 @@ def selected(include: Sequence[str] | None, exclude: Sequence[str]) -> set[str]:
     """
     known = {code for code, _ in CHECKS}
     chosen = known if include is None else set().union(*(_matching(p, known, "include") for p in include))
-    return chosen - set().union(*(_matching(p, known, "exclude") for p in exclude))
+    left = chosen - set().union(*(_matching(p, known, "exclude") for p in exclude))
+    if not left:
+        raise RequestError("no_checks_left", "checks.include and checks.exclude leave no check to run.", field="checks")
+    return left
 
 
 def _matching(pattern: str, known: set[str], field: str) -> set[str]:

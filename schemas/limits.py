@@ -125,6 +125,9 @@ class DuplicateLeakage(Limits):
         description="A near copy lies closer than this share of the median distance between "
         "nearest training neighbours (the limit of cleanlab).",
     )
+    critical_share: float = Field(
+        0.9, gt=0, le=1, description="Share of copies from which the validation data are the training data: critical."
+    )
     min_inflation: float = Field(
         0.01, gt=0, description="Lower bound of the metric's inflation from which the finding is critical."
     )
@@ -256,6 +259,9 @@ class MajorityClass(Limits):
 class DecisionThreshold(Limits):
     min_gain: float = Field(0.02, gt=0, description="Lower bound of the cross-fitted gain in balanced accuracy.")
     critical_gain: float = Field(0.10, gt=0, description="Gain from which the decisions are not usable.")
+    min_auc: float = Field(
+        0.6, ge=0.5, lt=1, description="Lower bound of the ROC AUC from which a ranking is worth a better threshold."
+    )
     min_class_rows: int = Field(10, ge=2, description="Rows that each class needs for a threshold to be fitted.")
 
 

@@ -93,6 +93,7 @@ class Case:
         mended: the validation sample after all confirmed repairs; the submitted one until then.
         trials: every repair that was tried, in order.
         leaked: units that were found to know the answer; control learners do without them.
+        failed: codes whose detector or repair crashed.
     """
 
     request: AuditRequest
@@ -109,6 +110,7 @@ class Case:
     mended: Subject
     trials: tuple[Any, ...] = ()
     leaked: tuple[str, ...] = ()
+    failed: frozenset[str] = frozenset()
     extras: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -247,7 +249,9 @@ def control_matrix(case: Case) -> ControlMatrix:
     for name, (subject, given) in answers.items():
         scores[name] = case.scorer.score_of_answers(subject.labels, given)
         intervals[name] = case.scorer.interval(subject.labels, given, case.rng("control " + name), subject.groups)
-    domain = control.domain_scores(at_home, away, *_class_balance(case, train.labels, validation.labels))
+    # a projection fitted on one split alone would tell the splits apart by itself
+    raw = [encode.columns(s.rows) for s in (train, validation)]
+    domain = control.domain_scores(raw[0], raw[1], *_class_balance(case, train.labels, validation.labels))
     return ControlMatrix(
         None, forward.learner, train, validation, forward.home, forward.away, scores, intervals, *domain
     )

@@ -12,6 +12,8 @@ from schemas.problem import DataError, RequestError
 from schemas.request import Task
 
 UNKNOWN = -1
+# Larger labels overflow when their errors are squared and summed.
+LARGEST_LABEL = 1e120
 # More distinct whole numbers than this, on a single output, are a quantity and not classes.
 MAX_GUESSED_CLASSES = 20
 
@@ -71,10 +73,11 @@ def label_space(
         RequestError: the requested classes do not fit the model.
     """
     if train.ndim == 2:
-        return LabelSpace("multiclass", tuple(range(train.shape[1])), "one-hot labels")
+        return _one_hot(train.shape[1], task, outputs)
     uniques, _ = _unique(train)
-    task, reason = _task(task, uniques, train, outputs)
+    task, reason = _task(task, uniques, train, outputs, names_classes=names_classes)
     if task == "regression":
+        _require_spread(train)
         return LabelSpace("regression", (), reason)
     if len(uniques) < 2:
         raise DataError(
@@ -90,12 +93,45 @@ def label_space(
     return LabelSpace("binary" if len(ordered) == 2 else "multiclass", ordered, f"{reason}; {how}")
 
 
+def _one_hot(width: int, task: str, outputs: int) -> LabelSpace:
+    if task == "regression" or (outputs != width and not (outputs == 1 and width == 2)):
+        raise DataError(
+            "classes_mismatch",
+            f"The labels are one-hot over {width} classes, the model has {outputs} outputs"
+            + (" and the task is a regression" if task == "regression" else "")
+            + ". Give one label a row, or a model that answers these classes.",
+            field="task" if task == "regression" else "data.label",
+        )
+    return LabelSpace("binary" if width == 2 else "multiclass", tuple(range(width)), "one-hot labels")
+
+
+def _require_spread(train: Array) -> None:
+    """Refuse the training labels of a regression that are all the same, or too large to square."""
+    if train.dtype == object:
+        return
+    values = np.asarray(train, dtype=np.float64)
+    if not np.ptp(values) > 0:
+        raise DataError(
+            "label_constant",
+            f"Every training label is {values[0]:g}: there is nothing to predict. Check the label column.",
+            field="data.label",
+        )
+    if np.abs(values).max() > LARGEST_LABEL:
+        raise DataError(
+            "label_out_of_range",
+            f"A training label is {values[np.abs(values).argmax()]:g}; squared errors of such numbers cannot be "
+            "computed. Bring the labels to another unit.",
+            field="data.label",
+            row=int(np.abs(values).argmax()),
+        )
+
+
 def _unique(labels: Array) -> tuple[list[Any], Array]:
     inverse, uniques = pd.factorize(labels, sort=labels.dtype != object)
     return [value.item() if isinstance(value, np.generic) else value for value in uniques], np.asarray(inverse)
 
 
-def _task(task: str, uniques: list[Any], train: Array, outputs: int) -> tuple[Task, str]:
+def _task(task: str, uniques: list[Any], train: Array, outputs: int, *, names_classes: bool) -> tuple[Task, str]:
     if task in {"binary", "multiclass", "regression"}:
         return task, f"the request says {task}"  # type: ignore[return-value]
     if train.dtype.kind in "OUSb":
@@ -103,6 +139,8 @@ def _task(task: str, uniques: list[Any], train: Array, outputs: int) -> tuple[Ta
     whole = bool(np.all(np.equal(np.mod(train.astype(np.float64), 1), 0)))
     if outputs > 1:
         return ("binary" if outputs == 2 else "multiclass"), f"the model has {outputs} outputs"
+    if names_classes and whole and len(uniques) <= MAX_GUESSED_CLASSES:
+        return ("binary" if len(uniques) <= 2 else "multiclass"), "the output is the number of a class"
     if whole and len(uniques) <= 2:
         return "binary", f"{len(uniques)} distinct labels and one output"
     return "regression", f"{len(uniques)} distinct numeric labels and one output"

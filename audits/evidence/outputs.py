@@ -1,7 +1,7 @@
 """What the model's numbers mean: probabilities, logits, class ids or values, and the decisions they lead to."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -178,9 +178,17 @@ def infer_kind(requested: str, scores: Array, op: str | None, dtype: str, labels
         labels: the task and its classes.
     """
     if labels.task == "regression":
+        if scores.shape[1] != 1:
+            raise ModelError(
+                "output_shape_unsupported",
+                f"The output has {scores.shape[1]} values a row; a regression needs one. Name another output in "
+                "output.tensor, or export a signature with one.",
+                field="output.tensor",
+            )
         return "value", "the task is a regression"
     if requested != "auto":
-        return requested, "the request says so"  # type: ignore[return-value]
+        _require_kind(requested, scores)
+        return cast("OutputKind", requested), "the request says so"
     if np.dtype(dtype).kind in "iu" and scores.shape[1] == 1:
         return "class", f"a single whole number of type {dtype}"
     if op in PROBABILITY_OPS:
@@ -194,6 +202,25 @@ def infer_kind(requested: str, scores: Array, op: str | None, dtype: str, labels
     if op in LINEAR_OPS and scores.shape[1] == 1:
         return "logit", f"the output ends in {op}, without a sigmoid"
     return "probability", "all values lie in [0, 1]" + (" and sum to 1" if scores.shape[1] > 1 else "")
+
+
+def _require_kind(requested: str, scores: Array) -> None:
+    """Refuse a requested reading that the values contradict.
+
+    Raises:
+        RequestError: naming a value.
+    """
+    finite = scores[np.isfinite(scores)]
+    outside = finite[(finite < -1e-6) | (finite > 1 + 1e-6)]
+    why = None
+    if requested == "value":
+        why = "the labels are classes; set `task` to regression if they are quantities"
+    elif requested == "probability" and len(outside):
+        why = f"the model answered {outside[0]:.4g}, which is no probability"
+    elif requested == "class" and (scores.shape[1] != 1 or (finite % 1 != 0).any()):
+        why = "the model does not answer one whole number a row"
+    if why is not None:
+        raise RequestError("output_kind_mismatch", f"output.kind is {requested}, but {why}.", field="output.kind")
 
 
 def describe(meaning: OutputMeaning) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def _classification(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
     assert probabilities is not None  # noqa: S101 - holds for every classification
     losses = case.scorer.losses(labels, split.predictions)
     values = {
-        "accuracy": _share(answers == labels),
+        "accuracy": _share((answers == labels) & (labels != UNKNOWN)),
         "balanced_accuracy": _primary(case, split),
         "mcc": _resampled(case, split, "mcc", lambda w, y, a: metrics.mcc(y, a, classes, w)),
         "macro_f1": _resampled(case, split, "macro_f1", lambda w, y, a: metrics.macro_f1(y, a, classes, w)),

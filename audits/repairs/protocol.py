@@ -7,6 +7,7 @@ A repair is confirmed when, on the same rows,
 Repairs that need validation labels estimate on other rows than they are judged on.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
@@ -22,10 +23,13 @@ from audits.evidence.outputs import Predictions
 from audits.evidence.scoring import quantile_interval
 from audits.statistics.intervals import mean_of_paired_differences
 from schemas.limits import Repairable
+from schemas.problem import EvaluatorError
 from schemas.report import Confirmation, Effect, Estimate, Remedy
 
 # The one suspect that repairs labels; see `_hidden_by_labels`.
 LABELS = "preprocessing.label_encoding"
+log = logging.getLogger(__name__)
+
 MAX_HARM = 0.01
 MAX_ROUNDS = 5
 # Two repairs whose gains differ by less than this explain the same loss; the more specific one is believed.
@@ -102,14 +106,14 @@ def mend(case: Case, suspects: Sequence[tuple[str, Suspect]], on_trial: Callable
     trials: list[Trial] = []
     mended = case.mended
     open_suspects = dict(suspects)
+    failed: set[str] = set()
     for _ in range(MAX_ROUNDS):
         candidates = []
         for code, suspect in open_suspects.items():
-            suspicion = suspect(case, case.train.sample, mended)
-            if suspicion is None:
-                continue
-            on_trial(code)
-            candidates.append(try_repair(case, mended, suspicion, suspect))
+            trial = _looked_at(replace(case, mended=mended), code, suspect, failed, on_trial)
+            if trial is not None:
+                candidates.append(trial)
+        open_suspects = {code: suspect for code, suspect in open_suspects.items() if code not in failed}
         chosen = _most_effective([trial for trial in candidates if trial.confirmed])
         proven = (chosen,) if chosen else _hidden_by_labels(case, mended, candidates, open_suspects)
         if not proven:
@@ -119,7 +123,25 @@ def mend(case: Case, suspects: Sequence[tuple[str, Suspect]], on_trial: Callable
         mended = proven[-1].after
         for trial in proven:
             del open_suspects[trial.suspicion.code]
-    return replace(case, mended=mended, trials=tuple(trials))
+    return replace(case, mended=mended, trials=tuple(trials), failed=case.failed | failed)
+
+
+def _looked_at(
+    case: Case, code: str, suspect: Suspect, failed: set[str], on_trial: Callable[[str], None]
+) -> Trial | None:
+    """The trial of what the detector suspects; a detector that crashes costs its own check alone."""
+    try:
+        suspicion = suspect(case, case.train.sample, case.mended)
+        if suspicion is None:
+            return None
+        on_trial(code)
+        return try_repair(case, case.mended, suspicion, suspect)
+    except EvaluatorError:
+        raise
+    except Exception:
+        log.exception("detector or repair of %s crashed", code)
+        failed.add(code)
+        return None
 
 
 def _most_effective(confirmed: list[Trial]) -> Trial | None:
@@ -239,13 +261,14 @@ def _too_few_rows_gained(case: Case, before: Subject, after: Subject) -> str | N
     """Why the rows that the repair sets right are too few: a resample of two rows of a rare class is sure of itself."""
     if case.is_regression:
         return None
-    was, now = (case.scorer.answers(s.predictions) == s.labels for s in (before, after))
-    classes = case.labels.n_classes
-    known = before.labels != UNKNOWN
+    truth, known = after.labels, after.labels != UNKNOWN
     if not known.any():
         return None
+    now = case.scorer.answers(after.predictions) == truth
+    # a row whose label was no class counted as wrong before
+    was = (case.scorer.answers(before.predictions) == before.labels) & (before.labels != UNKNOWN)
     gained, lost, rows = (
-        np.bincount(before.labels[known & mask], minlength=classes) for mask in (now & ~was, was & ~now, known)
+        np.bincount(truth[known & mask], minlength=case.labels.n_classes) for mask in (now & ~was, was & ~now, known)
     )
     low, high = mean_of_paired_differences(gained, lost, rows)
     if low > 0:
@@ -287,7 +310,8 @@ def _harm(case: Case, suspect: Suspect) -> str | None:
     suspicion = suspect(case, reference, healthy)
     if suspicion is None:
         return None
-    change = case.score(suspicion.apply(healthy)) - case.score(healthy)
-    if abs(change) <= MAX_HARM:
+    change = gain_of(case, healthy, suspicion.apply(healthy), "harm")
+    estimate, interval = cast(float, change.estimate), cast("tuple[float, float]", change.interval)
+    if estimate >= -MAX_HARM or interval[1] >= 0:
         return None
-    return f"on healthy training rows the same repair changes the metric by {change:+.3f}"
+    return f"on healthy training rows the same repair changes the metric by {estimate:+.3f}"

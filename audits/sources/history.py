@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import stat
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
@@ -26,7 +27,11 @@ def read_history(path: Path) -> dict[str, list[float]]:
         DataError: `history_unreadable` or `history_malformed`, saying what is expected.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):
+            # a FIFO would hang the reader for ever
+            raise _malformed(path, "it is not a regular file")
+        if info.st_size > MAX_BYTES:
             raise _malformed(path, f"it is larger than {MAX_BYTES:,} bytes")
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

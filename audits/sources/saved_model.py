@@ -134,6 +134,8 @@ def _found(path: Path) -> str:
             ".pb": f"it is a single graph file; a SavedModel is a folder with {PB}",
         }
         return kinds.get(path.suffix.lower(), "it is a file, not a folder")
+    if not path.is_dir():
+        return "it is neither a file nor a folder"
     names = sorted(p.name for p in path.iterdir())
     if not names:
         return "the folder is empty"

@@ -197,7 +197,8 @@ def _z_of_the_end(losses: Array, smoothed: Array, best: int) -> float:
 
 def _falls(training_loss: Array | None, epochs: Array, best: int, scale: float) -> bool:
     """Whether the training loss does not rise, significantly and by more than 2 % of the validation loss."""
-    if training_loss is None:
+    if training_loss is None or len(training_loss) <= epochs[-1]:
+        # of another length, it was logged on other epochs
         return True
     losses = np.asarray(training_loss, dtype=float)[epochs][best:]
     losses = losses[np.isfinite(losses)]

@@ -56,7 +56,7 @@ def modules() -> None:
 
     save("module", score, spec(None, 3), signature="score", weights=weights, frozen=frozen)
     save("sum", lambda x: {"sum": tf.reduce_sum(x, axis=1)}, spec(None, 3))
-    save("fixed_batch", lambda x: {"sum": tf.reduce_sum(x, axis=1)}, spec(4, 3))
+    save("fixed_batch", lambda x: {"sum": tf.reduce_sum(tf.reshape(x, [4, 3]), axis=1)}, spec(4, 3))
     save("image", lambda x: {"mean": tf.reduce_mean(x, axis=[1, 2, 3])}, spec(None, 4, 4, 1))
     save("counts", lambda x: {"twice": 2 * x}, spec(None, dtype=tf.int64))
     save("bytes", lambda x: {"half": tf.cast(x, tf.bfloat16) / 2}, spec(None, 2, dtype=tf.uint8))

@@ -22,6 +22,7 @@ from audits.evidence.thresholds import best_threshold
 from audits.repairs.protocol import gain_of
 from audits.results import CheckResult
 from audits.statistics import metrics
+from audits.statistics.intervals import auc_interval
 from schemas.limits import DecisionThreshold
 from schemas.report import Confirmation, Effect, Finding, Outcome, Remedy, Severity
 
@@ -44,6 +45,9 @@ def decision_threshold(case: Case) -> CheckResult:
     estimate, interval = cast(float, gain.estimate), cast("tuple[float, float]", gain.interval)
     if interval[0] <= limits.min_gain:
         return CheckResult.passed(smallest=limits.min_gain + (interval[1] - interval[0]) / 2)
+    known = (subject.labels != UNKNOWN) & np.isfinite(_scores(subject))
+    if auc_interval(_scores(subject)[known], subject.labels[known] == 1)[0] <= limits.min_auc:
+        return CheckResult.passed(reason="the ranking is no better than chance: no threshold mends that")
     threshold = best_threshold(subject.labels, _scores(subject))
     before, score = case.score(subject), case.score(after)
     ranking = float(metrics.roc_auc(_scores(subject), subject.labels == 1))

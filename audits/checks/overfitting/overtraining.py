@@ -37,8 +37,9 @@ def overtraining(case: Case) -> CheckResult:
     if "val_loss" not in history:
         return CheckResult.not_applicable("the history holds no val_loss")
     losses = history["val_loss"]
-    if len(losses) < limits.min_tail + 2:
-        return CheckResult.inconclusive(f"{len(losses)} epochs")
+    finite = int(np.isfinite(losses).sum())
+    if finite < limits.min_tail + 2:
+        return CheckResult.inconclusive(f"{finite} epochs with a finite val_loss")
     turn = divergence(
         np.asarray(losses),
         np.asarray(history["loss"]) if "loss" in history else None,

@@ -21,6 +21,8 @@ from schemas.limits import Underfitting
 from schemas.report import Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
 
 CODE = "overfitting.underfitting"
+# A model that is silent has not shown what it learned.
+MIN_ANSWERED = 0.9
 
 
 def underfitting(case: Case) -> CheckResult:
@@ -29,6 +31,9 @@ def underfitting(case: Case) -> CheckResult:
     matrix = case.control
     if matrix.reason is not None or matrix.train is None or matrix.validation is None:
         return CheckResult.inconclusive(matrix.reason or "no control learner")
+    answered = float(case.mended.predictions.answered.mean())
+    if answered < MIN_ANSWERED:
+        return CheckResult.inconclusive(f"the model answers {answered:.0%} of the validation rows")
     away = _advantage(case, matrix.validation, matrix.on_validation, "validation")
     home = _advantage(case, matrix.train, matrix.on_train, "train")
     lows = [cast("tuple[float, float]", advantage.interval)[0] for advantage in (away, home)]

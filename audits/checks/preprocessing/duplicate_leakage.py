@@ -51,7 +51,7 @@ def duplicate_leakage(case: Case) -> CheckResult:
     finding = Finding(
         code=CODE,
         family="preprocessing",
-        severity=_severity(inflation, limits),
+        severity=_severity(copies.share, inflation, limits),
         title="Validation rows were trained on",
         summary=summary,
         effect=Effect(
@@ -148,7 +148,9 @@ def _inflation(case: Case, copies: Array) -> tuple[Estimate | None, int]:
     return Estimate(estimate=point, interval=quantile_interval(draws), n=len(subject)), int(clean.sum())
 
 
-def _severity(inflation: Estimate | None, limits: DuplicateLeakage) -> Severity:
+def _severity(share: float, inflation: Estimate | None, limits: DuplicateLeakage) -> Severity:
+    if share >= limits.critical_share:
+        return Severity.CRITICAL
     proven = inflation is not None and inflation.interval is not None and inflation.interval[0] > limits.min_inflation
     return Severity.CRITICAL if proven else Severity.WARNING
 

@@ -39,20 +39,21 @@ def imputation_spike(case: Case) -> CheckResult:
     spikes = [s for unit in range(len(case.space.units)) if (s := _spike(case, unit, limits)) is not None]
     if not spikes:
         return CheckResult.passed(smallest=limits.min_spike)
-    pooled = [s for s in spikes if s["equals"] == "mean of both splits"]
+    pooled = [s for s in spikes if s["equals"] in {"mean of both splits", "median of both splits"}]
     names = [str(s["column"]) for s in spikes]
     share = max(float(cast(float, s["validation_share"])) for s in spikes)
+    kinds = ", ".join(sorted({str(s["equals"]) for s in spikes}))
     summary = (
         f"{', '.join(names[:4])} {'repeats' if len(names) == 1 else 'repeat'} one central value in up to {share:.0%} "
-        "of the validation rows: the holes were filled before the split"
-        + (", with the mean of training and validation data together" if pooled else "")
+        f"of the validation rows ({kinds}): the holes were filled before we saw them"
+        + (", and before the split" if pooled else "")
         + "."
     )
     finding = Finding(
         code=CODE,
         family="preprocessing",
         severity=Severity.WARNING if pooled else Severity.INFO,
-        title="The data were imputed before they were split",
+        title="The data were imputed before they were split" if pooled else "The data were imputed",
         summary=summary,
         effect=Effect(name="share_of_rows_with_the_repeated_value", estimate=share, limit=limits.min_spike),
         n=case.validation.n,
@@ -67,6 +68,8 @@ def _spike(case: Case, unit: int, limits: ImputationSpike) -> dict[str, JsonValu
     """The most repeated value of a continuous column, when it stands in the middle and towers over the rest."""
     train, validation = (_finite(case.space.values(s.rows, unit)) for s in (case.train.sample, case.validation.sample))
     both = np.concatenate([train, validation])
+    if len(both) < MIN_DISTINCT:
+        return None
     values, counts = np.unique(np.round(both, 9), return_counts=True)
     top = int(counts.argmax())
     others = np.delete(counts, top)

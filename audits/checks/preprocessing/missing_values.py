@@ -224,7 +224,7 @@ def _dropped_rows(case: Case) -> CheckResult | None:
         for n, hit in zip(column_names(case.space, missing.shape[1]), np.atleast_1d(missing.any(axis=0)), strict=True)
         if hit
     ]
-    complete = train.at(~holed)
+    complete = train.at(~holed) if not holed.all() else train
     compared = {
         method: case.rerun(train, impute(case.space, complete.rows, train.rows, method, limits.neighbours))
         for method in METHODS

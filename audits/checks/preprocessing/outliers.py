@@ -115,7 +115,8 @@ class _Fence:
         return fence
 
     def beyond(self, values: Array) -> Array:
-        return np.isfinite(values) & ((values < self.low - self.margin) | (values > self.high + self.margin))
+        # infinities are as far outside as can be; a hole is none
+        return ~np.isnan(values) & ((values < self.low - self.margin) | (values > self.high + self.margin))
 
     def p_value(self, beyond: Array) -> float:
         """Of more values beyond the fence than among the training values, one-sided."""

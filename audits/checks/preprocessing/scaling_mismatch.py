@@ -202,7 +202,8 @@ def _random_maps(
 def _wrong_map(target: _UnitMap, strength: AffineMap, right: AffineMap | None, rng: np.random.Generator) -> AffineMap:
     """A map of the given strength; for a unit with a repair of its own, with another scale and the other way."""
     size = max(abs(strength.scale), 1e-12)
-    scales = [s for s in (size, 1 / size, -size, -1 / size) if right is None or _differs(s, right.scale)]
+    # the way of the repair with a wrong offset would be half the repair: what it stretches the placebo shrinks
+    scales = [s for s in (size, 1 / size, -size, -1 / size) if right is None or _is_other_way(s, right.scale)]
     scale = float(rng.choice(scales or [1.0]))
     mean, moved = target.subject_mean, rng.normal(0.0, 1.0) * target.subject_sd
     if right is not None:
@@ -210,9 +211,11 @@ def _wrong_map(target: _UnitMap, strength: AffineMap, right: AffineMap | None, r
     return AffineMap(scale, mean * (1 - scale) + moved, strength.ks_before, strength.ks_after)
 
 
-def _differs(scale: float, right: float) -> bool:
-    """Whether a scale is not the right one; a scale near 1 may be, since the offset then goes the other way."""
-    return abs(scale / right - 1) > 0.2 or abs(scale - 1) < 0.2
+def _is_other_way(scale: float, right: float) -> bool:
+    """Whether a scale stretches what the right one shrinks; near 1 any will do, since the offset goes the other way."""
+    if abs(np.log(abs(right))) < np.log(1.2):
+        return True
+    return bool(np.log(abs(scale)) * np.log(abs(right)) < 0)
 
 
 def _replaced(faulty: Subject, case: Case, changes: dict[int, AffineMap]) -> Subject:

@@ -2,8 +2,9 @@
 
 What it measures: how well every single column predicts the training labels (a shallow tree, cross-fitted), and
     how much the model relies on it (the fall of the training metric when the column is shuffled). A column is
-    suspect when it is almost perfect, or strong and alone by far, and the model uses it; it is proven when the
-    training metric without it falls to what the validation data show, or when the metric of both splits falls.
+    suspect when it is almost perfect, or strong and alone by far, and the model uses it; it is confirmed when the
+    validation data do not hold the answer, so that the training metric promised what they cannot keep. In both
+    splits it stays suspected: a strong honest column looks the same.
 Why it matters: a field that is filled in after the outcome is not there when the model is used. The scores are
     then a promise that nothing keeps.
 When it is inconclusive: fewer than `min_rows` training rows.
@@ -92,7 +93,8 @@ def target_leakage(case: Case) -> CheckResult:
         remedy=_remedy(case, leak.column),
     )
     confirmation = Confirmation(
-        confirmed=True,
+        # in both splits, only the user can say whether the column is known in time
+        confirmed=gone,
         intervention=f"shuffle {leak.column} in the training data",
         metric=case.scorer.metric,
         before=before,

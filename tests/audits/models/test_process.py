@@ -75,8 +75,11 @@ def test_many_children_run_from_one_process(started) -> None:
 def test_many_rows_are_cut_into_batches_and_frames(started, monkeypatch) -> None:
     monkeypatch.setattr(process, "FRAME_BYTES", 30_000)
     x = np.arange(30_000, dtype=np.float32).reshape(10_000, 3)
+    model, sent = started("sum"), []
+    monkeypatch.setattr(model, "_ask", lambda frame, ask=model._ask: sent.append(frame) or ask(frame))
 
-    assert started("sum").predict({"x": x})["sum"] == pytest.approx(x.sum(axis=1))
+    assert model.predict({"x": x})["sum"] == pytest.approx(x.sum(axis=1))
+    assert [len(frame.arrays["x"]) for frame in sent] == [2_500] * 4
 
 
 def test_no_rows_give_no_answers(started) -> None:
@@ -316,7 +319,10 @@ def is_running(pid: int) -> bool:
 def test_a_fresh_interpreter_runs_the_model_where_forking_is_unsafe(started, monkeypatch) -> None:
     monkeypatch.setattr(preload, "can_fork", lambda: False)
 
-    assert started("sum").predict({"x": ONES})["sum"].tolist() == [3.0] * 5
+    model = started("sum")
+
+    assert "run_spawned" in Path(f"/proc/{model._child._pid}/cmdline").read_text()
+    assert model.predict({"x": ONES})["sum"].tolist() == [3.0] * 5
 
 
 def test_a_process_that_used_tensorflow_cannot_be_forked() -> None:
