@@ -40,7 +40,15 @@ def test_codes_and_families_are_included_and_excluded():
         "metrics.weak_model"
     } | {"preprocessing.outliers"}
     assert selected(None, ["metrics.*"]) == set(CODES) - metrics
-    assert selected([], []) == set()
+
+
+@pytest.mark.parametrize(("include", "exclude"), [([], []), (None, ["metrics.*", "preprocessing.*", "overfitting.*"])])
+def test_an_audit_without_checks_is_refused(include: list[str] | None, exclude: list[str]):
+    """Silence of checks that did not run would read as an acquittal."""
+    with pytest.raises(RequestError) as refused:
+        selected(include, exclude)
+
+    assert (refused.value.code, refused.value.field) == ("no_checks_left", "checks")
 
 
 @pytest.mark.parametrize("wish", ["metrics", "metrics.", "metrics.accuracy", "*", "nonsense.*", ""])

@@ -46,7 +46,7 @@ def non_finite_output(case: Case) -> CheckResult:
         n=len(subject),
         affected=Affected(rows=[int(i) for i in subject.index[silent][:MAX_ROWS_NAMED]], share_of_rows=share),
         remedy=Remedy(
-            text="Look at the named rows for infinities and huge values; if every row is concerned, look at the model's "
+            text="Look at the named rows for infinities and huge values; if all are concerned, look at the model's "
             "weights, which training may have left as NaN.",
             code=(
                 "import numpy as np\n\n"

@@ -214,7 +214,8 @@ def _wrong_map(target: _UnitMap, strength: AffineMap, right: AffineMap | None, r
 def _is_other_way(scale: float, right: float) -> bool:
     """Whether a scale stretches what the right one shrinks; near 1 any will do, since the offset goes the other way."""
     if abs(np.log(abs(right))) < np.log(1.2):
-        return True
+        # near 1 the offset goes the other way; near -1 the turn itself is the repair
+        return right > 0 or scale > 0
     return bool(np.log(abs(scale)) * np.log(abs(right)) < 0)
 
 

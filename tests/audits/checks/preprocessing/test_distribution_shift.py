@@ -10,7 +10,7 @@ from tests.audits.checks.remedies import defined_by, remedy_of
 from tests.factories import Answer, Part, Task, case, case_of, fitted, moved, request_for, result_of, splits
 
 
-def selected(strength: float, *, hard: bool, layout: str = "table", n: int = 4500) -> Case:
+def selected(strength: float, *, hard: bool, layout: str = "table", n: int = 6000) -> Case:
     """Validation rows chosen by column 0: `strength` 0 takes all alike.
 
     The truth bends where training rows are rare, and the model is a line: rows from there are `hard` for it.
