@@ -69,8 +69,7 @@ class ForkServer:
         self._listener.setblocking(False)
         self._poll.register(self._listener, select.POLLIN)
         while self._audits or not self._stopping:
-            for descriptor, events in self._poll.poll(1000):
-                self._handle(descriptor, events)
+            self._handle_all(self._poll.poll(1000))
             if not self._stopping and (self._told_to_stop or self._left <= 0):
                 self._stop()
 
@@ -85,13 +84,15 @@ class ForkServer:
             if audit.pid is None:
                 self._forget(audit)
 
-    def _handle(self, descriptor: int, events: int) -> None:
-        if descriptor == self._listener.fileno():
-            self._accept()
-            return
-        audit = self._audits.get(descriptor)
-        if audit is None:
-            return  # ended by an event before this one
+    def _handle_all(self, batch: list[tuple[int, int]]) -> None:
+        # Whose events they are is settled first: what one closes, the next may open under the same number.
+        for descriptor, audit, events in [(known, self._audits.get(known), events) for known, events in batch]:
+            if descriptor == self._listener.fileno():
+                self._accept()
+            elif audit is not None and self._audits.get(descriptor) is audit:
+                self._handle(audit, descriptor, events)
+
+    def _handle(self, audit: Audit, descriptor: int, events: int) -> None:
         if descriptor == audit.exit_fd:
             self._finish(audit)
         elif events & (select.POLLHUP | select.POLLRDHUP | select.POLLERR):

@@ -1,7 +1,9 @@
 """The fork server and its evaluators, from the side of a slot."""
 
 import json
+import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +18,9 @@ from service.jobs.claims import Assignment, Superseded
 from service.jobs.engine import InfrastructureError
 from service.settings import Settings
 from service.worker.evaluation import ForkedEvaluation, connect, is_warm
+from service.worker.forkserver import ForkServer
 from service.worker.supervisor import _listen, evaluator_environment
+from tests.service import evaluators
 from tests.service.conftest import make_request
 
 from .conftest import ROOT, is_alive, pids, wait_until
@@ -227,6 +231,30 @@ def test_the_fork_server_finishes_what_it_began(tmp_path: Path) -> None:
         assert server.process.wait(timeout=10) == 0
     finally:
         server.stop()
+
+
+def test_an_event_of_an_ended_audit_is_not_taken_for_anothers(tmp_path: Path) -> None:
+    """A connection that is taken within the same look gets the number of one that was just closed."""
+    with _listen(tmp_path / "socket") as listener:
+        server = ForkServer(listener, evaluators, tmp_path, recycle_after=1)
+        with connect(tmp_path / "socket") as first:
+            server._accept()
+            closed = only_descriptor(server)
+            first.shutdown(socket.SHUT_RDWR)
+            with connect(tmp_path / "socket") as second:
+                hung_up = (closed, select.POLLHUP)
+                server._handle_all([hung_up, (listener.fileno(), select.POLLIN), hung_up])
+
+                assert only_descriptor(server) == closed
+                second.settimeout(5)
+                assert b"hello" in second.recv(100)
+                server._handle_all([(closed, select.POLLHUP)])
+                assert not server._audits
+
+
+def only_descriptor(server: ForkServer) -> int:
+    (descriptor,) = server._audits
+    return descriptor
 
 
 def test_the_socket_is_its_owners_alone(tmp_path: Path) -> None:
