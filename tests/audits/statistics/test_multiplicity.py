@@ -2,41 +2,29 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
-from audits.statistics.multiplicity import benjamini_hochberg, benjamini_yekutieli, bonferroni, holm
+from audits.statistics.multiplicity import benjamini_hochberg
 
 P_VALUES = np.array([0.02, 0.001, 0.8, 0.02, 0.04, 0.03])
 
 
-@pytest.mark.parametrize(("ours", "method"), [(benjamini_hochberg, "bh"), (benjamini_yekutieli, "by")])
-def test_false_discovery_rates_agree_with_scipy(ours, method):
-    assert ours(P_VALUES) == pytest.approx(false_discovery_control(P_VALUES, method=method))
+def test_false_discovery_rates_agree_with_scipy():
+    assert benjamini_hochberg(P_VALUES) == pytest.approx(false_discovery_control(P_VALUES, method="bh"))
 
 
 def test_benjamini_hochberg_gives_its_published_example():
-    """Table 1 of the paper: at 5 %, four of these fifteen are rejected, by Bonferroni three."""
+    """Table 1 of the paper: at 5 %, four of these fifteen are rejected."""
     small = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459]
     p_values = np.array([*small, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0])
 
     assert (benjamini_hochberg(p_values) <= 0.05).sum() == 4
-    assert (bonferroni(p_values) <= 0.05).sum() == 3
 
 
-def test_holm_by_hand():
-    """Sorted 0.01, 0.02, 0.03 times 3, 2, 1 is 0.03, 0.04, 0.03; none may be less than the one before."""
-    assert holm(np.array([0.03, 0.01, 0.02])) == pytest.approx([0.04, 0.03, 0.04])
-
-
-def test_bonferroni_never_exceeds_one():
-    assert bonferroni(np.array([0.1, 0.4, 0.9])) == pytest.approx([0.3, 1.0, 1.0])
-
-
-@pytest.mark.parametrize("adjust", [benjamini_hochberg, benjamini_yekutieli, holm, bonferroni])
-def test_tests_that_were_not_made_do_not_count(adjust):
-    with_gaps = adjust(np.array([0.01, np.nan, 0.04, np.nan]))
+def test_tests_that_were_not_made_do_not_count():
+    with_gaps = benjamini_hochberg(np.array([0.01, np.nan, 0.04, np.nan]))
 
     assert np.isnan(with_gaps[[1, 3]]).all()
-    assert with_gaps[[0, 2]] == pytest.approx(adjust(np.array([0.01, 0.04])))
-    assert adjust(np.array([])).shape == (0,)
+    assert with_gaps[[0, 2]] == pytest.approx(benjamini_hochberg(np.array([0.01, 0.04])))
+    assert benjamini_hochberg(np.array([])).shape == (0,)
 
 
 def test_the_false_discovery_rate_is_kept():

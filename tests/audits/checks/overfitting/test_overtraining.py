@@ -91,7 +91,7 @@ def test_inconclusive_on_a_short_tail():
 
 
 def test_inconclusive_on_few_epochs():
-    assert result_of(CODE, case(history={"val_loss": [1.0, 0.9, 0.8]})).reason == "3 epochs"
+    assert result_of(CODE, case(history={"val_loss": [1.0, 0.9, 0.8]})).reason == "3 epochs with a finite val_loss"
 
 
 @pytest.mark.parametrize("history", [None, {"loss": [1.0] * 30}])
