@@ -21,6 +21,7 @@ class Assignment:
 
     Attributes:
         attempt: which start of the audit this is, counted from 1.
+        handovers: how many of the earlier starts were ended by an orderly stop of their worker.
         deadline: when it has to end, in seconds since 1970; survives a change of the worker.
         verdict: of the report that an earlier start stored before its worker died.
     """
@@ -30,6 +31,12 @@ class Assignment:
     attempt: int
     deadline: float | None
     verdict: str | None
+    handovers: int = 0
+
+    @property
+    def deaths(self) -> int:
+        """How many workers died during this audit."""
+        return self.attempt - 1 - self.handovers
 
 
 def begin(connection: sa.Connection, audit_id: str, executor: str) -> Assignment:
@@ -44,7 +51,7 @@ def begin(connection: sa.Connection, audit_id: str, executor: str) -> Assignment
         .outerjoin(report, report.c.audit_id == audit.c.id)
         .where(audit.c.id == audit_id, _owned_by(executor))
     )
-    starts = _count_start(connection, audit_id, executor)
+    starts, handovers = _count_start(connection, audit_id, executor)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise Superseded(audit_id)
@@ -55,10 +62,12 @@ def begin(connection: sa.Connection, audit_id: str, executor: str) -> Assignment
         attempt=starts,
         deadline=deadline / 1000 if deadline is not None else None,
         verdict=row.verdict,
+        handovers=handovers,
     )
 
 
-def _count_start(connection: sa.Connection, audit_id: str, executor: str) -> int:
+def _count_start(connection: sa.Connection, audit_id: str, executor: str) -> tuple[int, int]:
+    """How many starts there were, this one included, and how many of them an orderly stop ended."""
     first = {
         "starts": 1,
         "executor": executor,
@@ -73,7 +82,19 @@ def _count_start(connection: sa.Connection, audit_id: str, executor: str) -> int
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(audit_progress).values(audit_id=audit_id, **first)
     statement = statement.on_conflict_do_update(index_elements=["audit_id"], set_=again)
-    return int(connection.execute(statement.returning(audit_progress.c.starts)).scalar_one())
+    counts = statement.returning(audit_progress.c.starts, audit_progress.c.handovers)
+    starts, handovers = connection.execute(counts).one()
+    return starts, handovers
+
+
+def hand_over(connection: sa.Connection, executor: str) -> None:
+    """Note that what this executor runs ends with its orderly stop, which is no fault of the audit."""
+    running = sa.select(workflow.c.workflow_uuid).where(_owned_by(executor))
+    connection.execute(
+        sa.update(audit_progress)
+        .where(audit_progress.c.executor == executor, audit_progress.c.audit_id.in_(running))
+        .values(handovers=audit_progress.c.handovers + 1)
+    )
 
 
 def is_owner(connection: sa.Connection, audit_id: str, executor: str) -> bool:

@@ -20,7 +20,7 @@ from service.jobs import claims, leases
 from service.jobs.claims import Assignment, Superseded
 from service.jobs.database import UNREACHABLE, connect, migrate
 from service.jobs.heartbeat import Heartbeat
-from service.jobs.names import APPLICATION, MAX_STARTS, SCHEMA, STEP, VERSION, WORKFLOW, Queue
+from service.jobs.names import APPLICATION, MAX_CLAIMS, MAX_DEATHS, SCHEMA, STEP, VERSION, WORKFLOW, Queue
 from service.jobs.recovery import choose_recovery
 from service.jobs.serialization import JsonSerializer
 from service.jobs.states import timed_out, worker_lost
@@ -105,7 +105,7 @@ class Executor:
         DBOS.destroy(workflow_completion_timeout_sec=max(1, math.ceil(wait_seconds)))
         self._heartbeat.stop()
         with self._engine.begin() as connection:
-            leases.release(connection, self._executor)
+            leases.stop(connection, self._executor)
 
     def _config(self) -> DBOSConfig:
         return DBOSConfig(
@@ -139,19 +139,19 @@ class Executor:
         def evaluate(assignment: Assignment) -> dict[str, str]:
             return self._evaluate_and_store(assignment)
 
-        @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MAX_STARTS - 1)
+        @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MAX_CLAIMS - 1)
         def audit(audit_id: str) -> dict[str, str]:
             return evaluate(self._begin(audit_id))
 
     def _begin(self, audit_id: str) -> Assignment:
         def begin(connection: sa.Connection) -> Assignment:
-            return claims.begin(connection, audit_id, self._executor)
+            assignment = claims.begin(connection, audit_id, self._executor)
+            if assignment.deaths >= MAX_DEATHS:
+                raise worker_lost()  # which takes back the count of this start
+            return assignment
 
         assignment = self._until_reachable(begin)
         log.info("audit_started", audit=audit_id, attempt=assignment.attempt)
-        # The engine stops here by itself; its public way to recover (see `recovery`) forgets the count.
-        if assignment.attempt > MAX_STARTS:
-            raise worker_lost()
         return assignment
 
     def _evaluate_and_store(self, assignment: Assignment) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from service.jobs import claims
 from service.jobs.names import APPLICATION, Queue
 from service.jobs.tables import lease, now_ms, workflow
 
@@ -71,9 +72,15 @@ def beat(connection: sa.Connection, executor: str) -> bool:
     return _update_live(connection, lease.c.executor == executor, beat_at=now_ms()) == 1
 
 
-def release(connection: sa.Connection, executor: str) -> None:
-    """Declare a slot dead that is known to be: its work is taken over at once."""
-    _update_live(connection, lease.c.executor == executor, reaped_at=now_ms())
+def release(connection: sa.Connection, executor: str) -> bool:
+    """Declare a slot dead that is known to be: its work is taken over at once. False: it was declared dead before."""
+    return _update_live(connection, lease.c.executor == executor, reaped_at=now_ms()) == 1
+
+
+def stop(connection: sa.Connection, executor: str) -> None:
+    """Give back the lease of a slot that was told to stop: what it ran counts as handed over, not as its death."""
+    if release(connection, executor):
+        claims.hand_over(connection, executor)
 
 
 def release_dead_here(connection: sa.Connection) -> int:

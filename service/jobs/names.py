@@ -11,5 +11,7 @@ STEP: Final = "evaluate"
 # Every worker takes every audit; change it only with an incompatible body of the workflow.
 VERSION: Final = "1"
 
-MAX_STARTS: Final = 3  # an audit whose worker dies so often is not started again
+MAX_DEATHS: Final = 3  # an audit whose worker dies so often is not started again
+# The engine's own count includes orderly stops; it is left to end what kills workers before they count a start.
+MAX_CLAIMS: Final = 100
 MIDDLE_PRIORITY: Final = 50  # the engine counts 1 (first) to 100; a request counts -49 to 49 (first)

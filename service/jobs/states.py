@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from schemas.job import Job, JobStatus, Links, Progress
 from schemas.problem import EvaluatorError, Problem
-from service.jobs.names import MAX_STARTS
+from service.jobs.names import MAX_DEATHS
 from service.jobs.serialization import internal_error, stored_problem
 from service.jobs.tables import audit, audit_progress, report, workflow, workflow_output
 
@@ -131,6 +131,6 @@ def timed_out() -> EvaluatorError:
 def worker_lost() -> EvaluatorError:
     return EvaluatorError(
         "worker_lost",
-        f"The worker died {MAX_STARTS} times during this audit, which is not started again. "
+        f"The worker died {MAX_DEATHS} times during this audit, which is not started again. "
         "The usual cause is too little memory: read fewer rows, or run the worker with more.",
     )

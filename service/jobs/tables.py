@@ -45,6 +45,7 @@ audit_progress = sa.Table(
     metadata,
     sa.Column("audit_id", sa.Text, sa.ForeignKey("audit.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("starts", sa.Integer, nullable=False),
+    sa.Column("handovers", sa.Integer, nullable=False, server_default="0"),  # starts that an orderly stop ended
     sa.Column("executor", sa.Text, nullable=False),
     sa.Column("started_at", sa.BigInteger, nullable=False),  # of the first start
     sa.Column("updated_at", sa.BigInteger, nullable=False),

@@ -171,7 +171,8 @@ class Supervisor:
     def _release(self, executor: str) -> None:
         """Let others take over at once; without a database the lease does so when it runs out."""
         with suppress(SQLAlchemyError), self._engine.begin() as connection:
-            leases.release(connection, executor)
+            # A slot that had to be killed to stop it is no death either.
+            (leases.stop if self._stopping.is_set() else leases.release)(connection, executor)
 
     def _plan_fork_server(self) -> Start:
         options = (

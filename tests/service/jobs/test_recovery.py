@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from service.jobs import leases
 from service.jobs.errors import DatabaseUnavailable
 from service.jobs.heartbeat import Health
+from service.jobs.names import MAX_DEATHS
 from service.jobs.tables import report
 from tests.service.conftest import POSTGRES
 from tests.service.slot_process import FENCED
@@ -94,6 +95,23 @@ def test_an_audit_that_kills_its_slots_is_given_up(
     assert failed.error.code == "worker_lost"
     assert (failed.attempt, journal.starts(poison.id)) == (3, 3)
     assert failed.finished_at is not None
+
+
+def test_stops_of_the_service_do_not_count_as_deaths(user: User, slots: Slots, journal: Journal) -> None:
+    """An audit that more deployments interrupt than deaths are allowed is finished all the same."""
+    job = user.submit("sleep:2.5")
+    for stops in range(MAX_DEATHS):
+        slot = slots.start()
+        while journal.starts(job.id) <= stops:
+            time.sleep(0.02)
+        slot.terminate()
+        slot.join(timeout=20)
+        assert slot.exitcode == 0
+    slots.start()
+
+    done = user.wait(job)
+
+    assert (done.status, done.attempt) == ("succeeded", MAX_DEATHS + 1)
 
 
 def without_private_call() -> None:
