@@ -1,11 +1,11 @@
 """Confidence intervals that keep their level at small n and at the ends of the scale."""
 
-from math import inf, nan, sqrt
+from math import inf, sqrt
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from scipy.stats import beta, norm, rankdata, t
+from scipy.stats import norm, rankdata, t
 
 from audits.artefacts import Array
 
@@ -29,33 +29,13 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     return low, high
 
 
-def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """Interval of a proportion that never covers less than `confidence`; wider than Wilson's.
-
-    Reference: Clopper & Pearson, 1934, https://doi.org/10.1093/biomet/26.4.404
-    """
-    tail = (1 - confidence) / 2
-    low = 0.0 if successes <= 0 else float(beta.ppf(tail, successes, n - successes + 1))
-    high = 1.0 if successes >= n else float(beta.ppf(1 - tail, successes + 1, n - successes))
-    return low, high
-
-
-def newcombe(successes1: float, n1: float, successes2: float, n2: float, confidence: float = 0.95) -> Interval:
-    """Hybrid score interval of p1 - p2 of two independent samples; (-1, 1) when one of them is empty.
-
-    Reference: Newcombe, 1998, method 10, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
-    """
-    if n1 <= 0 or n2 <= 0:
-        return -1.0, 1.0
-    first, second = wilson(successes1, n1, confidence), wilson(successes2, n2, confidence)
-    low, high = difference(successes1 / n1, first, successes2 / n2, second)
-    return max(low, -1.0), min(high, 1.0)
-
-
 def difference(estimate1: float, interval1: Interval, estimate2: float, interval2: Interval) -> Interval:
-    """Interval of estimate1 - estimate2 from those of two independent estimates; Newcombe's, of any quantity.
+    """Interval of estimate1 - estimate2 from those of two independent estimates.
 
-    Reference: Zou & Donner, 2008 (MOVER), https://doi.org/10.1002/sim.3095
+    Of two proportions with Wilson's intervals it is Newcombe's hybrid score interval.
+
+    References: Zou & Donner, 2008 (MOVER), https://doi.org/10.1002/sim.3095; Newcombe, 1998, method 10,
+        https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
     """
     (low1, high1), (low2, high2) = interval1, interval2
     below = sqrt((estimate1 - low1) ** 2 + (high2 - estimate2) ** 2)
@@ -121,36 +101,21 @@ def mean_interval(values: Array, confidence: float = 0.95) -> Interval:
     return mean - half, mean + half
 
 
-def auc_delong(scores: Array, positives: Array) -> tuple[float, float]:
-    """Area under the ROC curve and its variance, in O(n log n); ties count half.
-
-    Args:
-        scores: (n,), higher speaks for positive.
-        positives: (n,) booleans.
-
-    Returns:
-        (auc, variance). Both NaN without positives or without negatives; the variance alone is NaN when
-        one of them has a single row. The variance is 0 when the scores separate the classes.
-
-    References: DeLong et al., 1988, https://doi.org/10.2307/2531595; Sun & Xu, 2014 (the fast version),
-        https://doi.org/10.1109/LSP.2014.2337313
-    """
-    above, below = _placements(scores, positives)
-    if not len(above) or not len(below):
-        return nan, nan
-    if len(above) < 2 or len(below) < 2:
-        return float(above.mean()), nan
-    return float(above.mean()), _squared_error(above) + _squared_error(below)
-
-
 def auc_interval(scores: Array, positives: Array, confidence: float = 0.95) -> Interval:
     """Interval of the area under the ROC curve: DeLong's variance on the logit scale, within [0, 1].
+
+    Args:
+        scores: (n,), higher speaks for positive; ties count half.
+        positives: (n,) booleans.
+        confidence: level.
 
     The quantile is Student's, with Satterthwaite's degrees of freedom: with ten positives the normal one
     covers 91 %. Where the variance says nothing (perfect separation, a class of one row) the bounds are those
     of `auc_interval_from_counts`; (0, 1) when a class is empty.
 
-    Reference: Qin & Hotilovac, 2008 (logit scale), https://doi.org/10.1177/0962280207087173
+    References: DeLong et al., 1988, https://doi.org/10.2307/2531595; Sun & Xu, 2014 (its fast version),
+        https://doi.org/10.1109/LSP.2014.2337313; Qin & Hotilovac, 2008 (logit scale),
+        https://doi.org/10.1177/0962280207087173
     """
     above, below = _placements(scores, positives)
     m, n = len(above), len(below)

@@ -1,4 +1,4 @@
-"""The bootstrap over rows: by classes, by groups, paired, and fast through row counts.
+"""The bootstrap over rows, as row counts: by classes, by groups, and over rows that are alike.
 
 A resample is written as how often each row was drawn, (rows,). Metrics that accept weights then score many
 resamples at once by matrix products; see `audits.statistics.metrics`.
@@ -6,15 +6,12 @@ resamples at once by matrix products; see `audits.statistics.metrics`.
 Reference: Efron & Tibshirani, 1993, An Introduction to the Bootstrap.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from scipy.stats import norm
 
 from audits.artefacts import Array
-from audits.statistics.intervals import Interval
 
 DEFAULT_RESAMPLES = 2000
 # Draws per bootstrap; with more rows fewer resamples are made, down to FEWEST_RESAMPLES.
@@ -22,10 +19,6 @@ MAX_DRAWS = 40_000_000
 FEWEST_RESAMPLES = 400
 # Draws held at once: 8 bytes each, a few arrays of them.
 CHUNK_DRAWS = 1_000_000
-JACKKNIFE_BLOCKS = 200
-
-Statistic = Callable[..., float]
-StatisticOfCounts = Callable[[Array], Array]
 
 
 def resamples_for(n: int, wanted: int = DEFAULT_RESAMPLES) -> int:
@@ -61,18 +54,6 @@ def count_chunks(
         chunk = min(size, left)
         yield draw.counts(rng, chunk)
         left -= chunk
-
-
-def resample_counts(
-    n: int,
-    n_resamples: int,
-    rng: np.random.Generator,
-    *,
-    groups: Array | None = None,
-    strata: Array | None = None,
-) -> Array:
-    """(n_resamples, n) counts in one array, for small n; see `count_chunks`."""
-    return np.concatenate(list(count_chunks(n, rng, n_resamples=n_resamples, groups=groups, strata=strata)))
 
 
 def collapse(*columns: Array) -> tuple[Array, Array]:
@@ -115,117 +96,6 @@ def collapsed_counts(
         total = int(sizes[inside].sum())
         counts[:, inside] = rng.multinomial(total, sizes[inside] / total, size=n_resamples)
     return counts
-
-
-def bootstrap_draws(
-    statistic: StatisticOfCounts,
-    n: int,
-    rng: np.random.Generator,
-    *,
-    n_resamples: int | None = None,
-    groups: Array | None = None,
-    strata: Array | None = None,
-) -> Array:
-    """(resamples,) of a statistic that maps counts (resamples, n) to (resamples,)."""
-    chunks = count_chunks(n, rng, n_resamples=n_resamples, groups=groups, strata=strata)
-    return np.concatenate([np.asarray(statistic(counts)) for counts in chunks])
-
-
-def paired_bootstrap_gain(
-    before: StatisticOfCounts,
-    after: StatisticOfCounts,
-    n: int,
-    rng: np.random.Generator,
-    *,
-    n_resamples: int | None = None,
-    groups: Array | None = None,
-    strata: Array | None = None,
-) -> Array:
-    """(resamples,) of after minus before, both scored on the same resampled rows."""
-    return bootstrap_draws(
-        lambda counts: np.asarray(after(counts) - before(counts)),
-        n,
-        rng,
-        n_resamples=n_resamples,
-        groups=groups,
-        strata=strata,
-    )
-
-
-def percentile_interval(draws: Array, confidence: float = 0.95) -> Interval:
-    """Interval between the tail quantiles of (resamples,) draws; NaN draws (undefined) are ignored."""
-    tail = (1 - confidence) / 2
-    low, high = np.nanquantile(draws, [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def bootstrap_interval(
-    statistic: Statistic,
-    rng: np.random.Generator,
-    *arrays: Array,
-    n_resamples: int = DEFAULT_RESAMPLES,
-    groups: Array | None = None,
-    strata: Array | None = None,
-    confidence: float = 0.95,
-    method: Literal["percentile", "bca"] = "percentile",
-) -> Interval:
-    """Interval of any statistic of rows, at the price of one call per resample.
-
-    Args:
-        statistic: from the resampled arrays to a number.
-        rng: source of the draws.
-        arrays: each (n, ...), resampled by the same rows.
-        n_resamples: calls of the statistic.
-        groups: as in `count_chunks`.
-        strata: likewise.
-        confidence: level.
-        method: "bca" corrects for bias and skewness (Efron, 1987,
-            https://doi.org/10.1080/01621459.1987.10478410), with up to 200 further calls.
-    """
-    n = len(arrays[0])
-    draws = bootstrap_draws(
-        lambda counts: np.array([statistic(*_repeated(arrays, row)) for row in counts]),
-        n,
-        rng,
-        n_resamples=n_resamples,
-        groups=groups,
-        strata=strata,
-    )
-    if method == "percentile":
-        return percentile_interval(draws, confidence)
-    left_out = _jackknife(statistic, rng, arrays, groups)
-    return _bca(draws, float(statistic(*arrays)), left_out, confidence)
-
-
-def _repeated(arrays: tuple[Array, ...], counts: Array) -> list[Array]:
-    rows = np.repeat(np.arange(len(counts)), counts.astype(np.intp))
-    return [array[rows] for array in arrays]
-
-
-def _jackknife(
-    statistic: Statistic, rng: np.random.Generator, arrays: tuple[Array, ...], groups: Array | None
-) -> Array:
-    """(blocks,) the statistic without one block of rows; whole groups stay together."""
-    n = len(arrays[0])
-    unit_of_row = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
-    units = int(unit_of_row.max()) + 1
-    block_of_unit = rng.permutation(units) % min(units, JACKKNIFE_BLOCKS)
-    block_of_row = block_of_unit[unit_of_row]
-    blocks = range(min(units, JACKKNIFE_BLOCKS))
-    return np.array([statistic(*(array[block_of_row != block] for array in arrays)) for block in blocks])
-
-
-def _bca(draws: Array, estimate: float, left_out: Array, confidence: float) -> Interval:
-    draws = draws[~np.isnan(draws)]
-    share_below = np.mean(draws < estimate) + np.mean(draws == estimate) / 2
-    bias = float(norm.ppf(np.clip(share_below, 0.5 / len(draws), 1 - 0.5 / len(draws))))
-    influence = np.nanmean(left_out) - left_out
-    spread = np.nansum(influence**2) ** 1.5
-    skewness = float(np.nansum(influence**3) / (6 * spread)) if spread > 0 else 0.0
-    z = norm.ppf([(1 - confidence) / 2, (1 + confidence) / 2])
-    levels = norm.cdf(bias + (bias + z) / (1 - skewness * (bias + z)))
-    low, high = np.quantile(draws, levels)
-    return float(low), float(high)
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,11 @@
-"""What a classifier that tells two samples apart says about them.
+"""Weights from a classifier that tells two samples apart.
 
-References: Lopez-Paz & Oquab, 2017, https://arxiv.org/abs/1610.06545 (two-sample tests);
-    Sugiyama et al., 2012, Density Ratio Estimation in Machine Learning (weights).
+Reference: Sugiyama et al., 2012, Density Ratio Estimation in Machine Learning.
 """
 
 import numpy as np
 
 from audits.artefacts import Array
-from audits.statistics.intervals import Interval, auc_interval_from_counts
-
-
-def c2st_interval(auc: float, n1: int, n2: int, confidence: float = 0.95) -> Interval:
-    """Interval of the area under the curve of held-out scores that tell n1 rows from n2; 0.5 is no shift.
-
-    Wider than DeLong's by little, and needs no scores; use `intervals.auc_interval` where they are at hand.
-    """
-    return auc_interval_from_counts(auc, n1, n2, confidence)
 
 
 def density_ratio(probability_of_target: Array, n_source: int, n_target: int, largest: float = 20.0) -> Array:

@@ -4,7 +4,7 @@ from scipy.stats import rankdata
 from sklearn import metrics as sk
 
 from audits.statistics import metrics
-from audits.statistics.resampling import resample_counts
+from audits.statistics.resampling import count_chunks
 
 N, CLASSES, RESAMPLES = 200, 4, 6
 
@@ -32,7 +32,7 @@ def probabilities(rng):
 
 @pytest.fixture
 def counts(rng):
-    return resample_counts(N, RESAMPLES, rng)
+    return next(count_chunks(N, rng, n_resamples=RESAMPLES))
 
 
 def classification_metrics():
@@ -113,7 +113,7 @@ def test_no_answer_does_not_match_an_unknown_label():
 def test_many_classes_take_the_sparse_way(rng):
     labels, predicted = rng.integers(0, 90, 500), rng.integers(0, 90, 500)
     predicted = np.where(rng.random(500) < 0.5, labels, predicted)
-    counts = resample_counts(500, 3, rng)
+    counts = next(count_chunks(500, rng, n_resamples=3))
     expected = [metrics.balanced_accuracy(labels, predicted, 90, row) for row in counts]
 
     assert metrics.balanced_accuracy(labels, predicted, 90, counts) == pytest.approx(np.array(expected))
@@ -140,7 +140,7 @@ def test_mcc_of_a_constant_answer_is_zero(labels):
 )
 def test_ranking_agrees_with_sklearn(ours, theirs, digits, rng):
     positives = rng.random(N) < 0.25
-    counts = resample_counts(N, RESAMPLES, rng)
+    counts = next(count_chunks(N, rng, n_resamples=RESAMPLES))
     scores = np.round(rng.normal(size=N) + positives, digits)
 
     assert ours(scores, positives) == pytest.approx(theirs(positives, scores))

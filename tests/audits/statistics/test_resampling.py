@@ -3,12 +3,7 @@ import pytest
 from scipy.stats import bootstrap, ks_2samp
 
 from audits.statistics import metrics, resampling
-from audits.statistics.resampling import (
-    collapse,
-    collapsed_counts,
-    count_chunks,
-    resamples_for,
-)
+from audits.statistics.resampling import collapse, collapsed_counts, count_chunks, resamples_for
 
 
 @pytest.fixture
