@@ -85,11 +85,11 @@ class Workbench:
         self.model = MemoryModel(describe(train, task), fitted_answer)
         opened = MemorySplit("train", train), MemorySplit("validation", spoilt)
         for name, value in {
-            "resolve": lambda uri, roots, field: [uri],
-            "describe_model": lambda path, signature, tags: self.model.description,
-            "open_splits": lambda data, roots, max_rows: opened,
-            "start_model": lambda description, device: self.model,
-            "read_history": lambda path: history,
+            "resolve": lambda uri, *_, **__: [uri],
+            "describe_model": lambda *_, **__: self.model.description,
+            "open_splits": lambda *_, **__: opened,
+            "start_model": lambda *_, **__: self.model,
+            "read_history": lambda *_, **__: history,
         }.items():
             self.monkeypatch.setattr(engine, name, value)
         asked = dict(request or {}) | ({"history": {"uri": "history.json"}} if history else {})
