@@ -91,7 +91,6 @@ def audit(
         opened = _Opened(request, model, binding, tensor, train, validation)
         case = _collect(opened, history, limits, tell)
         _require_known_labels(case)
-        _require_varying_quantities(case)
         return _examine(case, opened, codes, audit_id, tell)
     finally:
         model.close()
@@ -172,10 +171,11 @@ def _require_known_labels(case: Case) -> None:
         DataError: naming labels of both splits.
     """
     labels = case.validation.labels
-    if case.is_regression and not np.ptp(labels) > 0 and len(labels) > 1:
+    if case.is_regression and not np.ptp(labels) > 0:
         raise DataError(
             "label_constant",
-            f"Every validation label is {labels[0]:g}: nothing can be measured on them. Check the label column.",
+            f"Every validation label is {labels[0]:g} ({len(labels)} rows): R2, in which a regression is judged, needs "
+            "labels that differ. Check the label column and how the file was filtered.",
             field="data.label",
         )
     subject = case.validation.sample
@@ -198,22 +198,6 @@ def _require_known_labels(case: Case) -> None:
         field="data.label",
         row=int(subject.index[0]),
     )
-
-
-def _require_varying_quantities(case: Case) -> None:
-    """Refuse a regression whose labels are all the same in a split: there is no variance to explain.
-
-    Raises:
-        DataError: naming the split and the value.
-    """
-    for split in (case.train, case.validation) if case.is_regression else ():
-        if np.ptp(split.labels) == 0:
-            raise DataError(
-                "labels_constant",
-                f"Every {split.name} label is {split.labels[0]:g} ({split.n} rows): R2, in which a regression is "
-                "judged, needs labels that differ. Check the label column and how the file was filtered.",
-                field="data.label",
-            )
 
 
 def _meaning(opened: _Opened, train: RawSplit) -> tuple[LabelSpace, OutputMeaning]:

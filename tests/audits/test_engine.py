@@ -358,7 +358,7 @@ def test_quantities_that_do_not_vary_are_refused(run: Workbench, world: dict[str
     with pytest.raises(DataError) as refusal:
         run("regression", **world)
 
-    assert (refusal.value.code, refusal.value.field) == ("labels_constant", "data.label")
+    assert (refusal.value.code, refusal.value.field) == ("label_constant", "data.label")
     assert "Every validation label is" in refusal.value.detail
 
 
