@@ -94,3 +94,33 @@ def test_class_ids_as_output_take_the_classes_of_the_labels():
 def test_a_refusal_by_the_request_is_a_request_error():
     with pytest.raises(RequestError):
         label_space(texts("a", "b"), "auto", 2, ["a"], names_classes=False)
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "outputs", "names_classes", "code"),
+    [
+        (np.full(20, 3.5), "auto", 1, False, "label_constant"),
+        (np.array([0.5, 1e300, 2.5]), "auto", 1, False, "label_out_of_range"),
+        (np.eye(3), "auto", 4, False, "classes_mismatch"),
+        (np.eye(3), "regression", 3, False, "classes_mismatch"),
+    ],
+)
+def test_labels_that_nothing_can_be_learned_from_are_refused(
+    labels: Array, task: str, outputs: int, names_classes: bool, code: str
+):
+    with pytest.raises(DataError) as refused:
+        label_space(labels, task, outputs, None, names_classes=names_classes)
+
+    assert refused.value.code == code
+
+
+def test_an_output_that_numbers_classes_is_no_regression():
+    """Three whole labels and an integer output are classes; of a float output they are a quantity."""
+    labels = np.array([0, 1, 2, 1, 0])
+
+    assert label_space(labels, "auto", 1, None, names_classes=True).task == "multiclass"
+    assert label_space(labels.astype(float), "auto", 1, None, names_classes=False).task == "regression"
+
+
+def test_two_one_hot_columns_are_a_binary_task():
+    assert label_space(np.eye(2), "auto", 1, None, names_classes=False).task == "binary"

@@ -142,3 +142,21 @@ def test_no_such_output_names_those_there_are(requested: str | None, code: str):
 def test_the_threshold_is_told_of_binary_models_alone():
     assert describe(meaning("probability"))["threshold"] == 0.5
     assert describe(meaning("probability", THREE))["threshold"] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "scores"), [("probability", [[0.2], [1.7]]), ("class", [[0.4], [1.0]]), ("value", [[0.0], [1.0]])]
+)
+def test_a_requested_kind_that_the_values_contradict_is_refused(kind: str, scores: list):
+    with pytest.raises(RequestError) as refused:
+        infer_kind(kind, np.array(scores), None, "float32", BINARY)
+
+    assert (refused.value.code, refused.value.field) == ("output_kind_mismatch", "output.kind")
+
+
+def test_a_regression_with_several_outputs_is_refused():
+    """Judging the first one without a word would be a guess."""
+    with pytest.raises(ModelError) as refused:
+        infer_kind("auto", np.zeros((3, 2)), None, "float32", LabelSpace("regression", (), ""))
+
+    assert refused.value.code == "output_shape_unsupported"

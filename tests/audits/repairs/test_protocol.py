@@ -324,3 +324,16 @@ def test_the_gain_is_paired():
 
     assert gain.interval[0] > 0
     assert gain.interval[1] - gain.interval[0] < 0.06
+
+
+def test_a_detector_that_crashes_costs_its_own_check_alone():
+    """The other repairs are tried, and the crash is remembered for the report."""
+
+    def crashing(one, reference, subject):
+        raise ValueError("a bug")
+
+    faulty = case(fault=scaled(100.0, 50.0))
+    mended = mend(faulty, [("preprocessing.outliers", crashing), (scaling_mismatch.CODE, scaling_mismatch.suspect)])
+
+    assert mended.failed == {"preprocessing.outliers"}
+    assert [trial.suspicion.code for trial in mended.trials if trial.confirmed] == [scaling_mismatch.CODE]
