@@ -21,11 +21,17 @@ HEALTHY_SECONDS = 15.0  # a process that ran so long is started again at once
 
 @dataclass(frozen=True)
 class Start:
-    """How to start a process once."""
+    """How to start a process once.
+
+    Attributes:
+        descriptors: which it inherits and we keep.
+        handed: which it inherits and we close.
+    """
 
     command: Sequence[str]
     environment: Mapping[str, str]
     descriptors: tuple[int, ...] = ()
+    handed: tuple[int, ...] = ()
 
 
 @dataclass
@@ -74,16 +80,18 @@ class Child:
             self.process.wait()
         self._ended(self.process.returncode)
 
+    def replace(self) -> None:
+        """Let go of the process, which comes to its end by itself; the next `tend` starts another."""
+        self.process = None
+        self._delay, self._not_before = FIRST_DELAY_SECONDS, 0.0
+
     def _start(self) -> None:
         start = self.plan()
-        parent = os.getpid()
-        self.process = subprocess.Popen(  # noqa: S603 - our own commands
-            start.command,
-            env=dict(start.environment),
-            stdin=subprocess.DEVNULL,
-            pass_fds=start.descriptors,
-            preexec_fn=lambda: _before_exec(parent),  # noqa: PLW1509 - the supervisor has one thread
-        )
+        try:
+            self.process = _spawn(start)
+        finally:
+            for descriptor in start.handed:
+                os.close(descriptor)
         self.starts += 1
         self.started_at = time.monotonic()
         log.debug("child_started", child=self.name, pid=self.process.pid)
@@ -95,6 +103,17 @@ class Child:
         self.process = None
         if self.on_exit is not None:
             self.on_exit(status)
+
+
+def _spawn(start: Start) -> "subprocess.Popen[bytes]":
+    parent = os.getpid()
+    return subprocess.Popen(  # noqa: S603 - our own commands
+        start.command,
+        env=dict(start.environment),
+        stdin=subprocess.DEVNULL,
+        pass_fds=(*start.descriptors, *start.handed),
+        preexec_fn=lambda: _before_exec(parent),  # noqa: PLW1509 - the supervisor has one thread
+    )
 
 
 def _before_exec(parent: int) -> None:

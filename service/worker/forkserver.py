@@ -4,6 +4,8 @@ Loading TensorFlow takes seconds and hundreds of megabytes; a fork of a process 
 shares them. Started by exec with a clean environment, because an environment can be read by what is run in it.
 
 The supervisor owns the listening socket, so that connections wait, rather than fail, while this process is replaced.
+It holds the other end of a pipe that closes when this process takes no more of them: a successor then does, while
+what began here comes to its end.
 """
 
 import argparse
@@ -52,13 +54,22 @@ class ForkServer:
     Args:
         listener: where slots connect.
         scratch: folder in which each evaluator gets one of its own, deleted with it.
+        serving: descriptor that is closed when no more connections are taken.
     """
 
-    def __init__(self, listener: socket.socket, evaluator: Evaluator, scratch: Path, recycle_after: int) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        evaluator: Evaluator,
+        scratch: Path,
+        recycle_after: int,
+        serving: int | None = None,
+    ) -> None:
         self._listener = listener
         self._evaluator = evaluator
         self._scratch = scratch
         self._left = recycle_after
+        self._serving = serving
         self._told_to_stop = False
         self._poll = select.poll()
         self._audits: dict[int, Audit] = {}  # by every descriptor that is polled for the audit
@@ -80,9 +91,15 @@ class ForkServer:
     def _stop(self) -> None:
         self._stopping = True
         self._poll.unregister(self._listener)
+        self._close_serving()
         for audit in self._distinct():
             if audit.pid is None:
                 self._forget(audit)
+
+    def _close_serving(self) -> None:
+        if self._serving is not None:
+            os.close(self._serving)
+            self._serving = None
 
     def _handle_all(self, batch: list[tuple[int, int]]) -> None:
         # Whose events they are is settled first: what one closes, the next may open under the same number.
@@ -131,6 +148,7 @@ class ForkServer:
         status = 1
         try:
             self._listener.close()
+            self._close_serving()
             for other in self._distinct():
                 if other is not audit:
                     _close(other)
@@ -196,7 +214,7 @@ def main() -> None:
     # What is loaded stays: the collector need not look at it again, and so not copy its pages in every child.
     gc.collect()
     gc.freeze()
-    server = ForkServer(listener, evaluator, arguments.scratch, arguments.recycle_after)
+    server = ForkServer(listener, evaluator, arguments.scratch, arguments.recycle_after, arguments.serving)
     signal.signal(signal.SIGTERM, lambda *_: server.stop())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     log.info("fork_server_ready", evaluator=arguments.evaluator)
@@ -206,6 +224,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m service.worker.forkserver")
     parser.add_argument("--listen", type=int, required=True, help="descriptor of the listening socket")
+    parser.add_argument("--serving", type=int, help="descriptor to close when no more connections are taken")
     parser.add_argument("--scratch", type=Path, required=True, help="folder for the evaluators' files")
     parser.add_argument("--evaluator", default=PRODUCTION, help="module that evaluates")
     parser.add_argument("--recycle-after", type=int, default=500, help="evaluators after which to end")

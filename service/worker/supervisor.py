@@ -11,9 +11,11 @@
 
 import os
 import secrets
+import select
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -103,6 +105,8 @@ class Supervisor:
         self._address = _address(folder)
         self._listener = _listen(self._address)
         self._fork_server = Child("fork-server", self._plan_fork_server)
+        self._serving: int | None = None  # our end of the fork server's pipe
+        self._leaving: list[subprocess.Popen[bytes]] = []  # fork servers that finish what they began
         self._slots = self._plan_slots()
         self._api = [Child("api", self._plan_api, on_exit=self._api_ended)] if with_api else []
 
@@ -113,9 +117,23 @@ class Supervisor:
         while not self._stopping.is_set():
             for child in (*self._api, self._fork_server, *self._slots):
                 child.tend()
+            self._tend_leaving()
             self._stopping.wait(TEND_SECONDS)
         self._shut_down()
         return self._status
+
+    def _tend_leaving(self) -> None:
+        """Start a successor of a fork server that takes no more connections: its last audit may take hours."""
+        self._leaving = [process for process in self._leaving if process.poll() is None]
+        if self._serving is not None and select.select([self._serving], [], [], 0)[0]:
+            os.close(self._serving)
+            self._serving = None
+            process = self._fork_server.process
+            # One that has died closed it too; that is followed by a wait.
+            if process is not None and process.poll() is None:
+                self._leaving.append(process)
+                self._fork_server.replace()
+                log.info("fork_server_replaced", pid=process.pid)
 
     def _on_signal(self, *_: object) -> None:
         self._hurry = self._stopping.is_set()
@@ -131,6 +149,9 @@ class Supervisor:
         # Evaluators that still run belong to slots that are gone.
         self._fork_server.signal(signal.SIGKILL)
         self._fork_server.wait(deadline)
+        for process in self._leaving:
+            process.kill()
+            process.wait()
         self._listener.close()
         if self._address.parent != self._folder:
             shutil.rmtree(self._address.parent, ignore_errors=True)
@@ -175,14 +196,19 @@ class Supervisor:
             (leases.stop if self._stopping.is_set() else leases.release)(connection, executor)
 
     def _plan_fork_server(self) -> Start:
+        if self._serving is not None:
+            os.close(self._serving)
+        self._serving, theirs = os.pipe()
         options = (
+            *("--serving", str(theirs)),
             *("--listen", str(self._listener.fileno())),
             *("--scratch", str(self._folder)),
             *("--evaluator", self._evaluator),
             *("--recycle-after", str(self._settings.recycle_after)),
         )
         environment = evaluator_environment(self._settings, len(self._slots))
-        return Start((*_python("service.worker.forkserver"), *options), environment, (self._listener.fileno(),))
+        command = (*_python("service.worker.forkserver"), *options)
+        return Start(command, environment, descriptors=(self._listener.fileno(),), handed=(theirs,))
 
     def _plan_api(self) -> Start:
         return Start((*_python("service"), "api"), self._environment())

@@ -143,6 +143,26 @@ def test_a_life_of_crashes(
     assert [path.name for path in (service_settings.state_dir / "run").iterdir()] == ["lock"]
 
 
+def test_a_used_up_fork_server_keeps_nobody_waiting(
+    service_settings: Settings, jobs: DatabaseJobs, caller: str, journal: Path
+) -> None:
+    """Its successor evaluates for the other slots while its last audit still runs; both end with the service."""
+    service = Service(service_settings.model_copy(update={"slots": 2, "recycle_after": 1}))
+    try:
+        long = submit(jobs, caller, "sleep:60", journal)
+        wait_until(lambda: len(pids(journal)) == 1, seconds=60)
+        for _ in range(2):
+            assert finish(jobs, submit(jobs, caller, "quick", journal), caller).status == "succeeded"
+        job = jobs.get(long.id, caller=caller)
+        assert (job.status, job.attempt) == ("running", 1)
+        processes = [*service.processes(), pids(journal)[0]]
+        assert all(map(is_alive, processes))
+    finally:
+        service.stop()
+        jobs.cancel(long.id, caller=caller)
+    assert not any(map(is_alive, processes))
+
+
 def reports_of(engine: sa.Engine, job: Job) -> int:
     with engine.connect() as connection:
         query = sa.select(sa.func.count()).where(report.c.audit_id == job.id)
