@@ -71,6 +71,8 @@ def target_leakage(case: Case) -> CheckResult:
         f"{leak.next_best:.2f}) {where}. Without it, the training {case.scorer.title} falls from {before:.2f} to "
         f"{without:.2f}."
     )
+    if not gone:
+        summary += " Suspected: only you can say whether it is known when the prediction is due."
     finding = Finding(
         code=CODE,
         family="preprocessing",
