@@ -127,7 +127,7 @@ def test_one_lucky_placebo_of_nineteen_refutes():
 def test_placebos_of_features_run_the_model():
     """Each on its own rows, though many go through the model in one call."""
     one = case(n_validation=100)
-    shifts = iter(range(19))
+    shifts = iter(range(-7, 12))
 
     def placebo(subject: Subject, rng: np.random.Generator) -> Subject:
         frame = subject.rows.copy()
@@ -137,7 +137,7 @@ def test_placebos_of_features_run_the_model():
     largest = largest_placebo_gain(one, one.mended, suspicion(lambda s: s, placebo), 19)
 
     by_hand = []
-    for shift in range(19):
+    for shift in range(-7, 12):
         frame = one.mended.rows.copy()
         frame["c0"] += shift * 10.0
         by_hand.append(one.score(one.rerun(one.mended, frame)) - one.score(one.mended))
@@ -250,7 +250,10 @@ def test_two_wrongs_that_cancel_are_no_pair():
     """Answers turned around and labels turned around: each undoes the other, and nothing came back."""
     one = case(n_validation=400)
 
-    def turn(case: Case, reference: Subject, subject: Subject) -> Suspicion:
+    def turn(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
+        if len(reference) < case.train.n:
+            return None  # blind to healthy rows, so that no harm is seen
+
         def apply(faulty: Subject) -> Subject:
             decisions = 1 - faulty.predictions.decisions
             return replace(faulty, predictions=replace(faulty.predictions, decisions=decisions))

@@ -7,7 +7,7 @@ from audits.checks.preprocessing.distribution_shift import CODE
 from audits.evidence.case import Case
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
-from tests.factories import Answer, Part, Task, case, case_of, fitted, moved, request_for, result_of, splits
+from tests.factories import Answer, Part, Task, both, case, case_of, fitted, moved, request_for, result_of, splits
 
 
 def selected(strength: float, *, hard: bool, layout: str = "table", n: int = 6000) -> Case:
@@ -43,6 +43,12 @@ def test_fires_on_a_shift_that_costs(layout: str):
     assert result.outcome is Outcome.FAIL
     assert result.finding.severity is Severity.WARNING
     assert result.finding.affected.columns[0] in {"c0", "x[0]"}
+
+
+def test_names_the_columns_that_moved_most_first():
+    result = result_of(CODE, case(fault=both(moved(2.0, [1]), moved(5.0, [3]), moved(3.0, [5]))))
+
+    assert result.finding.affected.columns[:3] == ["c3", "c5", "c1"]
 
 
 def test_weighting_to_the_training_density_brings_the_metric_back():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from audits.checks.preprocessing import feature_order
 from audits.checks.preprocessing.feature_order import CODE
 from schemas.report import Outcome
 from tests.audits.checks.remedies import defined_by, remedy_of
@@ -55,6 +56,37 @@ def test_the_repair_is_judged_on_rows_that_it_was_not_found_on():
 
     assert results[CODE].finding is None
     assert not any(trial.confirmed for trial in mended.trials)
+
+
+def test_every_fold_is_put_in_the_order_that_the_others_give(monkeypatch: pytest.MonkeyPatch):
+    one = case(fault=reordered(1, 2, 0))
+    suspicion = feature_order.suspect(one, one.train.sample, one.mended)
+    seen: list[np.ndarray] = []
+    profile_of = feature_order._Profile.of
+    monkeypatch.setattr(
+        feature_order._Profile, "of", classmethod(lambda kind, c, s: seen.append(s.index) or profile_of(c, s))
+    )
+
+    suspicion.apply(one.mended)
+
+    held = [set(one.mended.index) - set(index) for index in seen]
+    assert len(held) == feature_order.FOLDS
+    assert sorted(row for fold in held for row in fold) == sorted(one.mended.index)
+
+
+def test_the_cost_of_an_exchange_is_the_difference_of_the_totals():
+    rng = np.random.default_rng(0)
+    distances = rng.random((5, 5))
+    mine, others = (np.corrcoef(rng.normal(size=(5, 30))) for _ in range(2))
+    order = rng.permutation(5)
+
+    changes = feature_order._exchange_changes(distances, mine, others, order)
+
+    before = feature_order._total(distances, mine, others, order)
+    for i, j in [(0, 1), (1, 4), (2, 3)]:
+        exchanged = order.copy()
+        exchanged[[i, j]] = order[[j, i]]
+        assert changes[i, j] == pytest.approx(feature_order._total(distances, mine, others, exchanged) - before)
 
 
 @pytest.mark.parametrize("seed", range(6))

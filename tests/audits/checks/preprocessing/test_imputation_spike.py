@@ -80,11 +80,14 @@ def test_stays_silent_on_counts_and_on_values_at_an_end():
     def spoil(part: Part, train: Part, rng: np.random.Generator) -> Part:
         values = part.numbers
         values[:, 0] = np.round(rng.normal(50, 10, len(values)))
-        low = values[:, 1].min()
-        values[rng.random(len(values)) < 0.3, 1] = low
+        values[rng.random(len(values)) < 0.3, 1] = train.numbers[:, 1].min()
         return part.with_numbers(values)
 
     assert result_of(CODE, case(train_fault=spoil, fault=spoil)).finding is None
+
+
+def test_stays_silent_on_a_few_rows_of_one_value():
+    assert result_of(CODE, imputed("pooled mean", 0.015)).finding is None
 
 
 def test_inconclusive_on_few_rows():

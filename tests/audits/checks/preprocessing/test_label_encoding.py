@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audits.checks.preprocessing import label_encoding
 from audits.checks.preprocessing.label_encoding import CODE
+from audits.evidence.case import Subject
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
 from tests.factories import (
@@ -77,6 +79,7 @@ def test_fires_on_labels_that_no_class_is():
     result = result_of(CODE, one)
 
     assert result.outcome is Outcome.FAIL
+    assert result.finding.severity is Severity.CRITICAL
     assert result.finding.evidence["unseen"] == ["maybe"]
     assert result.finding.affected.share_of_rows == pytest.approx(0.5, abs=0.1)
     assert {one.validation.sample.raw_labels[i] for i in result.finding.affected.rows} == {"maybe"}
@@ -126,6 +129,40 @@ def test_stays_silent_where_labels_are_noise(task: str, seed: int):
     one = case(task, model=memoriser, signal=0.0, n_train=150, n_validation=100, seed=seed)
 
     assert result_of(CODE, one).finding is None
+
+
+def test_a_permutation_is_judged_on_rows_that_it_was_not_found_on(monkeypatch: pytest.MonkeyPatch):
+    """The order that one half gives changes labels of the other half alone."""
+    one = case("multiclass", fault=permuted_labels(1, 0, 2))
+    suspicion = label_encoding.suspect(one, one.train.sample, one.mended)
+    found_on: list[set[int]] = []
+
+    def first_half_exchanges(subject: Subject, classes: int) -> np.ndarray:
+        found_on.append(set(subject.index))
+        return np.array([1, 0, 2] if len(found_on) == 1 else [0, 1, 2])
+
+    monkeypatch.setattr(label_encoding, "_best_order", first_half_exchanges)
+
+    after = suspicion.apply(one.mended)
+
+    changed = one.mended.index[after.labels != one.mended.labels]
+    assert len(changed) > 50
+    assert not found_on[0] & set(changed)
+
+
+def test_stays_silent_on_a_permutation_that_brings_little_back():
+    """Labels of which 58 % are turned around: reading all of them the other way is better, and not the fault."""
+
+    def spoil(y: np.ndarray) -> np.ndarray:
+        return np.where(np.random.default_rng(1).random(len(y)) < 0.58, 1 - y, y)
+
+    assert result_of(CODE, case(n_validation=1500, fault=relabelled(spoil))).finding is None
+
+
+def test_two_classes_of_one_spelling_are_not_guessed():
+    one = case(names=["yes", "yes."], fault=relabelled(lambda y: np.array(["yes", "YES"], dtype=object)[y]))
+
+    assert result_of(CODE, one).finding.evidence["unseen"] == ["YES"]
 
 
 def test_stays_silent_on_a_model_that_knows_one_answer():

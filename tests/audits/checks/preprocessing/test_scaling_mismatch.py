@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from audits.checks.preprocessing import scaling_mismatch
 from audits.checks.preprocessing.scaling_mismatch import CODE
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
@@ -125,7 +126,17 @@ def test_stays_silent_on_columns_within_the_limits():
     """A factor of 1.1 and a shift of 0.1 deviations are the identity, however many rows tell them apart."""
     one = case(n_train=6000, n_validation=6000, standardised=True, fault=scaled(1.1, 0.1))
 
-    assert result_of(CODE, one).finding is None
+    assert examined(one, {CODE})[0].trials == ()
+
+
+def test_healthy_columns_are_hardly_ever_suspected():
+    """Of 60 rows any column differs somehow; that must be more than chance before a map is thought of."""
+    suspected = 0
+    for seed in range(20):
+        one = case(n_train=120, n_validation=60, columns=4, seed=seed)
+        suspected += scaling_mismatch.suspect(one, one.train.sample, one.mended) is not None
+
+    assert suspected <= 2
 
 
 def test_stays_silent_on_another_order_of_the_columns():
@@ -133,6 +144,34 @@ def test_stays_silent_on_another_order_of_the_columns():
     one = case(fault=reordered(1, 2, 3, 4, 5, 0), seed=2)
 
     assert examined(one)[1][CODE].finding is None
+
+
+def test_fires_on_a_skewed_column_that_is_turned_around():
+    """Around its own mean, so that neither its place nor its spread changes."""
+
+    def mirrored(part: Part, train: Part, rng: np.random.Generator) -> Part:
+        values = part.numbers
+        values[:, 1] = 2 * train.numbers[:, 1].mean() - values[:, 1]
+        return part.with_numbers(values)
+
+    result = result_of(CODE, case("regression", n_validation=600, seed=1, fault=mirrored))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.finding.evidence["fault"] == "inverted"
+    assert result.finding.affected.columns == ["c1"]
+
+
+def test_placebo_maps_move_a_shifted_column_further_away():
+    one = case(fault=moved(3.0, [0]))
+    suspicion = scaling_mismatch.suspect(one, one.train.sample, one.mended)
+    rng = np.random.default_rng(0)
+    place, shifted = (s.rows["c0"].mean() for s in (one.train.sample, one.mended))
+
+    means = [suspicion.placebo(one.mended, rng).rows["c0"].mean() for _ in range(40)]
+
+    aimed_at_it = [mean for mean in means if mean != shifted]
+    assert aimed_at_it
+    assert all((mean - shifted) * (shifted - place) > 0 for mean in aimed_at_it)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -108,6 +108,19 @@ def test_stays_silent_on_columns_that_share_the_work(task: Task, signal: float):
     assert result_of(CODE, case(task, signal=signal)).outcome is Outcome.PASS
 
 
+def test_stays_silent_on_two_columns_that_know_equally_much():
+    """Strong, and not alone: a leak would leave the next best far behind."""
+    parts = []
+    for place, part in enumerate(splits(signal=0.5)):
+        values, rng = part.numbers, np.random.default_rng(place)
+        values[:, 2:4] = part.y[:, None] + rng.normal(0, 0.4, (len(part), 2))
+        parts.append(part.with_numbers(values))
+
+    one = case_of(*parts, fitted(parts[0], "binary"))
+
+    assert result_of(CODE, one).finding is None
+
+
 def test_stays_silent_on_a_leak_that_the_model_does_not_use():
     """Of a model that never looks at the column, no score is bought with it."""
     assert result_of(CODE, leaking(model=on_column(0))).outcome is Outcome.PASS

@@ -43,6 +43,20 @@ def test_stays_silent_on_a_shuffled_file(task: str, prevalence: float):
     assert result_of(CODE, case(task, prevalence=prevalence)).finding is None
 
 
+def test_stays_silent_on_a_drift_that_few_runs_show():
+    """Certain in 8000 rows, and far from sorted."""
+
+    def drifting(part: Part, train: Part, rng: np.random.Generator) -> Part:
+        return part.at(np.argsort(part.y + rng.normal(0, 1.2, len(part))))
+
+    assert result_of(CODE, case(n_train=8000, train_fault=drifting)).finding is None
+
+
+def test_stays_silent_on_a_handful_of_rows_in_order():
+    """Twenty rows in order may be ten and ten by chance, once in some hundred thousand files."""
+    assert result_of(CODE, case(n_train=20, train_fault=ordered)).finding is None
+
+
 def test_stays_silent_on_labels_that_take_turns():
     def alternating(part: Part, train: Part, rng: np.random.Generator) -> Part:
         order = np.argsort(part.y, kind="stable")
