@@ -75,6 +75,14 @@ def test_finds_the_exported_epoch():
     assert exported_epoch(one, [1000.0] * 60) is None
 
 
+def test_of_several_epochs_of_one_loss_the_last_was_exported():
+    """Training exports its end unless told otherwise."""
+    one = case()
+    own = float(np.nanmean(one.scorer.losses(one.validation.labels, one.validation.predictions)))
+
+    assert exported_epoch(one, [3 * own, own, 2 * own, own, 4 * own]) == 3
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("noise", [0.003, 0.03])
 def test_stays_silent_on_a_loss_that_levels_off(seed: int, noise: float):
