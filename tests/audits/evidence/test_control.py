@@ -7,7 +7,11 @@ import pytest
 from audits.evidence.control import MAX_CATEGORIES, ControlEncoder, domain_scores, usable
 from audits.evidence.features import FeatureSpace
 from audits.evidence.gap import shift_auc
-from tests.factories import Part, case, copied, moved, permuted_labels, relabelled, splits
+from tests.factories import Part, case, case_of, copied, moved, permuted_labels, relabelled, splits
+
+
+SPLITS = splits(columns=3)
+PLACE = np.median(SPLITS[0].numbers[:, :2], axis=0)
 
 
 def matrix(**world) -> dict[str, float | None]:
@@ -25,6 +29,16 @@ def test_every_task_has_a_learner(task: str):
     scores = matrix(task=task)
 
     assert min(scores.values()) > 0.6
+
+
+def test_what_only_one_learner_finds_is_found():
+    """Whether two columns have the same sign: a line sees nothing, a forest does."""
+    parts = [Part(part.x, (np.prod(part.numbers[:, :2] - PLACE, axis=1) > 0).astype(int)) for part in SPLITS]
+
+    control = case_of(*parts, lambda m: np.full(len(m), 0.5)).control
+
+    assert "forest" in control.learner
+    assert control.scores["train->train"] > 0.8
 
 
 def test_inverted_labels_transfer_inverted():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from audits.checks.metrics import decision_threshold
 from audits.checks.metrics.decision_threshold import CODE, cross_fitted
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
@@ -67,18 +68,23 @@ def test_stays_silent_on_a_ranking_that_knows_nothing(model):
     assert result_of(CODE, case(model=model, signal=0.0)).outcome is Outcome.PASS
 
 
-def test_each_half_is_cut_where_the_other_half_says():
-    """Labels that are turned around in one half only would fool a threshold fitted to all."""
-    one = case(model=miscut(3.0))
+def test_each_half_is_cut_where_the_other_half_says(monkeypatch: pytest.MonkeyPatch):
+    """The first threshold lets everybody through, the second nobody."""
+    one = case()
     subject = one.validation.sample
+    found_on: list[set[float]] = []
 
-    after = cross_fitted(one, subject)
+    def all_or_none(labels: np.ndarray, scores: np.ndarray) -> float:
+        found_on.append(set(scores))
+        return -1.0 if len(found_on) == 1 else 2.0
+
+    monkeypatch.setattr(decision_threshold, "best_threshold", all_or_none)
+
+    decisions = cross_fitted(one, subject).predictions.decisions
 
     scores = subject.predictions.probabilities[:, 1]
-    lowest = [scores[(after.predictions.decisions == 1)].min(), scores[(after.predictions.decisions == 0)].max()]
-    assert (after.predictions.decisions != subject.predictions.decisions).any()
-    assert lowest[0] > 0.5
-    assert np.isfinite(lowest).all()
+    assert 0.4 < decisions.mean() < 0.6
+    assert not found_on[0] & set(scores[decisions == 1])
 
 
 def test_rows_without_an_answer_stay_without():
