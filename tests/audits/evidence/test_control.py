@@ -9,7 +9,6 @@ from audits.evidence.features import FeatureSpace
 from audits.evidence.gap import shift_auc
 from tests.factories import Part, case, case_of, copied, moved, permuted_labels, relabelled, splits
 
-
 SPLITS = splits(columns=3)
 PLACE = np.median(SPLITS[0].numbers[:, :2], axis=0)
 

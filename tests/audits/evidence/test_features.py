@@ -94,9 +94,10 @@ def test_a_permutation_and_its_inverse_give_the_rows_back(order: list[int]):
 
 
 def test_a_permutation_of_a_table_leaves_names_and_texts():
-    permuted = TABLE.permute_units(FRAME, np.array([2, 1, 0]))
+    permuted = TABLE.permute_units(FRAME, np.array([2, 0, 1]))
 
     assert permuted["a"].tolist() == [5.0, 6.0]
+    assert permuted["b"].tolist() == [1.0, 2.0]
     assert list(permuted.columns) == list(FRAME.columns)
     assert permuted["t"].tolist() == ["x", "y"]
 

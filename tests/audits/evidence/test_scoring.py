@@ -117,6 +117,18 @@ def test_draws_centre_on_the_score():
     assert draws.mean() == pytest.approx(CLASSES.score(labels, decided(answers)), abs=0.01)
 
 
+@pytest.mark.parametrize("stratified", [True, False])
+def test_every_class_keeps_its_rows_where_it_should(stratified: bool):
+    labels = np.repeat([0, 1, 2], [80, 15, 5])
+
+    sizes = CLASSES.resample(
+        (labels, labels), lambda w, y, a: (w * (y == 2)).sum(axis=1), np.random.default_rng(0), stratified=stratified
+    )
+
+    assert bool(np.ptp(sizes) == 0) is stratified
+    assert sizes.mean() == pytest.approx(5, abs=0.2)
+
+
 def test_a_contrast_is_the_second_minus_the_first_on_the_same_rows():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 300)
