@@ -30,7 +30,9 @@ def read_history(path: Path) -> dict[str, list[float]]:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):
             # a FIFO would hang the reader for ever
-            raise _malformed(path, "it is not a regular file")
+            raise DataError(
+                "history_unreadable", f"{path} is not a regular file; name a file.", field=FIELD, file=str(path)
+            )
         if info.st_size > MAX_BYTES:
             raise _malformed(path, f"it is larger than {MAX_BYTES:,} bytes")
         text = path.read_text(encoding="utf-8-sig")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,15 @@ def test_a_folder_and_a_huge_file(tmp_path: Path, file, monkeypatch) -> None:
     with pytest.raises(DataError) as caught:
         read_history(file('{"loss": [1, 2, 3]}'))
     assert caught.value.code == "history_malformed"
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    """Opening one without a writer would hang for ever."""
+    pipe = tmp_path / "history.json"
+    os.mkfifo(pipe)
+
+    with pytest.raises(DataError) as caught:
+        read_history(pipe)
+
+    assert caught.value.code == "history_unreadable"
