@@ -34,7 +34,8 @@ from audits.sources import Roots, describe_model, open_splits, read_history
 from audits.sources.locations import resolve
 from schemas.base import finite
 from schemas.job import Progress, Stage
-from schemas.limits import Limits, limits_for
+from schemas.limits import limits_for
+from schemas.limits.base import Limits
 from schemas.problem import DataError, EvaluatorError, ModelError
 from schemas.report import CheckRecord, Finding, Outcome, Report
 from schemas.request import AuditRequest

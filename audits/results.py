@@ -31,7 +31,21 @@ class CheckResult:
     smallest_visible_effect: float | None = None
 
     @classmethod
-    def passed(cls, *, smallest: float | None = None, reason: str | None = None) -> "CheckResult":
+    def passed(
+        cls, *, smallest: float | None = None, margin: float | None = None, reason: str | None = None
+    ) -> "CheckResult":
+        """Nothing was seen.
+
+        Args:
+            smallest: the smallest effect that would have been seen in these data.
+            margin: the effect that matters; where a larger one could have stayed unseen, nothing can be said.
+            reason: why, where it is more than silence.
+        """
+        if smallest is not None and margin is not None and smallest > margin:
+            return cls.inconclusive(
+                f"an effect of up to {smallest:.3g} would not have been seen in these data; {margin:.3g} matters",
+                smallest=smallest,
+            )
         return cls(Outcome.PASS, reason, smallest_visible_effect=smallest)
 
     @classmethod

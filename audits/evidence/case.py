@@ -13,7 +13,7 @@ from audits.evidence.features import FeatureSpace, take
 from audits.evidence.labels import UNKNOWN, LabelSpace
 from audits.evidence.outputs import OutputMeaning, Predictions
 from audits.evidence.scoring import Scorer
-from schemas.limits import Limits
+from schemas.limits.base import Limits
 from schemas.request import AuditRequest
 
 # With fewer rows left than this share, what was repaired must serve too.

@@ -10,7 +10,8 @@ from audits.evidence.case import MIN_TRUSTED, Case, Subject
 from audits.evidence.thresholds import best_threshold
 from audits.statistics import metrics
 from audits.statistics.intervals import auc_interval, difference
-from schemas.limits import DistributionShift, Gap
+from schemas.limits.overfitting import Gap
+from schemas.limits.preprocessing import DistributionShift
 
 MIN_CLEAN_ROWS = 20
 # Fewer validation rows than this say nothing about a gap.

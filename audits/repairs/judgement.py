@@ -5,7 +5,7 @@ from typing import cast
 from audits.evidence.case import Case
 from audits.repairs.protocol import Trial
 from audits.results import CheckResult
-from schemas.limits import Repairable
+from schemas.limits.base import Repairable
 from schemas.report import Affected, Finding, Outcome, Severity
 
 MAX_ROWS_NAMED = 100

@@ -22,7 +22,7 @@ from audits.evidence.labels import UNKNOWN
 from audits.evidence.outputs import Predictions
 from audits.evidence.scoring import quantile_interval
 from audits.statistics.intervals import mean_of_paired_differences
-from schemas.limits import Repairable
+from schemas.limits.base import Repairable
 from schemas.problem import EvaluatorError
 from schemas.report import Confirmation, Effect, Estimate, Remedy
 

@@ -23,7 +23,7 @@ from audits.repairs.protocol import gain_of
 from audits.results import CheckResult
 from audits.statistics import metrics
 from audits.statistics.intervals import auc_interval
-from schemas.limits import DecisionThreshold
+from schemas.limits.metrics import DecisionThreshold
 from schemas.report import Confirmation, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "metrics.decision_threshold"

@@ -21,7 +21,7 @@ from audits.evidence.scoring import quantile_interval
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics import metrics
-from schemas.limits import ImbalancedAccuracy
+from schemas.limits.metrics import ImbalancedAccuracy
 from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "metrics.imbalanced_accuracy"

@@ -18,7 +18,7 @@ from audits.evidence.case import Case
 from audits.evidence.labels import UNKNOWN
 from audits.results import CheckResult
 from audits.statistics.intervals import wilson
-from schemas.limits import MajorityClass
+from schemas.limits.metrics import MajorityClass
 from schemas.report import Effect, Finding, Outcome, Severity
 
 CODE = "metrics.majority_class"

@@ -19,7 +19,7 @@ from scipy.stats import norm
 from audits.evidence.case import Case
 from audits.results import CheckResult
 from audits.statistics.power import detectable_from_standard_error
-from schemas.limits import SmallValidation
+from schemas.limits.metrics import SmallValidation
 from schemas.report import Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "metrics.small_validation"

@@ -13,7 +13,7 @@ from typing import cast
 
 from audits.evidence.case import Case
 from audits.results import CheckResult
-from schemas.limits import WeakModel
+from schemas.limits.metrics import WeakModel
 from schemas.report import Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "metrics.weak_model"

@@ -17,7 +17,7 @@ from typing import cast
 from audits.evidence.case import Case
 from audits.evidence.gap import MIN_GAP_ROWS, HonestGap, honest_gap
 from audits.results import CheckResult
-from schemas.limits import Gap
+from schemas.limits.overfitting import Gap
 from schemas.report import Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
 
 CODE = "overfitting.generalization_gap"

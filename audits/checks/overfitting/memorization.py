@@ -21,7 +21,7 @@ from audits.evidence.gap import MIN_GAP_ROWS, HonestGap, honest_gap, honest_trai
 from audits.results import CheckResult
 from audits.statistics import metrics
 from audits.statistics.intervals import auc_interval
-from schemas.limits import Memorization
+from schemas.limits.overfitting import Memorization
 from schemas.report import Effect, Estimate, Finding, Outcome, Remedy, Severity
 
 CODE = "overfitting.memorization"

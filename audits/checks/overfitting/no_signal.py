@@ -17,7 +17,7 @@ import numpy as np
 from audits.artefacts import Array
 from audits.evidence.case import Case
 from audits.results import CheckResult
-from schemas.limits import NoSignal
+from schemas.limits.overfitting import NoSignal
 from schemas.report import Confirmation, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "overfitting.no_signal"

@@ -18,7 +18,7 @@ from audits.evidence.case import Case
 from audits.evidence.gap import honest_gap
 from audits.results import CheckResult
 from audits.statistics.trend import Divergence, divergence
-from schemas.limits import Overtraining
+from schemas.limits.overfitting import Overtraining
 from schemas.report import Confirmation, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "overfitting.overtraining"

@@ -17,7 +17,7 @@ from audits.checks.metrics.decision_threshold import cross_fitted
 from audits.evidence.case import Case, Subject
 from audits.evidence.scoring import quantile_interval
 from audits.results import CheckResult
-from schemas.limits import Underfitting
+from schemas.limits.overfitting import Underfitting
 from schemas.report import Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
 
 CODE = "overfitting.underfitting"

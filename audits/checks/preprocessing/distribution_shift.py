@@ -25,7 +25,7 @@ from audits.evidence.scoring import quantile_interval
 from audits.results import CheckResult
 from audits.statistics.distributions import ks_2samp_statistic
 from audits.statistics.shift import density_ratio, effective_sample_size
-from schemas.limits import DistributionShift
+from schemas.limits.preprocessing import DistributionShift
 from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
 
 CODE = "preprocessing.distribution_shift"

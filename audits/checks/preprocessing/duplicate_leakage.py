@@ -23,7 +23,7 @@ from audits.evidence.scoring import quantile_interval
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics.intervals import wilson
-from schemas.limits import DuplicateLeakage
+from schemas.limits.preprocessing import DuplicateLeakage
 from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
 
 CODE = "preprocessing.duplicate_leakage"

@@ -26,7 +26,7 @@ from audits.repairs.protocol import Suspicion
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics.assignment import hungarian
-from schemas.limits import FeatureOrder
+from schemas.limits.preprocessing import FeatureOrder
 from schemas.report import Effect, Remedy
 
 CODE = "preprocessing.feature_order"

@@ -22,7 +22,7 @@ from audits.checks.preprocessing.missing_values import compare_imputations, impu
 from audits.evidence.case import Case
 from audits.repairs.imputation import METHODS, impute
 from audits.results import CheckResult
-from schemas.limits import ImputationSpike
+from schemas.limits.preprocessing import ImputationSpike
 from schemas.report import Affected, Effect, Finding, Outcome, Severity
 
 CODE = "preprocessing.imputation_spike"

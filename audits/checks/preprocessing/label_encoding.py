@@ -25,7 +25,7 @@ from audits.repairs.protocol import Suspicion
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics.assignment import best_label_permutation
-from schemas.limits import LabelEncoding
+from schemas.limits.preprocessing import LabelEncoding
 from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "preprocessing.label_encoding"

@@ -28,7 +28,7 @@ from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics.distributions import two_proportion_test
 from audits.statistics.multiplicity import benjamini_hochberg
-from schemas.limits import MissingValues
+from schemas.limits.preprocessing import MissingValues
 from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "preprocessing.missing_values"

@@ -26,7 +26,7 @@ from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics.distributions import two_proportion_test
 from audits.statistics.multiplicity import benjamini_hochberg
-from schemas.limits import Outliers
+from schemas.limits.preprocessing import Outliers
 from schemas.report import Effect, Remedy
 
 CODE = "preprocessing.outliers"

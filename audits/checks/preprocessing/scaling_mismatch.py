@@ -28,7 +28,7 @@ from audits.results import CheckResult
 from audits.statistics.affine import AffineMap, fit_affine
 from audits.statistics.distributions import ks_2samp_statistic, ks_pvalue
 from audits.statistics.multiplicity import benjamini_hochberg
-from schemas.limits import ScalingMismatch
+from schemas.limits.preprocessing import ScalingMismatch
 from schemas.report import Effect, Remedy
 
 CODE = "preprocessing.scaling_mismatch"

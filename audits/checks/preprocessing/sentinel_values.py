@@ -23,7 +23,7 @@ from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
-from schemas.limits import SentinelValues
+from schemas.limits.preprocessing import SentinelValues
 from schemas.report import Effect, Remedy
 
 CODE = "preprocessing.sentinel_values"

@@ -26,7 +26,7 @@ from audits.evidence.case import Case, Subject
 from audits.evidence.labels import UNKNOWN
 from audits.repairs.protocol import gain_of
 from audits.results import CheckResult
-from schemas.limits import TargetLeakage
+from schemas.limits.preprocessing import TargetLeakage
 from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
 
 CODE = "preprocessing.target_leakage"

@@ -1,0 +1,161 @@
+"""Limits of the checks of the family `preprocessing`."""
+
+from pydantic import Field
+
+from schemas.limits.base import Limits, Repairable
+
+
+class MissingValues(Repairable):
+    min_rate_difference: float = Field(
+        0.05, gt=0, lt=1, description="Rates of missing values may differ by this much between the splits."
+    )
+    fdr: float = Field(0.05, gt=0, lt=1, description="False discovery rate over the columns (Benjamini-Hochberg).")
+    neighbours: int = Field(5, ge=1, description="Neighbours of the k-nearest-neighbour imputation.")
+
+
+class SentinelValues(Repairable):
+    min_share: float = Field(0.01, gt=0, lt=1, description="Share of the rows that must hold the value.")
+    min_distance: float = Field(
+        3.0,
+        gt=0,
+        description="Distance of the value from the training range, in widths of that range's middle 90 %.",
+    )
+
+
+class ImputationSpike(Limits):
+    min_spike: float = Field(
+        0.03, gt=0, lt=1, description="Share of a continuous column that must repeat one value to look imputed."
+    )
+    min_rows: int = Field(50, ge=10)
+
+
+class ScalingMismatch(Repairable):
+    fdr: float = Field(0.05, gt=0, lt=1, description="False discovery rate over the columns (Benjamini-Hochberg).")
+    min_scale_factor: float = Field(
+        1.2,
+        gt=1,
+        description="Maps within this factor of 1, and within `min_offset_sd`, count as the identity.",
+    )
+    min_offset_sd: float = Field(0.2, gt=0, description="In training standard deviations; see `min_scale_factor`.")
+    max_distance_left: float = Field(
+        0.25,
+        gt=0,
+        lt=1,
+        description="The map must leave less than this share of the distance (KS) before it.",
+    )
+
+
+class FeatureOrder(Repairable):
+    splits: int = Field(
+        39,
+        ge=19,
+        description="Split halves of the training rows; the cost must fall by more than in all of them.",
+    )
+    max_columns: int = Field(128, ge=2, description="Wider data are not searched: the assignment is cubic.")
+
+
+class LabelEncoding(Repairable):
+    min_rows: int = Field(30, ge=2, description="Fewer validation rows: only unseen spellings are looked for.")
+    max_unit_factor: float = Field(
+        3.0,
+        gt=1,
+        description="Labels of a regression whose unit differs by more than this factor are in another unit.",
+    )
+
+
+class DuplicateLeakage(Limits):
+    min_share: float = Field(
+        0.01, gt=0, lt=1, description="Share of the validation rows that must be copies of training rows."
+    )
+    min_ratio: float = Field(
+        1.5,
+        ge=1,
+        description="Copies must be this many times more frequent than within the training rows: "
+        "tables of few values repeat themselves by chance.",
+    )
+    near_distance: float = Field(
+        0.13,
+        gt=0,
+        lt=1,
+        description="A near copy lies closer than this share of the median distance between "
+        "nearest training neighbours (the limit of cleanlab).",
+    )
+    critical_share: float = Field(
+        0.9, gt=0, le=1, description="Share of copies from which the validation data are the training data: critical."
+    )
+    min_inflation: float = Field(
+        0.01, gt=0, description="Lower bound of the metric's inflation from which the finding is critical."
+    )
+
+
+class TargetLeakage(Limits):
+    certain_skill: float = Field(
+        0.97,
+        gt=0,
+        lt=1,
+        description="Skill of one column alone (0 chance, 1 perfect) that few honest columns reach.",
+    )
+    certain_ratio: float = Field(
+        0.25, gt=0, lt=1, description="What the column leaves unexplained, against what the next best leaves."
+    )
+    strong_skill: float = Field(0.7, gt=0, lt=1, description="Skill of one column that is suspect if it stands alone.")
+    strong_ratio: float = Field(2.0, gt=1, description="... this many times the skill of the next best column.")
+    min_reliance: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Loss of the training metric when the column is shuffled: the model uses it.",
+    )
+    min_rows: int = Field(50, ge=10)
+
+
+class DistributionShift(Limits):
+    min_auc: float = Field(
+        0.7,
+        gt=0.5,
+        lt=1,
+        description="Lower bound of the two-sample AUC from which the splits are different.",
+    )
+    certain_auc: float = Field(
+        0.9,
+        gt=0.5,
+        lt=1,
+        description="Lower bound from which the validation metric speaks of another population, whatever it costs.",
+    )
+    min_cost: float = Field(
+        0.02,
+        ge=0,
+        description="Lower bound of the metric's loss that the shift explains, for it to be a cause.",
+    )
+    max_weight: float = Field(20.0, gt=1, description="Density ratios are clipped here.")
+    min_effective_rows: int = Field(50, ge=10, description="Below this effective sample size no weighting is made.")
+    min_rows: int = Field(50, ge=10)
+
+
+class Outliers(Repairable):
+    fdr: float = Field(0.05, gt=0, lt=1, description="False discovery rate over the columns (Benjamini-Hochberg).")
+    tail: float = Field(
+        0.001,
+        gt=0,
+        lt=0.05,
+        description="Winsorising cuts at this quantile of the training rows and its complement.",
+    )
+    fence: float = Field(
+        1.0,
+        ge=0,
+        description="Beyond the quantiles by this many widths of the middle 90 %, a value is an outlier.",
+    )
+
+
+LIMITS: dict[str, type[Limits]] = {
+    "preprocessing.missing_values": MissingValues,
+    "preprocessing.sentinel_values": SentinelValues,
+    "preprocessing.imputation_spike": ImputationSpike,
+    "preprocessing.scaling_mismatch": ScalingMismatch,
+    "preprocessing.feature_order": FeatureOrder,
+    "preprocessing.label_encoding": LabelEncoding,
+    "preprocessing.duplicate_leakage": DuplicateLeakage,
+    "preprocessing.target_leakage": TargetLeakage,
+    "preprocessing.distribution_shift": DistributionShift,
+    "preprocessing.outliers": Outliers,
+}
