@@ -244,14 +244,15 @@ def _examine(case: Case, opened: _Opened, codes: set[str], audit_id: str, tell: 
     case = mend(case, [(code, suspect) for code, suspect in SUSPECTS if code in codes], on_trial)
     results, records = _run_checks(case, codes, tell)
     tell("diagnosing", 0.0, "ranking the causes")
-    causes = diagnosis.rank(case, results)
+    attribution = diagnosis.attribute(case, results)
+    causes = diagnosis.rank(case, results, attribution)
     decided = diagnosis.verdict(results)
     return Report(
         audit_id=audit_id,
         verdict=decided,
         summary=diagnosis.summarise(case, causes, decided),
         diagnosis=causes,
-        gap=diagnosis.measure_gap(case, causes),
+        gap=diagnosis.measure_gap(case, results, attribution),
         findings=_findings(results),
         tested_not_a_cause=diagnosis.tested_not_a_cause(case),
         checks=records,

@@ -1,7 +1,9 @@
 """What a check answers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from audits.evidence.case import Subject
 from schemas.report import Confirmation, Estimate, Finding, Outcome
 
 
@@ -19,6 +21,8 @@ class CheckResult:
         explanation: one sentence for the diagnosis; the finding's summary where None.
         ranks: whether the finding may stand in the diagnosis.
         smallest_visible_effect: the smallest effect that this check could have seen in these data.
+        repair: what the check proved to bring the primary metric back without touching the data, such as another
+            threshold; None elsewhere.
     """
 
     outcome: Outcome
@@ -29,6 +33,7 @@ class CheckResult:
     explanation: str | None = None
     ranks: bool = True
     smallest_visible_effect: float | None = None
+    repair: Callable[[Subject], Subject] | None = None
 
     @classmethod
     def passed(

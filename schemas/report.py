@@ -10,6 +10,18 @@ from schemas.base import FiniteFloat, Interval, Sent
 SCHEMA_VERSION = "1.0"
 Verdict = Literal["pass", "warn", "fail", "inconclusive"]
 Family = Literal["overfitting", "metrics", "preprocessing"]
+TermKind = Literal[
+    "leakage",
+    "repaired_fault",
+    "contamination",
+    "lost_values",
+    "threshold",
+    "input_shift",
+    "label_shift",
+    "label_or_concept",
+    "overfitting",
+    "unexplained",
+]
 
 
 class Severity(StrEnum):
@@ -145,6 +157,16 @@ class Metrics(Sent):
     validation: SplitMetrics
 
 
+class GapTerm(Sent):
+    """One part of the gap, in the metric's units; below 0 where it hides a part of the gap."""
+
+    kind: TermKind
+    code: str | None = Field(None, description="The finding that measured it.")
+    estimate: FiniteFloat
+    interval: Interval | None = None
+    n: int | None = Field(None, ge=0)
+
+
 class Gap(Sent):
     """What is to be explained, and what could not be."""
 
@@ -154,6 +176,11 @@ class Gap(Sent):
     gap: FiniteFloat | None
     unexplained: FiniteFloat | None = Field(None, description="In the metric's units, after all causes.")
     unexplained_share: FiniteFloat | None = None
+    terms: list[GapTerm] = Field([], description="The parts of the gap; they add up to it.")
+    interaction: Estimate | None = Field(
+        None,
+        description="What all repairs gain together less what each gains alone; null with fewer than two repairs.",
+    )
 
 
 class Report(Sent):

@@ -27,6 +27,7 @@ class HonestGap:
         estimate, interval: of the difference, independent samples.
         chance: what a constant answer scores.
         n: validation rows behind it.
+        uncut: the difference at the model's own threshold, where the estimate is that at a better one.
     """
 
     train: float
@@ -35,6 +36,7 @@ class HonestGap:
     interval: tuple[float, float]
     chance: float
     n: int
+    uncut: float
 
     def margin(self, limits: Gap) -> float:
         """The gap that is still immaterial."""
@@ -91,7 +93,7 @@ def honest_gap(case: Case) -> HonestGap:
         # a gap that vanishes when both splits are cut where the training rows say is the threshold's, not the model's
         cut = best_threshold(train.labels, cast("Array", train.predictions.probabilities)[:, 1])
         recut = [replace(s, predictions=s.predictions.with_threshold(cut)) for s in (train, validation)]
-        gap = min(gap, _gap_between(case, *recut), key=lambda g: g.estimate)
+        gap = replace(min(gap, _gap_between(case, *recut), key=lambda g: g.estimate), uncut=gap.estimate)
     case.extras["honest_gap"] = gap
     return gap
 
@@ -103,7 +105,7 @@ def _gap_between(case: Case, train: Subject, validation: Subject) -> HonestGap:
         for place, s in enumerate((train, validation))
     ]
     interval = difference(ours, intervals[0], theirs, intervals[1])
-    return HonestGap(ours, theirs, ours - theirs, interval, case.scorer.chance, len(validation))
+    return HonestGap(ours, theirs, ours - theirs, interval, case.scorer.chance, len(validation), ours - theirs)
 
 
 def shift_auc(case: Case) -> tuple[float, tuple[float, float]] | None:

@@ -86,7 +86,13 @@ def decision_threshold(case: Case) -> CheckResult:
         placebo_gain=None,
         n=len(subject),
     )
-    return CheckResult(Outcome.FAIL, finding=finding, confirmation=confirmation, recovered=gain)
+    return CheckResult(
+        Outcome.FAIL,
+        finding=finding,
+        confirmation=confirmation,
+        recovered=gain,
+        repair=lambda decided: cross_fitted(case, decided),
+    )
 
 
 def cross_fitted(case: Case, subject: Subject) -> Subject:

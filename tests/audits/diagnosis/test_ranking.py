@@ -1,7 +1,6 @@
-"""From findings to ranked causes, the unexplained rest, the verdict and one sentence."""
+"""From findings to ranked causes."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -10,47 +9,13 @@ from audits.checks.preprocessing import scaling_mismatch
 from audits.evidence.case import Case
 from audits.repairs.protocol import mend
 from audits.results import CheckResult
-from schemas.report import Confirmation, Estimate, Finding, Outcome, Remedy, Severity
-from tests.factories import case, examined, memoriser, on_column, scaled
-
-SCALE = "preprocessing.scaling_mismatch"
-LABELS = "preprocessing.label_encoding"
-MEMORY = "overfitting.memorization"
-GAP = "overfitting.generalization_gap"
-
-
-@pytest.fixture(scope="module")
-def wide_gap() -> Case:
-    """1.0 in training and about 0.5 in validation."""
-    return case(model=memoriser, signal=0.0, columns=3)
-
-
-def found(
-    code: str,
-    *,
-    severity: Severity = Severity.CRITICAL,
-    recovered: float | None = None,
-    by_exclusion: bool = False,
-    **other: Any,
-) -> CheckResult:
-    finding = Finding(
-        code=code,
-        family=code.partition(".")[0],  # type: ignore[arg-type]
-        severity=severity,
-        title=code,
-        summary=f"summary of {code}.",
-        n=100,
-        remedy=Remedy(text=f"remedy of {code}"),
-    )
-    gain = (
-        None if recovered is None else Estimate(estimate=recovered, interval=(recovered - 0.1, recovered + 0.1), n=100)
-    )
-    proof = Confirmation(
-        confirmed=True, intervention="x", metric="balanced_accuracy", before=0.5, after=0.9, by_exclusion=by_exclusion
-    )
-    return CheckResult(
-        **{"outcome": Outcome.FAIL, "finding": finding, "confirmation": proof, "recovered": gain} | other
-    )
+from schemas.report import Outcome, Severity
+from tests.audits.diagnosis.findings import LABELS, MEMORY, SCALE, found
+from tests.factories import (
+    case,
+    on_column,
+    scaled,
+)
 
 
 def ranking(one: Case, *results: CheckResult) -> list[str]:
@@ -139,27 +104,6 @@ def test_the_explanation_is_the_checks_or_the_findings_summary(wide_gap: Case):
     assert causes[LABELS].explanation == f"summary of {LABELS}."
 
 
-def test_the_gap_is_unexplained_until_a_cause_tells_it(wide_gap: Case):
-    silent = diagnosis.measure_gap(wide_gap, [])
-    told = diagnosis.measure_gap(wide_gap, diagnosis.rank(wide_gap, {MEMORY: found(MEMORY, recovered=0.5)}))
-
-    assert silent.gap == pytest.approx(silent.reference - silent.validation)
-    assert silent.unexplained > 0.3
-    assert silent.unexplained_share == pytest.approx(silent.unexplained / silent.gap)
-    assert told.unexplained == 0.0
-
-
-def test_what_a_repair_leaves_is_unexplained():
-    """The scale is mended; what the healthy model loses on new rows remains."""
-    healthy, spoilt = case(), case(fault=scaled(3.0))
-
-    mended, results = examined(spoilt, {SCALE})
-    gap = diagnosis.measure_gap(mended, diagnosis.rank(mended, results))
-
-    assert gap.gap > 0.25
-    assert gap.unexplained == pytest.approx(max(0.0, healthy.train_score[0] - healthy.validation_score[0]), abs=0.04)
-
-
 def test_refuted_repairs_are_told():
     one = mend(case(model=on_column(0), fault=scaled(9.0, columns=[3])), [(SCALE, scaling_mismatch.suspect)])
 
@@ -177,39 +121,3 @@ def test_a_code_that_is_a_cause_is_not_told_as_refuted():
     )
 
     assert diagnosis.tested_not_a_cause(replace(one, trials=(*one.trials, refuted))) == []
-
-
-@pytest.mark.parametrize(
-    ("results", "verdict"),
-    [
-        ([found(SCALE), found(LABELS, severity=Severity.WARNING)], "fail"),
-        ([found(LABELS, severity=Severity.WARNING)], "warn"),
-        ([found(LABELS, severity=Severity.INFO, outcome=Outcome.PASS)], "pass"),
-        ([], "pass"),
-    ],
-)
-def test_the_verdict_is_that_of_the_worst_finding(results: list[CheckResult], verdict: str):
-    assert diagnosis.verdict({r.finding.code: r for r in results if r.finding}) == verdict
-
-
-@pytest.mark.parametrize("blind", [CheckResult.inconclusive("few"), CheckResult(Outcome.ERROR, "crashed")])
-@pytest.mark.parametrize(("code", "verdict"), [(SCALE, "inconclusive"), (GAP, "inconclusive"), (MEMORY, "pass")])
-def test_silence_of_a_main_check_that_could_not_see_is_no_acquittal(blind: CheckResult, code: str, verdict: str):
-    assert diagnosis.verdict({code: blind}) == verdict
-
-
-def test_the_summary_leads_with_the_first_cause(wide_gap: Case):
-    causes = diagnosis.rank(wide_gap, {SCALE: found(SCALE, recovered=0.3), LABELS: found(LABELS, recovered=0.2)})
-
-    assert diagnosis.summarise(wide_gap, causes, "fail") == f"summary of {SCALE}. 1 further cause below."
-    assert diagnosis.summarise(wide_gap, causes[:1], "fail") == f"summary of {SCALE}."
-
-
-def test_the_summary_of_a_healthy_model_states_its_score():
-    one = case()
-
-    told = diagnosis.summarise(one, [], "pass")
-
-    assert told.startswith("No fault was found: validation balanced accuracy 0.")
-    assert "n = 300" in told
-    assert diagnosis.summarise(one, [], "inconclusive").startswith("Nothing was found, but")

@@ -1,11 +1,12 @@
-"""From findings and proofs to ranked causes, the unexplained rest, the verdict and one sentence."""
+"""From findings and proofs to ranked causes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from audits.diagnosis.attribution import Attribution
 from audits.evidence.case import Case
-from audits.evidence.gap import honest_gap
 from audits.results import CheckResult
-from schemas.report import Cause, Estimate, Finding, Gap, Outcome, Severity, TestedRepair, Verdict
+from schemas.report import Cause, Estimate, Finding, Outcome, Severity, TestedRepair
 
 # Findings without a measured share, in the order in which they answer "why does it perform poorly": first what
 # the training did, then what the number hides, then what can only be said of the data, last what cannot be told.
@@ -37,21 +38,43 @@ TOLD_BY = {
 MIN_GAP = 0.01
 
 
-def rank(case: Case, results: Mapping[str, CheckResult]) -> list[Cause]:
+def rank(case: Case, results: Mapping[str, CheckResult], attribution: Attribution | None = None) -> list[Cause]:
     """The causes, most likely first: proven by repair, by what it brought back; then by exclusion; then the rest."""
-    ranked = {code: r for code, r in results.items() if _is_cause(r) and not _told_elsewhere(code, results)}
+    ranked = {
+        code: _counted_once(code, r, attribution)
+        for code, r in results.items()
+        if is_cause(r) and not _told_elsewhere(code, results)
+    }
     order = sorted(ranked, key=lambda code: _place(code, ranked))
     total = case.train_score[0] - case.validation_score[0]
-    return [_cause(ranked[code], total) for code in order]
+    causes = [_cause(ranked[code], total) for code in order]
+    if attribution is None or not causes or not attribution.interacts(max(total, MIN_GAP)):
+        return causes
+    told = f"{causes[0].explanation} {_interaction(attribution)}"
+    return [causes[0].model_copy(update={"explanation": told}), *causes[1:]]
 
 
-def _is_cause(result: CheckResult) -> bool:
+def _counted_once(code: str, result: CheckResult, attribution: Attribution | None) -> CheckResult:
+    """With the repair's Shapley value in place of what it gained when its turn came."""
+    value = attribution.values.get(code) if attribution is not None else None
+    return result if value is None else replace(result, recovered=value)
+
+
+def _interaction(attribution: Attribution) -> str:
+    together, alone = attribution.together.estimate or 0.0, sum(attribution.alone.values())
+    return (
+        f"The causes interact: all repairs together bring back {together:.2f}, each alone {alone:.2f} in sum; the "
+        "shares are means over all orders of repairing."
+    )
+
+
+def is_cause(result: CheckResult) -> bool:
     loud = result.finding is not None and result.finding.severity is not Severity.INFO
     return result.outcome is Outcome.FAIL and result.ranks and loud
 
 
 def _told_elsewhere(code: str, results: Mapping[str, CheckResult]) -> bool:
-    return any(other in results and _is_cause(results[other]) for other in TOLD_BY.get(code, ()))
+    return any(other in results and is_cause(results[other]) for other in TOLD_BY.get(code, ()))
 
 
 def _place(code: str, ranked: Mapping[str, CheckResult]) -> tuple[int, float]:
@@ -86,26 +109,6 @@ def _share(recovered: Estimate | None, total: float) -> Estimate | None:
     return Estimate(estimate=recovered.estimate / total, interval=interval, n=recovered.n)
 
 
-def measure_gap(case: Case, causes: list[Cause]) -> Gap:
-    """What was to be explained, and what is left after all causes."""
-    train, validation = case.train_score[0], case.validation_score[0]
-    gap = train - validation
-    honest = honest_gap(case)
-    overfit = any(cause.code.startswith("overfitting.") and cause.share_of_gap for cause in causes)
-    told = overfit or any(cause.code in TOLD_BY["overfitting.generalization_gap"] for cause in causes)
-    left = 0.0 if told else max(0.0, honest.estimate)
-    if gap <= MIN_GAP and not case.leaked:
-        left = 0.0
-    return Gap(
-        metric=case.scorer.metric,
-        reference=train,
-        validation=validation,
-        gap=gap,
-        unexplained=left,
-        unexplained_share=left / gap if gap > MIN_GAP else None,
-    )
-
-
 def tested_not_a_cause(case: Case) -> list[TestedRepair]:
     """Repairs that were tried and refuted: what users may stop suspecting."""
     confirmed = {trial.suspicion.code for trial in case.trials if trial.confirmed}
@@ -114,38 +117,3 @@ def tested_not_a_cause(case: Case) -> list[TestedRepair]:
         for trial in case.trials
         if not trial.confirmed and trial.suspicion.code not in confirmed
     ]
-
-
-def verdict(results: Mapping[str, CheckResult]) -> Verdict:
-    """`fail` with a critical finding, `warn` with a warning; `inconclusive` where the main checks could not see."""
-    severities = {r.finding.severity for r in results.values() if r.finding is not None}
-    if Severity.CRITICAL in severities:
-        return "fail"
-    if Severity.WARNING in severities:
-        return "warn"
-    blind = [code for code, r in results.items() if r.outcome in (Outcome.INCONCLUSIVE, Outcome.ERROR)]
-    return "inconclusive" if any(code in MAIN for code in blind) else "pass"
-
-
-# Without these, silence is no acquittal.
-MAIN = frozenset(
-    {
-        "overfitting.generalization_gap",
-        "preprocessing.scaling_mismatch",
-        "preprocessing.label_encoding",
-        "preprocessing.distribution_shift",
-    }
-)
-
-
-def summarise(case: Case, causes: list[Cause], decided: Verdict) -> str:
-    """One sentence for someone who reads nothing else."""
-    if causes:
-        first = causes[0].explanation
-        others = len(causes) - 1
-        return first + (f" {others} further cause{'s' if others > 1 else ''} below." if others else "")
-    score, interval = case.validation_score
-    told = f"validation {case.scorer.title} {score:.2f} [{interval[0]:.2f}, {interval[1]:.2f}], n = {case.validation.n}"
-    if decided == "inconclusive":
-        return f"Nothing was found, but a material fault could not have been seen: {told}."
-    return f"No fault was found: {told}."
