@@ -55,7 +55,8 @@ def attribute(case: Case, results: Mapping[str, CheckResult]) -> Attribution | N
     Repairs of the data come from the trials; repairs of the outputs, which come last in every combination, from the
     results.
     """
-    repairs: dict[str, Repair] = {t.suspicion.code: t.suspicion.apply for t in case.trials if t.confirmed}
+    proven = [trial.suspicion for trial in case.trials if trial.confirmed]
+    repairs: dict[str, Repair] = {one.code: one.replay or one.apply for one in proven}
     repairs |= {code: r.repair for code, r in results.items() if r.repair is not None}
     if not repairs:
         return None

@@ -132,6 +132,8 @@ def _label_shift(case: Case) -> GapTerm | None:
     subject = honest_validation(case)
     if not case.is_regression:
         return _term("label_shift", None, 0.0, None, len(subject))
+    if len(subject) < MIN_CLEAN_ROWS:
+        return None
     edges = np.unique(np.quantile(case.train.labels, np.linspace(0, 1, LABEL_BINS + 1)[1:-1]))
     bins = len(edges) + 1
     shares = [

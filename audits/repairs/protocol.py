@@ -46,8 +46,10 @@ class Suspicion:
         code: of the finding.
         intervention: what the repair does, in words that complete "when we ...".
         apply: the repaired subject; it runs the model again where features changed.
-        placebo: features of one placebo repair, or None where there is nothing to aim at random.
-        placebo_labels: labels of one placebo repair, for repairs of labels.
+        placebo: one placebo repair, or None where there is nothing to aim at random; the model is run afterwards
+            where features changed.
+        replay: the repair as it was estimated here, for rows in another state of repair; None where `apply`
+            estimates nothing from the rows that it is given.
         columns: what is repaired.
         rows: (rows,) mask of the rows that the repair changes.
         guesses: whether it puts guesses in place of values that are lost, so that its rows stay worse than others.
@@ -63,6 +65,7 @@ class Suspicion:
     effect: Effect
     remedy: Remedy
     placebo: Callable[[Subject, np.random.Generator], Subject] | None = None
+    replay: Callable[[Subject], Subject] | None = None
     columns: tuple[str, ...] = ()
     rows: Array | None = None
     guesses: bool = False
@@ -176,37 +179,13 @@ def _hidden_by_labels(
         again = replace(first.suspicion, apply=_always(both))
         first_again = try_repair(case, labels_alone, again, suspects[first.suspicion.code])
         if first_again.confirmed:
-            return _shared_out(case, subject, (first, first_again), (labels_alone, second))
+            first_again = replace(first_again, suspicion=first.suspicion)
+            return first_again, second
     return ()
 
 
 def _always(subject: Subject) -> Callable[[Subject], Subject]:
     return lambda _: subject
-
-
-def _shared_out(
-    case: Case, neither: Subject, features: tuple[Trial, Trial], labels: tuple[Subject, Trial]
-) -> tuple[Trial, Trial]:
-    """Both trials with the Shapley value of their repair as gain: what they gain together, each counted once."""
-    (alone, features_trial), (labels_alone, labels_trial) = features, labels
-    states = (neither, alone.after, labels_alone, labels_trial.after)
-    columns = [part for s in states for part in (s.labels, case.scorer.answers(s.predictions))]
-
-    def values(weights: Array | None, *of: Array) -> tuple[Array, Array]:
-        none, one, other, both = (case.scorer.score_answers(of[i], of[i + 1], weights) for i in (0, 2, 4, 6))
-        return (one - none + both - other) / 2, (other - none + both - one) / 2
-
-    shared = []
-    for which, trial in enumerate((features_trial, labels_trial)):
-        draws = case.scorer.resample(
-            tuple(columns),
-            lambda weights, *of, which=which: values(weights, *of)[which],
-            case.rng("share of " + trial.suspicion.code),
-            neither.groups,
-        )
-        gain = float(values(None, *columns)[which])
-        shared.append(replace(trial, gain=Estimate(estimate=gain, interval=quantile_interval(draws), n=len(neither))))
-    return shared[0], shared[1]
 
 
 def try_repair(case: Case, subject: Subject, suspicion: Suspicion, suspect: Suspect) -> Trial:

@@ -88,6 +88,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         apply=apply,
         # of two columns there is no other order than the repair itself
         placebo=placebo if columns > 2 else None,
+        replay=lambda faulty: case.rerun(faulty, case.space.permute_units(faulty.rows, order)),
         columns=tuple(names),
         effect=Effect(name="fall_of_assignment_cost", estimate=float(fall), limit=float(by_chance)),
         p_value=1 / (1 + limits.splits),

@@ -164,8 +164,11 @@ def _permuted(case: Case, subject: Subject) -> Suspicion | None:
     before, after = case.score(subject), case.score(apply(subject))
     if after - before < MIN_RECOVERY * (case.train_score[0] - before):
         return None
+    def replay(faulty: Subject) -> Subject:
+        return faulty.with_labels(np.where(faulty.labels == UNKNOWN, UNKNOWN, order[faulty.labels]))
+
     names = {case.labels.names[k]: case.labels.names[order[k]] for k in range(classes) if order[k] != k}
-    return _suspicion(case, subject, apply, f"read the validation labels {_pairs(names)}", names)
+    return _suspicion(case, subject, apply, f"read the validation labels {_pairs(names)}", names, replay=replay)
 
 
 def _best_order(subject: Subject, classes: int) -> Array:
@@ -190,7 +193,7 @@ def _other_unit(case: Case, reference: Subject, subject: Subject, limits: LabelE
         return None
     if abs(np.corrcoef(answers, subject.labels)[0, 1]) < MIN_CORRELATION:
         return None
-    slope, _ = _line(answers, subject.labels)
+    slope, offset = _line(answers, subject.labels)
     if 1 / limits.max_unit_factor <= slope <= limits.max_unit_factor:
         return None
     # a model that fits badly has a slope far from 1 too; another unit shows in the labels themselves
@@ -208,8 +211,11 @@ def _other_unit(case: Case, reference: Subject, subject: Subject, limits: LabelE
             labels[held] = (labels[held] - b) / a
         return faulty.with_labels(labels)
 
+    def replay(faulty: Subject) -> Subject:
+        return faulty.with_labels((np.asarray(faulty.labels, dtype=np.float64) - offset) / slope)
+
     names = {"label": f"(label - offset) / {slope:.4g}"}
-    return _suspicion(case, subject, apply, f"divide the validation labels by {slope:.4g}", names)
+    return _suspicion(case, subject, apply, f"divide the validation labels by {slope:.4g}", names, replay=replay)
 
 
 def _line(x: Array, y: Array) -> tuple[float, float]:
@@ -226,6 +232,7 @@ def _suspicion(
     intervention: str,
     mapping: dict[str, str],
     rows: Array | None = None,
+    replay: Callable[[Subject], Subject] | None = None,
 ) -> Suspicion:
     def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
         # the same labels dealt out at random: what relabelling gains when it knows nothing
@@ -237,6 +244,7 @@ def _suspicion(
         intervention=intervention,
         apply=apply,
         placebo=placebo,
+        replay=replay,
         columns=(case.request.data.label,) if case.request.data.label else (),
         rows=np.asarray(changed),
         effect=Effect(name="share_of_labels_reread", estimate=float(np.mean(changed)), limit=0.0),

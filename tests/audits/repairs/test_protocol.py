@@ -234,18 +234,6 @@ def test_each_repair_is_measured_in_the_presence_of_the_other():
         assert trial.confirmation.gain_interval[0] > 0
 
 
-def test_what_two_repairs_gain_together_is_shared_out():
-    """Shapley values: their sum is what came back, although each gains more in the other's presence."""
-    one = case("multiclass", signal=4.0, fault=both(scaled(4.0), permuted_labels(1, 2, 0)))
-
-    mended = mend(one, EVERY)
-
-    gains = [trial.gain for trial in mended.trials if trial.confirmed]
-    total = mended.score(mended.mended) - one.score(one.mended)
-    assert sum(gain.estimate for gain in gains) == pytest.approx(total)
-    assert all(gain.interval[0] < gain.estimate < gain.interval[1] for gain in gains)
-
-
 def test_two_wrongs_that_cancel_are_no_pair():
     """Answers turned around and labels turned around: each undoes the other, and nothing came back."""
     one = case(n_validation=400)
