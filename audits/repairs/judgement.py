@@ -2,9 +2,13 @@
 
 from typing import cast
 
+import numpy as np
+
 from audits.evidence.case import Case
+from audits.evidence.labels import UNKNOWN
 from audits.repairs.protocol import Trial
 from audits.results import CheckResult
+from audits.statistics.power import detectable_gain
 from schemas.limits.base import Repairable
 from schemas.report import Affected, Finding, Outcome, Severity
 
@@ -30,12 +34,13 @@ def judge(case: Case, code: str, *, title: str, summary: str, too_few: str | Non
     limits = cast(Repairable, case.limits[code])
     trial = trial_of(case, code)
     if trial is None:
-        return CheckResult.inconclusive(too_few) if too_few else CheckResult.passed(smallest=limits.min_gain)
+        return CheckResult.inconclusive(too_few) if too_few else silent(case, limits)
     if not trial.confirmed:
         return CheckResult(
             Outcome.PASS,
             f"suspected and tested, not a cause: {trial.reason}",
             confirmation=trial.confirmation,
+            smallest_visible_effect=smallest_visible_gain(case, limits),
         )
     gain = cast(float, trial.gain.estimate)
     finding = Finding(
@@ -53,6 +58,34 @@ def judge(case: Case, code: str, *, title: str, summary: str, too_few: str | Non
         remedy=trial.suspicion.remedy,
     )
     return CheckResult(Outcome.FAIL, finding=finding, confirmation=trial.confirmation, recovered=trial.gain)
+
+
+def silent(case: Case, limits: Repairable) -> CheckResult:
+    """Nothing was suspected: passed, unless a repair of critical gain could have stayed unconfirmed in these rows."""
+    return CheckResult.passed(smallest=smallest_visible_gain(case, limits), margin=limits.critical_gain)
+
+
+def smallest_visible_gain(case: Case, limits: Repairable) -> float | None:
+    """The smallest gain of the primary metric that a repair would show, for a fault that spoils rows at random.
+
+    A spoilt row is answered wrongly, or in a regression with the training mean; its repair answers as the model does
+    now. None for a model of a regression that is no better than the mean: nothing can be lost.
+    """
+    subject = case.mended
+    if case.is_regression:
+        answers = case.scorer.answers(subject.predictions)
+        gains = np.square(subject.labels - case.scorer.fallback) - np.square(subject.labels - answers)
+        spread = float(np.var(subject.labels))
+        if not (gains.mean() > 0 and spread > 0):
+            return None
+        visible = detectable_gain(float(gains.mean()), float(np.square(gains).mean()), len(gains)) / spread
+    else:
+        counts = np.bincount(subject.labels[subject.labels != UNKNOWN], minlength=1)
+        rows = counts[counts > 0]
+        if not len(rows):
+            return None
+        visible = detectable_gain(1.0, 1.0, len(rows) ** 2 / float(np.sum(1 / rows)))
+    return max(limits.min_gain, float(visible))
 
 
 def explain(trial: Trial, case: Case, summary: str) -> str:

@@ -20,9 +20,12 @@ from audits.evidence.case import Case
 from audits.results import CheckResult
 from audits.statistics.power import detectable_from_standard_error
 from schemas.limits.metrics import SmallValidation
-from schemas.report import Effect, Finding, Outcome, Remedy, Severity
+from schemas.report import Confirmation, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "metrics.small_validation"
+REDRAWS = 400
+# Of so many times the rows, draws are as good as independent.
+ENOUGH_TIMES = 3
 
 
 def small_validation(case: Case) -> CheckResult:
@@ -47,7 +50,37 @@ def small_validation(case: Case) -> CheckResult:
         evidence={"standard_error": error, "rows_needed": needed},
         remedy=_remedy(case, needed),
     )
-    return CheckResult(Outcome.FAIL, finding=finding, smallest_visible_effect=float(visible))
+    return CheckResult(
+        Outcome.FAIL,
+        finding=finding,
+        confirmation=_confirmation(case, limits),
+        smallest_visible_effect=float(visible),
+    )
+
+
+def _confirmation(case: Case, limits: SmallValidation) -> Confirmation:
+    """The metric of the same model on as many rows, drawn anew: between which values it wanders by chance alone."""
+    drawn_from, n = case.train.sample, len(case.mended)
+    enough = len(drawn_from) >= ENOUGH_TIMES * n
+    if not enough:
+        drawn_from = case.mended
+    answers, rng = case.scorer.answers(drawn_from.predictions), case.rng("redrawn validation rows")
+    scores = []
+    for _ in range(REDRAWS):
+        rows = rng.choice(len(drawn_from), n, replace=not enough)
+        scores.append(case.scorer.score_of_answers(drawn_from.labels[rows], answers[rows]))
+    # R2 of a draw whose labels are all the same is none
+    defined = [score for score in scores if np.isfinite(score)] or [0.0]
+    before, after = (float(q) for q in np.quantile(defined, [0.025, 0.975]))
+    return Confirmation(
+        confirmed=after - before > limits.material_difference,
+        intervention=f"draw {n} {'training' if enough else 'validation'} rows anew, {REDRAWS} times: the metric lies "
+        "between these values in 95 % of the draws",
+        metric=case.scorer.metric,
+        before=before,
+        after=after,
+        n=n,
+    )
 
 
 def _standard_error(case: Case) -> float:

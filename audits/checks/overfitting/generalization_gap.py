@@ -31,7 +31,8 @@ def generalization_gap(case: Case) -> CheckResult:
         return CheckResult.inconclusive(f"{min(gap.n, case.train.n)} of {MIN_GAP_ROWS} rows")
     margin = gap.margin(limits)
     if gap.interval[1] < margin or gap.estimate <= margin:
-        return CheckResult.passed(smallest=margin + (gap.interval[1] - gap.interval[0]) / 2)
+        critical = max(margin, limits.critical_share * (gap.train - gap.chance))
+        return CheckResult.passed(smallest=max(margin, gap.interval[1]), margin=critical)
     if gap.interval[0] <= margin:
         return CheckResult.inconclusive(
             f"gap {gap.interval[0]:.3f} to {gap.interval[1]:.3f}, margin {margin:.3f}",

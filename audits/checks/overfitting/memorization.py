@@ -38,7 +38,9 @@ def memorization(case: Case) -> CheckResult:
     near_perfect = gap.train >= limits.near_perfect
     strong = interval[0] > limits.strong_membership and gap.train >= limits.near_perfect - 0.05
     if not (strong or (near_perfect and interval[0] > limits.min_membership)):
-        return CheckResult.passed(smallest=limits.min_membership + (interval[1] - interval[0]) / 2)
+        return CheckResult.passed(
+            smallest=limits.min_membership + (interval[1] - interval[0]) / 2, margin=limits.strong_membership
+        )
     if gap.interval[0] <= margin:
         if gap.interval[1] < margin:
             return CheckResult.passed(smallest=margin)

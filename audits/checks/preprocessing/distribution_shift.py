@@ -46,7 +46,7 @@ def distribution_shift(case: Case) -> CheckResult:
         return CheckResult.inconclusive(f"{len(matrix.validation)} of {limits.min_rows} validation rows")
     auc, interval = cast("tuple[float, tuple[float, float]]", shift_auc(case))
     if interval[0] <= limits.min_auc:
-        return CheckResult.passed(smallest=limits.min_auc + (interval[1] - interval[0]) / 2)
+        return CheckResult.passed(smallest=limits.min_auc + (interval[1] - interval[0]) / 2, margin=limits.certain_auc)
     cost, effective = _cost(case, matrix, limits)
     columns = _moved_columns(case)
     summary = f"Training and validation rows can be told apart (two-sample AUC {auc:.2f})" + (

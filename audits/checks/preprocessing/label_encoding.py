@@ -164,6 +164,7 @@ def _permuted(case: Case, subject: Subject) -> Suspicion | None:
     before, after = case.score(subject), case.score(apply(subject))
     if after - before < MIN_RECOVERY * (case.train_score[0] - before):
         return None
+
     def replay(faulty: Subject) -> Subject:
         return faulty.with_labels(np.where(faulty.labels == UNKNOWN, UNKNOWN, order[faulty.labels]))
 

@@ -2,9 +2,10 @@
 
 What it measures: how well every single column predicts the training labels (a shallow tree, cross-fitted), and
     how much the model relies on it (the fall of the training metric when the column is shuffled). A column is
-    suspect when it is almost perfect, or strong and alone by far, and the model uses it; it is confirmed when the
-    validation data do not hold the answer, so that the training metric promised what they cannot keep. In both
-    splits it stays suspected: a strong honest column looks the same.
+    suspect when it is almost perfect, or strong and alone by far, and the model uses it. Shuffling it shows what
+    the metric is without it: in the training data where the validation data do not hold the answer, else in the
+    validation data, against shuffling other columns. Whether a column of both splits is known in time, only the
+    user can say: a strong honest column looks the same.
 Why it matters: a field that is filled in after the outcome is not there when the model is used. The scores are
     then a promise that nothing keeps.
 When it is inconclusive: fewer than `min_rows` training rows.
@@ -34,6 +35,8 @@ FOLDS = 3
 MAX_ROWS = 3_000
 MAX_COLUMNS = 300
 SHUFFLES = 3
+# The metric without other columns, to compare with.
+MAX_PLACEBOS = 19
 LOSS_LEVEL = 0.001
 
 
@@ -47,11 +50,17 @@ class Leak:
     reliance: Estimate  # fall of the training metric without it
     validation_skill: float  # how much it knows in the validation data
     validation_reliance: Estimate
+    placebo: float  # the most that the validation metric falls without any other column
 
     @property
     def gone(self) -> bool:
         """Whether the validation data do not hold the answer: what training promised, they cannot keep."""
         return self.validation_skill < 0.5 * self.skill
+
+    def carries_the_metric(self, limits: TargetLeakage) -> bool:
+        """Whether the validation metric stands on this column, and on no other as much."""
+        fall, low = cast(float, self.validation_reliance.estimate), (self.validation_reliance.interval or (0.0, 0.0))[0]
+        return low > limits.min_reliance and fall > self.placebo
 
 
 def target_leakage(case: Case) -> CheckResult:
@@ -62,7 +71,7 @@ def target_leakage(case: Case) -> CheckResult:
         return reason
     leak = cast("Leak | None", case.extras.get(CODE))
     if leak is None:
-        return CheckResult.passed(smallest=limits.min_reliance)
+        return CheckResult.passed(smallest=limits.strong_skill)
     gone = leak.gone
     before, without = case.train_score[0], case.train_score[0] - cast(float, leak.reliance.estimate)
     where = "in the training data and not in the validation data" if gone else "in both splits"
@@ -94,25 +103,32 @@ def target_leakage(case: Case) -> CheckResult:
         },
         remedy=_remedy(case, leak.column),
     )
-    confirmation = Confirmation(
-        # in both splits, only the user can say whether the column is known in time
-        confirmed=gone,
-        intervention=f"shuffle {leak.column} in the training data",
-        metric=case.scorer.metric,
-        before=before,
-        after=without,
-        gain_interval=None
-        if leak.reliance.interval is None
-        else (-leak.reliance.interval[1], -leak.reliance.interval[0]),
-        placebo_gain=None,
-        n=leak.reliance.n,
-    )
+    confirmation = _confirmation(case, leak, limits)
     return CheckResult(
         Outcome.FAIL,
         finding=finding,
         confirmation=confirmation,
         # in the training data alone, the leak is what the training promised too much
         recovered=leak.reliance if gone else None,
+    )
+
+
+def _confirmation(case: Case, leak: Leak, limits: TargetLeakage) -> Confirmation:
+    """What the metric is without the column: in training where it promised too much, else in validation.
+
+    That the metric stands on the column is proven by this; that nobody has the column in time, only the user can say.
+    """
+    reliance = leak.reliance if leak.gone else leak.validation_reliance
+    before = case.train_score[0] if leak.gone else case.score(case.mended)
+    return Confirmation(
+        confirmed=leak.gone or leak.carries_the_metric(limits),
+        intervention=f"shuffle {leak.column} in the {'training' if leak.gone else 'validation'} data",
+        metric=case.scorer.metric,
+        before=before,
+        after=before - cast(float, reliance.estimate),
+        gain_interval=None if reliance.interval is None else (-reliance.interval[1], -reliance.interval[0]),
+        placebo_gain=None if leak.gone else -leak.placebo,
+        n=reliance.n,
     )
 
 
@@ -150,6 +166,7 @@ def find_leak(case: Case) -> Leak | None:
         reliance,
         _skill_in(case, case.mended, best),
         _reliance(case, case.mended, column),
+        _fall_without_others(case, case.mended, column),
     )
 
 
@@ -220,6 +237,15 @@ def _reliance(case: Case, subject: Subject, column: str) -> Estimate:
     falls = [gain_of(case, one, subject, "reliance") for one in shuffled]
     falls.sort(key=lambda gain: cast(float, gain.estimate))
     return falls[len(falls) // 2]
+
+
+def _fall_without_others(case: Case, subject: Subject, column: str) -> float:
+    """The most that the metric falls when another column is shuffled instead."""
+    others = [name for name in (*case.space.units, *case.space.texts) if name != column]
+    if len(others) > MAX_PLACEBOS:
+        others = list(case.rng("other columns").choice(others, MAX_PLACEBOS, replace=False))
+    before = case.score(subject)
+    return max(before - case.score(neutralised(case, subject, str(name))) for name in others)
 
 
 def _loss_rises(case: Case, column: str) -> bool:

@@ -7,10 +7,10 @@ import pytest
 
 from audits.checks.preprocessing import scaling_mismatch
 from audits.evidence.case import Case
-from audits.repairs.judgement import MAX_ROWS_NAMED, judge, trial_of
-from audits.repairs.protocol import Trial, mend
-from schemas.report import Outcome, Severity
-from tests.factories import case, on_column, scaled
+from audits.repairs.judgement import MAX_ROWS_NAMED, judge, smallest_visible_gain, trial_of
+from audits.repairs.protocol import Suspicion, Trial, mend, try_repair
+from schemas.report import Effect, Outcome, Remedy, Severity
+from tests.factories import Task, case, on_column, scaled
 
 CODE = scaling_mismatch.CODE
 SUMMARY = "When we {intervention}, {metric} goes from {before} to {after}."
@@ -59,7 +59,7 @@ def test_a_refuted_trial_passes_and_says_why(refuted: Case):
 
 
 def test_without_a_trial_it_passes_unless_it_could_not_look():
-    one = case()
+    one = case(n_validation=1000)
 
     assert judged(one).outcome is Outcome.PASS
     assert judged(one, too_few="3 of 50 rows").outcome is Outcome.INCONCLUSIVE
@@ -89,3 +89,48 @@ def test_of_several_trials_the_confirmed_one_counts(confirmed: Case, refuted: Ca
     assert trial_of(both, CODE) is confirmed.trials[0]
     assert trial_of(refuted, CODE) is refuted.trials[0]
     assert trial_of(both, "preprocessing.outliers") is None
+
+
+def test_says_that_it_could_not_see_in_few_rows():
+    result = judged(case(n_validation=60))
+
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert result.smallest_visible_effect > 0.05
+    assert "would not have been seen" in result.reason
+
+
+def confirmations(task: Task, share: float, times: int = 40) -> float:
+    """How often a repair is taken for a gain that brings this share of the rows back."""
+    one = case(task, n_train=1500, n_validation=1000)
+    after = one.validation.sample
+    rng, confirmed = np.random.default_rng(0), 0
+    for _ in range(times):
+        hit = rng.random(len(after)) < share
+        answers = after.predictions
+        if task == "regression":
+            spoilt = replace(answers, values=np.where(hit, one.scorer.fallback, answers.values))
+        else:
+            classes = one.labels.n_classes
+            wrong = (after.labels + rng.integers(1, classes, len(after))) % classes
+            right = answers.decisions == after.labels
+            spoilt = replace(answers, decisions=np.where(hit & right, wrong, answers.decisions))
+        suspicion = Suspicion(
+            code=CODE,
+            intervention="x",
+            apply=lambda _: after,
+            effect=Effect(name="x", estimate=1.0),
+            remedy=Remedy(text="x."),
+        )
+        trial = try_repair(one, replace(after, predictions=spoilt), suspicion, lambda *_: None)
+        confirmed += trial.confirmed
+    return confirmed / times
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_the_smallest_visible_gain_is_found_four_times_of_five(task: Task):
+    one = case(task, n_train=1500, n_validation=1000)
+    visible = smallest_visible_gain(one, one.limits[CODE])
+    accuracy = one.score(one.validation.sample)
+
+    assert confirmations(task, 1.5 * visible / accuracy) > 0.7
+    assert confirmations(task, 0.3 * visible / accuracy) < 0.5

@@ -20,6 +20,16 @@ def test_fires_on_a_few_dozen_rows(task: str, n: int):
     assert result.finding.evidence["rows_needed"] > n
 
 
+@pytest.mark.parametrize("n_train", [40, 500])
+def test_redrawn_rows_show_how_far_chance_goes(n_train: int):
+    """From the training rows where they are many, else from the validation rows themselves."""
+    proof = result_of(CODE, case(n_train=n_train, n_validation=18, signal=1.0)).confirmation
+
+    assert proof.confirmed
+    assert proof.after - proof.before > 0.1
+    assert ("training" if n_train == 500 else "validation") in proof.intervention
+
+
 def test_fires_on_many_rows_with_few_positives():
     """A rare class counts by its own rows."""
     assert result_of(CODE, case(prevalence=0.02, n_validation=500)).outcome is Outcome.FAIL

@@ -56,6 +56,17 @@ def test_fires_on_a_column_that_is_the_label(task: Task, layout: str):
     assert result.finding.severity is Severity.WARNING
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_what_the_metric_owes_to_a_leak_of_both_splits_is_proven(task: Task):
+    """Shuffling any other column costs far less."""
+    proof = result_of(CODE, leaking(task)).confirmation
+
+    assert proof.confirmed
+    assert proof.intervention == "shuffle c2 in the validation data"
+    assert proof.gain_interval[1] < 0
+    assert proof.after - proof.before < proof.placebo_gain
+
+
 @pytest.mark.parametrize("knows", [0.9, 1.0])
 def test_a_leak_that_validation_does_not_have_is_critical(knows: float):
     """The training metric was bought with it: that is what the gap is made of."""
