@@ -29,6 +29,14 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     return low, high
 
 
+def rule_of_three(n: int, confidence: float = 0.95) -> float:
+    """Upper bound of a proportion of which n trials have shown no success: about 3 / n; 1 when n is 0.
+
+    Reference: Hanley & Lippman-Hand, 1983, https://doi.org/10.1001/jama.1983.03330370053031
+    """
+    return float(1 - (1 - confidence) ** (1 / n)) if n > 0 else 1.0
+
+
 def difference(estimate1: float, interval1: Interval, estimate2: float, interval2: Interval) -> Interval:
     """Interval of estimate1 - estimate2 from those of two independent estimates.
 

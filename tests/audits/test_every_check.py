@@ -261,6 +261,26 @@ def test_the_keras_code_trains_a_network(tmp_path: Path):
     assert trial.stdout.split() == list(snippets)
 
 
+@cache
+def silent() -> dict[str, list[CheckResult]]:
+    """What the checks say of a healthy model with many rows, one case a task."""
+    results: dict[str, list[CheckResult]] = {}
+    for task in ("binary", "multiclass", "regression"):
+        one = healthy(task, n_train=1500, n_validation=1500, seed=1, layout="table")
+        with_history = replace(one, history=curve(rise=0.0))
+        for code, result in examined(with_history)[1].items():
+            results.setdefault(code, []).append(result)
+    return results
+
+
+@every_check
+def test_silence_states_what_would_have_been_seen(code: str):
+    for result in silent()[code]:
+        if result.outcome is Outcome.PASS:
+            assert result.smallest_visible_effect is not None
+            assert result.smallest_visible_effect > 0
+
+
 SIZES = [
     *[(60, 60), (60, 150), (80, 80), (100, 60), (120, 90), (150, 150), (200, 100)],
     *[(250, 120), (300, 300), (350, 80), (400, 200), (500, 250), (800, 400), (2000, 1000)],

@@ -50,9 +50,12 @@ def imbalanced_accuracy(case: Case) -> CheckResult:
     shares = np.bincount(labels, minlength=case.labels.n_classes) / len(labels)
     rarest = int(np.where(shares > 0, shares, 2).argmin())
     # in a problem of many classes, rare is what is rare against an equal share
-    if shares[rarest] > limits.max_minority * 2 / case.labels.n_classes:
-        return CheckResult.passed(reason=f"the smallest class holds {shares[rarest]:.0%} of the rows")
     illusion, interval = _illusion(case, labels, answers)
+    if shares[rarest] > limits.max_minority * 2 / case.labels.n_classes:
+        return CheckResult.passed(
+            smallest=max(limits.min_illusion, interval[1]),
+            reason=f"the smallest class holds {shares[rarest]:.0%} of the rows",
+        )
     if interval[1] <= limits.min_illusion or illusion <= limits.min_illusion:
         return CheckResult.passed(smallest=limits.min_illusion + (interval[1] - interval[0]) / 2)
     if interval[0] <= limits.min_illusion:

@@ -22,7 +22,7 @@ from audits.evidence.case import Case
 from audits.evidence.scoring import quantile_interval
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
-from audits.statistics.intervals import wilson
+from audits.statistics.intervals import rule_of_three, wilson
 from schemas.limits.preprocessing import DuplicateLeakage
 from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
 
@@ -41,7 +41,7 @@ def duplicate_leakage(case: Case) -> CheckResult:
     low, high = wilson(int(copies.rows.sum()), len(copies.rows))
     by_chance = copies.chance
     if copies.share <= limits.min_share or low <= limits.min_ratio * by_chance:
-        return CheckResult.passed(smallest=max(limits.min_share, 3.0 / len(copies.rows)))
+        return CheckResult.passed(smallest=max(limits.min_share, rule_of_three(len(copies.rows))))
     inflation, clean_rows = _inflation(case, near.rows | exact.rows[case.validation.sample.index])
     summary = (
         f"{copies.share:.0%} of the validation rows are {copies.kind} copies of training rows"

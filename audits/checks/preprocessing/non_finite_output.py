@@ -15,7 +15,7 @@ import numpy as np
 from audits.evidence.case import Case
 from audits.repairs.imputation import holes
 from audits.results import CheckResult
-from audits.statistics.intervals import wilson
+from audits.statistics.intervals import rule_of_three, wilson
 from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "preprocessing.non_finite_output"
@@ -28,7 +28,7 @@ def non_finite_output(case: Case) -> CheckResult:
     subject = case.mended
     silent = ~subject.predictions.answered & ~np.asarray(holes(case.space, subject.rows).any(axis=1))
     if not silent.any():
-        return CheckResult.passed()
+        return CheckResult.passed(smallest=rule_of_three(len(subject)))
     count, share = int(silent.sum()), float(silent.mean())
     finding = Finding(
         code=CODE,

@@ -14,6 +14,7 @@ from audits.statistics.intervals import (
     mean_interval,
     mean_of_paired_differences,
     mean_of_proportions,
+    rule_of_three,
     wilson,
 )
 
@@ -33,6 +34,12 @@ def test_wilson_agrees_with_scipy(successes, n):
     test = binomtest(successes, n)
 
     assert wilson(successes, n) == pytest.approx(tuple(test.proportion_ci(method="wilson")), abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 18, 300])
+def test_the_rule_of_three_is_the_exact_one_sided_bound(n):
+    assert rule_of_three(n) == pytest.approx(binomtest(0, n, alternative="less").proportion_ci().high)
+    assert rule_of_three(0) == 1.0
 
 
 def test_wilson_takes_the_confidence():
