@@ -1,16 +1,17 @@
-"""Filling holes with what the training data say: mean, median, mode or nearest neighbours."""
+"""Filling holes with what the training data say: mean, median, mode (the most frequent value) or nearest neighbours."""
 
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.stats import mode
 from sklearn.impute import KNNImputer
 
 from audits.artefacts import Array, Rows
 from audits.evidence.features import FeatureSpace
 
-Method = Literal["mean", "median", "k nearest neighbours"]
-METHODS: tuple[Method, ...] = ("median", "mean", "k nearest neighbours")
+Method = Literal["mean", "median", "mode", "k nearest neighbours"]
+METHODS: tuple[Method, ...] = ("median", "mean", "mode", "k nearest neighbours")
 MAX_DONORS = 1000
 MAX_NEIGHBOUR_COLUMNS = 128
 
@@ -60,12 +61,21 @@ def _fill(reference: Array, values: Array, method: Method, neighbours: int) -> A
     observed = np.where(np.isfinite(reference), reference, np.nan)
     empty = np.isnan(observed).all(axis=0)
     observed[:, empty] = 0.0
-    centre = np.nanmean(observed, axis=0) if method == "mean" else np.nanmedian(observed, axis=0)
+    centre = _centre(observed, method)
     filled = np.where(missing, centre, values)
     if method == "k nearest neighbours" and values.shape[1] <= MAX_NEIGHBOUR_COLUMNS:
         incomplete = missing.any(axis=1)
         filled[incomplete] = _nearest(observed, values[incomplete], neighbours)
     return filled
+
+
+def _centre(observed: Array, method: Method) -> Array:
+    """(columns,) what a hole is filled with."""
+    if method == "mean":
+        return np.asarray(np.nanmean(observed, axis=0))
+    if method == "mode":
+        return np.asarray(mode(observed, axis=0, nan_policy="omit").mode)
+    return np.asarray(np.nanmedian(observed, axis=0))
 
 
 def _nearest(reference: Array, values: Array, neighbours: int) -> Array:

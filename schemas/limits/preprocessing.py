@@ -11,6 +11,13 @@ class MissingValues(Repairable):
     )
     fdr: float = Field(0.05, gt=0, lt=1, description="False discovery rate over the columns (Benjamini-Hochberg).")
     neighbours: int = Field(5, ge=1, description="Neighbours of the k-nearest-neighbour imputation.")
+    min_association: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="Lower bound of Cramer's V of holes and label from which the holes are informative: the least "
+        "that Cohen calls an association.",
+    )
 
 
 class SentinelValues(Repairable):

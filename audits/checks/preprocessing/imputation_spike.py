@@ -18,9 +18,9 @@ import numpy as np
 from pydantic import JsonValue
 
 from audits.artefacts import Array
-from audits.checks.preprocessing.missing_values import compare_imputations, imputation_remedy
 from audits.evidence.case import Case
 from audits.repairs.imputation import METHODS, impute
+from audits.repairs.imputation_remedy import compare_imputations, imputation_remedy
 from audits.results import CheckResult
 from schemas.limits.preprocessing import ImputationSpike
 from schemas.report import Affected, Effect, Finding, Outcome, Severity

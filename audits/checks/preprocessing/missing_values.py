@@ -3,7 +3,8 @@
 What it measures: the rate of missing values of every column in both splits (two-proportion test,
     Benjamini-Hochberg over the columns); the rows for which the model gives no finite answer; and what each
     imputation, fitted on the training data alone, brings back when the same model is run again. Training rows with
-    holes beside a validation file without any are reported as rows dropped.
+    holes beside a validation file without any are reported as rows dropped. Whether the holes themselves go with
+    the label (Cramer's V, Benjamini-Hochberg) is an observation.
 Why it matters: one NaN makes the whole answer NaN; dropping the rows instead changes the population that the
     metric speaks of.
 When it is inconclusive: never; a hole is a hole.
@@ -17,20 +18,21 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
-from pydantic import JsonValue
+from scipy.stats import chi2_contingency
+from scipy.stats.contingency import association
 
 from audits.artefacts import Array, Rows
 from audits.evidence.case import Case, Subject
 from audits.repairs.imputation import METHODS, Method, column_names, holes, impute
+from audits.repairs.imputation_remedy import compare_imputations, imputation_remedy
 from audits.repairs.judgement import explain, judge, trial_of
-from audits.repairs.protocol import Suspicion, gain_of
-from audits.repairs.snippets import constant
+from audits.repairs.protocol import Suspicion
 from audits.results import CheckResult
 from audits.statistics.distributions import two_proportion_test
 from audits.statistics.intervals import rule_of_three
 from audits.statistics.multiplicity import benjamini_hochberg
 from schemas.limits.preprocessing import MissingValues
-from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
+from schemas.report import Affected, Effect, Finding, Outcome, Severity
 
 CODE = "preprocessing.missing_values"
 TITLE = "Missing values reach the model"
@@ -59,7 +61,7 @@ def missing_values(case: Case) -> CheckResult:
         result = CheckResult.passed(smallest=rule_of_three(len(case.mended)))
     else:
         result = judge(case, CODE, title=TITLE, summary="{intervention}")
-    uneven = _uneven_rates(case)
+    uneven = _uneven_rates(case) or _informative(case)
     if uneven is None:
         return result
     loud = uneven.severity is not Severity.INFO
@@ -117,23 +119,6 @@ def _best(case: Case, compared: dict[Method, Subject]) -> Method:
     scores = {method: case.score(after) for method, after in compared.items()}
     best = max(scores, key=lambda method: scores[method])
     return best if scores[best] > scores["median"] + WORTH_THE_TROUBLE else "median"
-
-
-def compare_imputations(case: Case, subject: Subject, compared: dict[Method, Subject]) -> JsonValue:
-    """What each imputation brings back, on the same rows."""
-    result: dict[str, JsonValue] = {
-        "metric": case.scorer.metric,
-        "before": case.score(subject),
-        "n": len(subject),
-    }
-    for method, after in compared.items():
-        gain = gain_of(case, subject, after, "imputation " + method)
-        result[method] = {
-            "after": case.score(after),
-            "gain": gain.estimate,
-            "gain_interval": list(gain.interval) if gain.interval else None,
-        }
-    return result
 
 
 def _cells_at_random(case: Case, reference: Subject, faulty: Subject, missing: Array, rng: np.random.Generator) -> Rows:
@@ -307,59 +292,55 @@ def _uneven_summary(names: list[str], difference: float, *, new: bool) -> str:
     )
 
 
-def imputation_remedy(case: Case, names: list[str], best: Method = "median") -> Remedy:
-    """Code that imputes by the method that brought back most, fitted on the training data alone."""
-    text = (
-        "Fit an imputer on the training data alone, after the split, and apply it to whatever the model sees. "
-        f"The code below imputes by {best}, which served best here; where the holes themselves say something, add the "
-        "indicator and train again."
+def _informative(case: Case) -> Finding | None:
+    """Columns whose holes go with the label, in the training rows: an observation."""
+    limits = cast(MissingValues, case.limits[CODE])
+    train = case.train.sample
+    associations = _associations(case, train, holes(case.space, train.rows))
+    if not associations:
+        return None
+    columns = list(associations)
+    q_values = benjamini_hochberg(np.array([p for _, p in associations.values()]))
+    # Fisher's transform of V, a correlation: its lower bound must exceed the limit
+    lows = [np.tanh(np.arctanh(min(v, 1 - 1e-9)) - 1.96 / np.sqrt(len(train))) for v, _ in associations.values()]
+    told = [i for i, low in enumerate(lows) if low > limits.min_association and q_values[i] < limits.fdr]
+    if not told:
+        return None
+    names = column_names(case.space, holes(case.space, train.rows[:1]).shape[1])
+    found = {names[columns[i]]: associations[columns[i]][0] for i in told}
+    strongest = max(found, key=lambda name: found[name])
+    return Finding(
+        code=CODE,
+        family="preprocessing",
+        severity=Severity.INFO,
+        title="Where values are missing says something about the label",
+        summary=f"In the training rows, whether {strongest} is missing goes with the label (Cramer's V "
+        f"{found[strongest]:.2f}): leaving such rows out changes the population, and an imputed value hides what the "
+        "hole said.",
+        effect=Effect(name="cramers_v", estimate=found[strongest], limit=limits.min_association),
+        q_value=float(q_values[told].min()),
+        n=len(train),
+        affected=Affected(columns=list(found)[:MAX_COLUMNS_LISTED]),
+        evidence={"cramers_v": dict(list(found.items())[:MAX_COLUMNS_LISTED])},
+        remedy=imputation_remedy(case, list(found)),
     )
-    if case.space.layout != "table":
-        return Remedy(text=text, code=_ARRAY_CODE)
-    if best == "k nearest neighbours":
-        # neighbours are found by all numbers, with and without holes
-        listed = constant("NUMBERS", list(case.space.units)) + constant("TEXTS", list(case.space.texts))
-        return Remedy(text=text, code=_NEIGHBOURS_CODE.replace("<columns>", listed))
-    listed = constant("COLUMNS", names)
-    return Remedy(text=text, code=_SIMPLE_CODE.replace("<columns>", listed).replace("<strategy>", best))
 
 
-_ARRAY_CODE = """\
-import numpy as np
-from sklearn.impute import SimpleImputer
-
-def impute(x_train: np.ndarray, x: np.ndarray) -> np.ndarray:
-    imputer = SimpleImputer(strategy='median').fit(x_train.reshape(len(x_train), -1))
-    return imputer.transform(x.reshape(len(x), -1)).reshape(x.shape)
-"""
-
-_SIMPLE_CODE = """\
-import pandas as pd
-from sklearn.impute import SimpleImputer
-
-<columns>def impute(train: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    numeric = [c for c in COLUMNS if pd.api.types.is_numeric_dtype(train[c])]
-    texts = [c for c in COLUMNS if c not in numeric]
-    frame = frame.copy()
-    if numeric:
-        imputer = SimpleImputer(strategy='<strategy>').fit(train[numeric])
-        frame[numeric] = imputer.transform(frame[numeric])
-    for column in texts:
-        frame[column] = frame[column].fillna(train[column].mode()[0])
-    return frame
-"""
-
-_NEIGHBOURS_CODE = """\
-import pandas as pd
-from sklearn.impute import KNNImputer
-from sklearn.preprocessing import StandardScaler
-
-<columns>def impute(train: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    scaler = StandardScaler().fit(train[NUMBERS])
-    imputer = KNNImputer(n_neighbors=5).fit(scaler.transform(train[NUMBERS]))
-    filled = scaler.inverse_transform(imputer.transform(scaler.transform(frame[NUMBERS])))
-    frame = frame.assign(**dict(zip(NUMBERS, filled.T, strict=True)))
-    for column in TEXTS:
-        frame[column] = frame[column].fillna(train[column].mode()[0])
-    return frame
-"""
+def _associations(case: Case, subject: Subject, missing: Array) -> dict[int, tuple[float, float]]:
+    """Column -> Cramer's V of its holes and the label (in a regression: its quarter), and the p-value of none."""
+    if case.is_regression:
+        labels = np.searchsorted(np.quantile(subject.labels, [0.25, 0.5, 0.75]), subject.labels)
+    else:
+        labels = subject.labels
+    found = {}
+    for column in np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)):
+        table = np.stack(
+            [
+                np.bincount(labels[(labels >= 0) & at], minlength=1 + labels.max())
+                for at in (missing[:, column], ~missing[:, column])
+            ]
+        )
+        table = table[:, table.sum(axis=0) > 0]
+        if table.shape[1] > 1 and (table.sum(axis=1) > 0).all():
+            found[int(column)] = (float(association(table, method="cramer")), float(chi2_contingency(table).pvalue))
+    return found

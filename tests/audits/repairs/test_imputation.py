@@ -37,6 +37,12 @@ def test_fills_with_the_statistic_of_the_training_rows(
     assert filled["t"].tolist() == ["z", "y"]
 
 
+def test_the_mode_is_the_most_frequent_value(rows: pd.DataFrame):
+    coded = pd.DataFrame({"a": [3.0, 1.0, 3.0, 2.0], "b": [0.0, 7.0, 7.0, np.nan], "t": ["x", "y", "y", "z"]})
+
+    assert impute(TABLE, coded, rows, "mode")[["a", "b"]].to_numpy().tolist() == [[3.0, 10.0], [5.0, 7.0]]
+
+
 def test_neighbours_know_more_than_the_median(reference: pd.DataFrame, rows: pd.DataFrame):
     """b is ten times a: the row with b = 10 is that with a = 1."""
     filled = impute(TABLE, reference, rows, "k nearest neighbours", neighbours=1)

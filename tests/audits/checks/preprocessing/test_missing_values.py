@@ -172,3 +172,33 @@ def test_holes_are_imputed_from_the_training_rows_alone():
 
     filled: Array = pd.Series(trial.after.rows["c0"]).to_numpy()[:150]
     np.testing.assert_allclose(filled, train.x["c0"].median())
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_holes_that_go_with_the_label_are_told(task: Task):
+    """A field that is left empty for the high labels, in both splits: nothing is lost, and something is said."""
+
+    def empty_when_high(part: Part, train: Part, rng: np.random.Generator) -> Part:
+        values = part.numbers
+        values[(part.y > np.median(train.y) - 0.5) & (rng.random(len(part)) < 0.5), 5] = np.nan
+        return part.with_numbers(values)
+
+    one = case(task, model=on_column(0), fault=empty_when_high, train_fault=empty_when_high, n_train=600)
+
+    result = result_of(CODE, one)
+
+    assert result.outcome is Outcome.PASS
+    assert result.finding.severity is Severity.INFO
+    assert result.finding.affected.columns == ["c5"]
+    assert result.finding.evidence["cramers_v"]["c5"] > 0.2
+
+
+def test_stays_silent_on_holes_at_random():
+    """Twenty worlds: the association of chance is small, and many columns are many tests."""
+    told = [
+        result_of(CODE, case(model=on_column(0), fault=gaps, train_fault=gaps, n_train=200, seed=seed)).finding
+        for seed in range(20)
+        for gaps in (holes(0.2, [1, 2, 3, 4, 5]),)
+    ]
+
+    assert [finding for finding in told if finding is not None] == []
