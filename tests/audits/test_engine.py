@@ -30,6 +30,7 @@ from tests.factories import (
     constant,
     examined,
     fitted,
+    holes,
     memoriser,
     on_column,
     permuted_labels,
@@ -386,3 +387,28 @@ def test_model_and_data_are_described(run: Workbench):
     assert report.data["control_learner"]["scores"]["train->train"]["estimate"] > 0.6
     assert report.environment["device"] == "memory"
     assert report.metrics.primary == "balanced_accuracy"
+
+
+def test_two_faults_come_apart_in_the_report(run: Workbench):
+    """Each has its share, the shares are of one gap, and the terms of the gap add up."""
+    report = run(fault=both(scaled(6.0, columns=[0, 1]), holes(0.3, [5])), n_train=1500, n_validation=1000)
+
+    codes = {cause.code for cause in report.diagnosis if cause.confirmation and cause.confirmation.confirmed}
+    assert {"preprocessing.scaling_mismatch", "preprocessing.missing_values"} <= codes
+    repaired = {term.code: term.estimate for term in report.gap.terms if term.kind == "repaired_fault"}
+    shares = {cause.code: cause.share_of_gap.estimate for cause in report.diagnosis if cause.code in repaired}
+    for code, share in shares.items():
+        assert share == pytest.approx(repaired[code] / report.gap.gap)
+    assert sum(term.estimate for term in report.gap.terms) == pytest.approx(report.gap.gap)
+    assert report.gap.interaction is not None
+
+
+def test_the_same_audit_twice_gives_the_same_report(run: Workbench):
+    def told() -> dict[str, Any]:
+        report = run(fault=both(scaled(6.0, columns=[0, 1]), holes(0.3, [5])), n_train=400, n_validation=300)
+        whole = json.loads(report.model_dump_json())
+        for record in whole["checks"]:
+            del record["seconds"]
+        return whole
+
+    assert told() == told()
