@@ -48,10 +48,38 @@ class WeakModel(Limits):
     min_skill: float = Field(0.10, gt=0, lt=1, description="Skill (0 chance, 1 perfect) that a model should have.")
 
 
+class Miscalibration(Limits):
+    min_rows: int = Field(50, ge=20, description="Fewer rows: a temperature cannot be fitted on half of them.")
+    max_p: float = Field(
+        0.01, gt=0, lt=1, description="Consistency resampling: chance of such an error if every probability were true."
+    )
+    min_gain: float = Field(
+        0.03,
+        gt=0,
+        description="Lower bound of the log loss, in nats, that a cross-fitted temperature must bring back: early "
+        "stopping and dropout leave healthy models a little unsure.",
+    )
+    min_temperature: float = Field(
+        1.25, ge=1, description="A temperature within this factor of 1 is no fault, whatever it gains."
+    )
+    min_bias_gain: float = Field(
+        0.01, gt=0, description="Lower bound of the log loss by which a bias must improve on the temperature alone."
+    )
+    material_error: float = Field(
+        0.15, gt=0, lt=1, description="Where an error of this size could stay unseen, the check is inconclusive."
+    )
+    placebos: int = Field(
+        19,
+        ge=19,
+        description="Temperatures fitted to shuffled labels; the true gain must exceed all (a one-sided level of 5 %).",
+    )
+
+
 LIMITS: dict[str, type[Limits]] = {
     "metrics.imbalanced_accuracy": ImbalancedAccuracy,
     "metrics.majority_class": MajorityClass,
     "metrics.decision_threshold": DecisionThreshold,
+    "metrics.miscalibration": Miscalibration,
     "metrics.small_validation": SmallValidation,
     "metrics.weak_model": WeakModel,
 }
