@@ -13,6 +13,7 @@ from math import inf, nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
+from pydantic import JsonValue
 from scipy.special import expit, logsumexp
 from scipy.stats import norm
 
@@ -36,7 +37,7 @@ MAX_STEPS = 50
 
 def equal_width_bins(confidence: Array, bins: int = BINS) -> Array:
     """(n,) the bin of each row, of `bins` equally wide ones over (0, 1]."""
-    return np.clip(np.ceil(np.asarray(confidence) * bins).astype(np.intp) - 1, 0, bins - 1)
+    return np.asarray(np.clip(np.ceil(np.asarray(confidence) * bins).astype(np.intp) - 1, 0, bins - 1))
 
 
 def equal_mass_bins(confidence: Array, bins: int = BINS) -> Array:
@@ -159,7 +160,7 @@ def spiegelhalter(confidence: Array, events: Array) -> HypothesisTest:
     return HypothesisTest(z, float(2 * norm.sf(abs(z))))
 
 
-def reliability_curve(confidence: Array, events: Array, bins: int = BINS) -> list[list[float]]:
+def reliability_curve(confidence: Array, events: Array, bins: int = BINS) -> list[JsonValue]:
     """Per equal-mass bin: mean confidence, frequency and number of rows."""
     bin_of = equal_mass_bins(confidence, bins)
     size = np.bincount(bin_of)
@@ -239,7 +240,7 @@ class Recalibration:
 def log_probabilities(probabilities: Array) -> Array:
     """(n, classes) logits up to a constant of each row, finite where a probability is 0."""
     smallest = SMALLEST_PROBABILITY if probabilities.shape[1] == 2 else SMALLEST_OF_MANY
-    return np.log(np.clip(probabilities, smallest, 1.0))
+    return np.asarray(np.log(np.clip(probabilities, smallest, 1.0)))
 
 
 def fit_temperature(probabilities: Array, labels: Array) -> Recalibration:

@@ -26,17 +26,33 @@ from audits.evidence.gap import honest_validation
 from audits.evidence.labels import UNKNOWN
 from audits.evidence.outputs import SUM_TOLERANCE
 from audits.evidence.scoring import quantile_interval
+from audits.repairs.recalibration import numbers, recalibration_remedy
 from audits.results import CheckResult
 from audits.statistics import calibration, intervals, metrics, resampling
 from audits.statistics.calibration import DebiasedError, Recalibration
 from audits.statistics.distributions import HypothesisTest
 from audits.statistics.intervals import Interval
 from schemas.limits.metrics import Miscalibration
-from schemas.report import Confirmation, Effect, Finding, Outcome, Remedy, Severity
+from schemas.report import Confirmation, Effect, Finding, Outcome, Severity
 
 CODE = "metrics.miscalibration"
 # Below, fifteen bins would hold too few rows to tell anything of each.
 ROWS_A_BIN = 20
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was seen before any correction.
+
+    Attributes:
+        error: debiased.
+        test: of consistency.
+        null: (draws,) errors of a model whose probabilities are true.
+    """
+
+    error: DebiasedError
+    test: HypothesisTest
+    null: Array
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,7 @@ def miscalibration(case: Case) -> CheckResult:
     if interval[0] <= limits.min_gain or unchanged:
         reason = (
             f"the probabilities are not exact (p = {test.p_value:.2g}), but a cross-fitted {correction.kind} "
-            f"({_numbers(correction.fitted)}) brings back {interval[0]:.3f} to {interval[1]:.3f} of log loss"
+            f"({numbers(correction.fitted)}) brings back {interval[0]:.3f} to {interval[1]:.3f} of log loss"
         )
         return CheckResult(Outcome.PASS, reason, smallest_visible_effect=visible)
     placebo = _largest_placebo_gain(case, subject, limits)
@@ -96,7 +112,7 @@ def miscalibration(case: Case) -> CheckResult:
             f"labels gains {placebo:.3f} of log loss, the true one {float(correction.gain.mean()):.3f}",
             smallest_visible_effect=visible,
         )
-    return _found(case, subject, correction, error, test, null, interval, placebo)
+    return _found(case, subject, _Seen(error, test, null), correction, interval, placebo)
 
 
 def _judged(subject: Subject) -> Subject:
@@ -171,7 +187,7 @@ def _halves(case: Case, subject: Subject) -> Array:
 
 def _losses(probabilities: Array, labels: Array) -> Array:
     truth = probabilities[np.arange(len(labels)), labels]
-    return -np.log(np.clip(truth, calibration.SMALLEST_PROBABILITY, 1.0))
+    return np.asarray(-np.log(np.clip(truth, calibration.SMALLEST_PROBABILITY, 1.0)))
 
 
 def _mean_interval(case: Case, subject: Subject, values: Array) -> Interval:
@@ -194,10 +210,8 @@ def _largest_placebo_gain(case: Case, subject: Subject, limits: Miscalibration) 
 def _found(
     case: Case,
     subject: Subject,
+    seen: _Seen,
     correction: _Correction,
-    error: DebiasedError,
-    test: HypothesisTest,
-    null: Array,
     interval: Interval,
     placebo: float,
 ) -> CheckResult:
@@ -207,12 +221,12 @@ def _found(
     against_prior = _mean_interval(case, subject, _losses(probabilities, labels) - _losses_of_shares(case, subject))
     mended = _error(*_promises(correction.after, labels))
     accuracy, mean = float((probabilities.argmax(axis=1) == labels).mean()), float(probabilities.max(axis=1).mean())
-    fitted = correction.fitted
-    worse = f", worse than always answering the class shares ({before - float(np.mean(against_prior)):.2f})"
+    fitted, error = correction.fitted, seen.error
+    worse = ", worse than always answering the class shares" if against_prior[0] > 0 else ""
     summary = (
         f"The model is {mean:.0%} sure on average and right in {accuracy:.0%} of {len(subject)} rows: confidence and "
-        f"frequency differ by {error.estimate:.2f}. Its log loss is {before:.2f}{worse if against_prior[0] > 0 else ''}; "
-        f"with a cross-fitted {correction.kind} ({_numbers(fitted)}) it is {after:.2f}, and the error {mended.estimate:.2f}."
+        f"frequency differ by {error.estimate:.2f}. Its log loss is {before:.2f}{worse}; with a cross-fitted "
+        f"{correction.kind} ({numbers(fitted)}) it is {after:.2f}, and the error {mended.estimate:.2f}."
     )
     finding = Finding(
         code=CODE,
@@ -227,9 +241,9 @@ def _found(
             limit=limits.min_gain,
             unit="nats",
         ),
-        p_value=test.p_value,
+        p_value=seen.test.p_value,
         n=len(subject),
-        evidence=_evidence(probabilities, labels, fitted, test, null)
+        evidence=_evidence(probabilities, labels, fitted, seen)
         | {
             "mean_confidence": mean,
             "accuracy": accuracy,
@@ -237,11 +251,11 @@ def _found(
             "debiased_error_interval": list(error.interval),
             "debiased_error_after": mended.estimate,
         },
-        remedy=_remedy(fitted, len(case.labels.names)),
+        remedy=recalibration_remedy(fitted, len(case.labels.names)),
     )
     confirmation = Confirmation(
         confirmed=True,
-        intervention=f"recalibrate with a cross-fitted {correction.kind} ({_numbers(fitted)})",
+        intervention=f"recalibrate with a cross-fitted {correction.kind} ({numbers(fitted)})",
         metric="log_loss",
         before=before,
         after=after,
@@ -256,12 +270,10 @@ def _losses_of_shares(case: Case, subject: Subject) -> Array:
     """(rows,) log loss of always answering the training shares of the classes."""
     known = case.train.labels[case.train.labels != UNKNOWN]
     shares = np.bincount(known, minlength=case.labels.n_classes) / max(1, len(known))
-    return -np.log(np.clip(shares[subject.labels], calibration.SMALLEST_PROBABILITY, 1.0))
+    return _losses(np.broadcast_to(shares, (len(subject), len(shares))), subject.labels)
 
 
-def _evidence(
-    probabilities: Array, labels: Array, fitted: Recalibration, test: HypothesisTest, null: Array
-) -> dict[str, JsonValue]:
+def _evidence(probabilities: Array, labels: Array, fitted: Recalibration, seen: _Seen) -> dict[str, JsonValue]:
     confidence, events = _promises(probabilities, labels)
     wide = calibration.equal_width_bins(confidence)
     brier = calibration.brier_parts(confidence, events, calibration.equal_mass_bins(confidence))
@@ -269,8 +281,8 @@ def _evidence(
     told: dict[str, JsonValue] = {
         "judged": "class 1" if probabilities.shape[1] == 2 else "favourite class",
         "expected_calibration_error": calibration.calibration_error(confidence, events, wide),
-        "equal_mass_calibration_error": test.statistic,
-        "equal_mass_calibration_error_if_true": [float(q) for q in np.quantile(null, [0.5, 0.95, 0.99])],
+        "equal_mass_calibration_error": seen.test.statistic,
+        "equal_mass_calibration_error_if_true": [float(q) for q in np.quantile(seen.null, [0.5, 0.95, 0.99])],
         "brier": {
             "score": brier.score,
             "reliability": brier.reliability,
@@ -288,62 +300,3 @@ def _evidence(
         told["slope"], told["slope_interval"] = logistic.strength, list(logistic.strength_interval)
         told["intercept"], told["intercept_interval"] = logistic.bias, list(logistic.bias_interval)
     return told
-
-
-def _numbers(fitted: Recalibration) -> str:
-    bias = f", bias {fitted.bias:+.3g}" if fitted.bias else ""
-    return f"temperature {fitted.temperature:.3g}{bias}"
-
-
-def _remedy(fitted: Recalibration, classes: int) -> Remedy:
-    text = (
-        f"Divide the logits by {fitted.temperature:.3g}"
-        + (f" and add {fitted.bias:.3g}" if fitted.bias else "")
-        + " before the activation, or fit these numbers anew on held-out rows. Neither touches the order of the rows. "
-        "If the model was trained for long on few rows, stop earlier or regularise, and it will be less sure by itself."
-    )
-    numbers = f"TEMPERATURE = {fitted.temperature:.6g}\n" + (f"BIAS = {fitted.bias:.6g}\n" if classes == 2 else "")
-    return Remedy(text=text, code="import numpy as np\n\n" + numbers + (BINARY if classes == 2 else MULTICLASS))
-
-
-BINARY = '''
-
-def recalibrate(probability: np.ndarray) -> np.ndarray:
-    """Probabilities of class 1, any shape."""
-    p = np.clip(np.asarray(probability, dtype="float64"), 1e-7, 1 - 1e-7)
-    return recalibrate_logits(np.log(p / (1 - p)))
-
-
-def recalibrate_logits(logits: np.ndarray) -> np.ndarray:
-    """Log-odds before the sigmoid: exact where a probability is rounded to 1."""
-    return 1 / (1 + np.exp(-(np.asarray(logits, dtype="float64") / TEMPERATURE + BIAS)))
-
-
-def recalibrated_model(logits_model):
-    """Of a model that ends in logits: the same with the numbers built in."""
-    import keras
-
-    scaled = keras.layers.Rescaling(1 / TEMPERATURE, BIAS)(logits_model.output)
-    return keras.Model(logits_model.input, keras.layers.Activation("sigmoid")(scaled))
-'''
-MULTICLASS = '''
-
-def recalibrate(probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities (rows, classes)."""
-    return recalibrate_logits(np.log(np.clip(np.asarray(probabilities, dtype="float64"), 1e-30, 1)))
-
-
-def recalibrate_logits(logits: np.ndarray) -> np.ndarray:
-    """Logits before the softmax, (rows, classes)."""
-    scores = np.asarray(logits, dtype="float64") / TEMPERATURE
-    scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return scores / scores.sum(axis=1, keepdims=True)
-
-
-def recalibrated_model(logits_model):
-    """Of a model that ends in logits: the same with the temperature built in."""
-    import keras
-
-    scaled = keras.layers.Rescaling(1 / TEMPERATURE)(logits_model.output)
-    return keras.Model(logits_model.input, keras.layers.Softmax()(scaled))
-'''

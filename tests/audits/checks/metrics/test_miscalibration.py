@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import softmax
+from scipy.special import expit, logit, softmax
 
 from audits.checks.metrics.miscalibration import CODE, miscalibration
 from audits.evidence.case import Case
@@ -32,7 +32,7 @@ def sharpened(factor: float) -> ModelFactory:
     def build(train: Part, task: Task):
         answer = fitted(train, task)
         if task == "binary":
-            return lambda m: (lambda p: p**factor / (p**factor + (1 - p) ** factor))(answer(m))
+            return lambda m: expit(factor * logit(answer(m)))
         return lambda m: softmax(factor * np.log(np.clip(answer(m), 1e-30, 1)), axis=1)
 
     return build
