@@ -6,6 +6,7 @@ from audits.checks.metrics.decision_threshold import decision_threshold
 from audits.checks.metrics.imbalanced_accuracy import imbalanced_accuracy
 from audits.checks.metrics.majority_class import majority_class
 from audits.checks.metrics.miscalibration import miscalibration
+from audits.checks.metrics.output_mismatch import output_mismatch
 from audits.checks.metrics.small_validation import small_validation
 from audits.checks.metrics.weak_model import weak_model
 from audits.checks.overfitting.generalization_gap import generalization_gap
@@ -44,6 +45,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("metrics.majority_class", majority_class),
     ("metrics.decision_threshold", decision_threshold),
     ("metrics.miscalibration", miscalibration),
+    ("metrics.output_mismatch", output_mismatch),
     ("metrics.small_validation", small_validation),
     ("metrics.weak_model", weak_model),
     ("preprocessing.missing_values", missing_values.missing_values),

@@ -75,11 +75,41 @@ class Miscalibration(Limits):
     )
 
 
+class OutputMismatch(Limits):
+    min_rows: int = Field(20, ge=2, description="Answered rows that each split needs.")
+    min_loss: float = Field(
+        0.02,
+        gt=0,
+        lt=1,
+        description="Lower bound of the metric out of the output's reach; a few targets at its edge are no fault.",
+    )
+    min_gain: float = Field(
+        0.2, gt=0, description="R2 that another unit must bring back: units differ by much, weak models by little."
+    )
+    min_fit: float = Field(0.3, gt=0, lt=1, description="R2 in the other unit, from which it is one.")
+    max_slope: float = Field(
+        1.25,
+        gt=1,
+        description="In the other unit, the slope of the labels over the answers must be 1 within this factor (half of "
+        "it for plain divisors, of which some always comes near).",
+    )
+    max_misfit: float = Field(
+        0.05, gt=0, lt=1, description="R2 by which a fitted line may be better than the unit without any fit."
+    )
+    min_log_loss: float = Field(
+        0.02, gt=0, description="Lower bound of the log loss, in nats, that undoing an activation must bring back."
+    )
+    placebos: int = Field(
+        19, ge=19, description="Answers dealt out at random and brought back; the true gain must exceed all."
+    )
+
+
 LIMITS: dict[str, type[Limits]] = {
     "metrics.imbalanced_accuracy": ImbalancedAccuracy,
     "metrics.majority_class": MajorityClass,
     "metrics.decision_threshold": DecisionThreshold,
     "metrics.miscalibration": Miscalibration,
+    "metrics.output_mismatch": OutputMismatch,
     "metrics.small_validation": SmallValidation,
     "metrics.weak_model": WeakModel,
 }
