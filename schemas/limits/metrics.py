@@ -104,9 +104,27 @@ class OutputMismatch(Limits):
     )
 
 
+class DominatedByFew(Limits):
+    min_rows: int = Field(50, ge=20, description="With fewer rows, the few are a share of all that proves nothing.")
+    few: float = Field(0.01, gt=0, lt=0.2, description="Share of the rows that count as few.")
+    min_few: int = Field(3, ge=1, description="... and at least so many: one row is an accident.")
+    max_p: float = Field(
+        0.01, gt=0, lt=1, description="Chance of the lower bound of their share where errors have usual tails."
+    )
+    min_share: float = Field(0.5, gt=0, lt=1, description="Share of the squared error that the few must have: most.")
+    min_change: float = Field(
+        0.05,
+        gt=0,
+        description="Lower bound of the change of R2 without them, beyond what errors with usual tails change; and the "
+        "least 1 - R2 of which they may be most.",
+    )
+    placebos: int = Field(19, ge=19, description="Random rows that are left out, as many as the few.")
+
+
 LIMITS: dict[str, type[Limits]] = {
     "metrics.imbalanced_accuracy": ImbalancedAccuracy,
     "metrics.majority_class": MajorityClass,
+    "metrics.dominated_by_few": DominatedByFew,
     "metrics.decision_threshold": DecisionThreshold,
     "metrics.miscalibration": Miscalibration,
     "metrics.output_mismatch": OutputMismatch,

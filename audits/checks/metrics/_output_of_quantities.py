@@ -35,7 +35,7 @@ def out_of_reach(case: Case) -> Mismatch | None:
     return Mismatch(
         title="The last activation cannot reach the targets",
         summary=f"The model ends in {op_of(case)}, which answers {span}; {share:.0%} of the validation targets lie "
-        f"outside (they go from {validation.labels.min():.4g} to {validation.labels.max():.4g}). No weights can reach an "
+        f"outside (they go from {validation.labels.min():.4g} to {validation.labels.max():.4g}). No weights reach an "
         f"R2 above {ceiling:.2f}; the model has {score:.2f}.",
         effect=Effect(name="r2_out_of_reach", estimate=loss, interval=interval, limit=limits.min_loss),
         evidence={
