@@ -3,8 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from audits.checks.metrics.decision_threshold import decision_threshold
+from audits.checks.metrics.dominated_by_few import dominated_by_few
 from audits.checks.metrics.imbalanced_accuracy import imbalanced_accuracy
 from audits.checks.metrics.majority_class import majority_class
+from audits.checks.metrics.miscalibration import miscalibration
+from audits.checks.metrics.output_mismatch import output_mismatch
 from audits.checks.metrics.small_validation import small_validation
 from audits.checks.metrics.weak_model import weak_model
 from audits.checks.overfitting.generalization_gap import generalization_gap
@@ -42,6 +45,9 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("metrics.imbalanced_accuracy", imbalanced_accuracy),
     ("metrics.majority_class", majority_class),
     ("metrics.decision_threshold", decision_threshold),
+    ("metrics.miscalibration", miscalibration),
+    ("metrics.output_mismatch", output_mismatch),
+    ("metrics.dominated_by_few", dominated_by_few),
     ("metrics.small_validation", small_validation),
     ("metrics.weak_model", weak_model),
     ("preprocessing.missing_values", missing_values.missing_values),

@@ -187,8 +187,7 @@ def infer_kind(requested: str, scores: Array, op: str | None, dtype: str, labels
             )
         return "value", "the task is a regression"
     if requested != "auto":
-        _require_kind(requested, scores)
-        return cast("OutputKind", requested), "the request says so"
+        return _requested_kind(requested, scores)
     if np.dtype(dtype).kind in "iu" and scores.shape[1] == 1:
         return "class", f"a single whole number of type {dtype}"
     if op in PROBABILITY_OPS:
@@ -204,23 +203,24 @@ def infer_kind(requested: str, scores: Array, op: str | None, dtype: str, labels
     return "probability", "all values lie in [0, 1]" + (" and sum to 1" if scores.shape[1] > 1 else "")
 
 
-def _require_kind(requested: str, scores: Array) -> None:
-    """Refuse a requested reading that the values contradict.
+def _requested_kind(requested: str, scores: Array) -> tuple[OutputKind, str]:
+    """The reading that was asked for; numbers that are no probabilities can only be logits.
 
     Raises:
-        RequestError: naming a value.
+        RequestError: the values contradict it; names one.
     """
     finite = scores[np.isfinite(scores)]
     outside = finite[(finite < -1e-6) | (finite > 1 + 1e-6)]
     why = None
     if requested == "value":
         why = "the labels are classes; set `task` to regression if they are quantities"
-    elif requested == "probability" and len(outside):
-        why = f"the model answered {outside[0]:.4g}, which is no probability"
     elif requested == "class" and (scores.shape[1] != 1 or (finite % 1 != 0).any()):
         why = "the model does not answer one whole number a row"
     if why is not None:
         raise RequestError("output_kind_mismatch", f"output.kind is {requested}, but {why}.", field="output.kind")
+    if requested == "probability" and len(outside):
+        return "logit", f"the request says probability, but the model answered {outside[0]:.4g}, which is none"
+    return cast("OutputKind", requested), "the request says so"
 
 
 def describe(meaning: OutputMeaning) -> dict[str, Any]:

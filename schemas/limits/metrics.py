@@ -48,10 +48,86 @@ class WeakModel(Limits):
     min_skill: float = Field(0.10, gt=0, lt=1, description="Skill (0 chance, 1 perfect) that a model should have.")
 
 
+class Miscalibration(Limits):
+    min_rows: int = Field(50, ge=20, description="Fewer rows: a temperature cannot be fitted on half of them.")
+    max_p: float = Field(
+        0.01, gt=0, lt=1, description="Consistency resampling: chance of such an error if every probability were true."
+    )
+    min_gain: float = Field(
+        0.03,
+        gt=0,
+        description="Lower bound of the log loss, in nats, that a cross-fitted temperature must bring back: early "
+        "stopping and dropout leave healthy models a little unsure.",
+    )
+    min_temperature: float = Field(
+        1.25, ge=1, description="A temperature within this factor of 1 is no fault, whatever it gains."
+    )
+    min_bias_gain: float = Field(
+        0.01, gt=0, description="Lower bound of the log loss by which a bias must improve on the temperature alone."
+    )
+    material_error: float = Field(
+        0.15, gt=0, lt=1, description="Where an error of this size could stay unseen, the check is inconclusive."
+    )
+    placebos: int = Field(
+        19,
+        ge=19,
+        description="Temperatures fitted to shuffled labels; the true gain must exceed all (a one-sided level of 5 %).",
+    )
+
+
+class OutputMismatch(Limits):
+    min_rows: int = Field(20, ge=2, description="Answered rows that each split needs.")
+    min_loss: float = Field(
+        0.02,
+        gt=0,
+        lt=1,
+        description="Lower bound of the metric out of the output's reach; a few targets at its edge are no fault.",
+    )
+    min_gain: float = Field(
+        0.2, gt=0, description="R2 that another unit must bring back: units differ by much, weak models by little."
+    )
+    min_fit: float = Field(0.3, gt=0, lt=1, description="R2 in the other unit, from which it is one.")
+    max_slope: float = Field(
+        1.25,
+        gt=1,
+        description="In the other unit, the slope of the labels over the answers must be 1 within this factor (half of "
+        "it for plain divisors, of which some always comes near).",
+    )
+    max_misfit: float = Field(
+        0.05, gt=0, lt=1, description="R2 by which a fitted line may be better than the unit without any fit."
+    )
+    min_log_loss: float = Field(
+        0.02, gt=0, description="Lower bound of the log loss, in nats, that undoing an activation must bring back."
+    )
+    placebos: int = Field(
+        19, ge=19, description="Answers dealt out at random and brought back; the true gain must exceed all."
+    )
+
+
+class DominatedByFew(Limits):
+    min_rows: int = Field(50, ge=20, description="With fewer rows, the few are a share of all that proves nothing.")
+    few: float = Field(0.01, gt=0, lt=0.2, description="Share of the rows that count as few.")
+    min_few: int = Field(3, ge=1, description="... and at least so many: one row is an accident.")
+    max_p: float = Field(
+        0.01, gt=0, lt=1, description="Chance of the lower bound of their share where errors have usual tails."
+    )
+    min_share: float = Field(0.5, gt=0, lt=1, description="Share of the squared error that the few must have: most.")
+    min_change: float = Field(
+        0.05,
+        gt=0,
+        description="Lower bound of the change of R2 without them, beyond what errors with usual tails change; and the "
+        "least 1 - R2 of which they may be most.",
+    )
+    placebos: int = Field(19, ge=19, description="Random rows that are left out, as many as the few.")
+
+
 LIMITS: dict[str, type[Limits]] = {
     "metrics.imbalanced_accuracy": ImbalancedAccuracy,
     "metrics.majority_class": MajorityClass,
+    "metrics.dominated_by_few": DominatedByFew,
     "metrics.decision_threshold": DecisionThreshold,
+    "metrics.miscalibration": Miscalibration,
+    "metrics.output_mismatch": OutputMismatch,
     "metrics.small_validation": SmallValidation,
     "metrics.weak_model": WeakModel,
 }

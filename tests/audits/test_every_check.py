@@ -20,6 +20,9 @@ from audits.registry import CHECKS
 from audits.results import CheckResult
 from schemas.limits import LIMITS
 from schemas.report import Outcome
+from tests.audits.checks.metrics.test_dominated_by_few import dominated
+from tests.audits.checks.metrics.test_miscalibration import sharpened
+from tests.audits.checks.metrics.test_output_mismatch import softmax_over_one_unit
 from tests.audits.checks.overfitting.test_overtraining import curve, with_history
 from tests.audits.checks.preprocessing.test_distribution_shift import selected
 from tests.audits.checks.preprocessing.test_imputation_spike import imputed
@@ -61,6 +64,9 @@ FAULTY = {
     "metrics.imbalanced_accuracy": lambda: case(prevalence=0.1, model=constant(0.1)),
     "metrics.majority_class": lambda: case(model=constant(0.1)),
     "metrics.decision_threshold": lambda: case(model=miscut(4.0)),
+    "metrics.miscalibration": lambda: case(model=sharpened(6.0), n_train=1000),
+    "metrics.output_mismatch": softmax_over_one_unit,
+    "metrics.dominated_by_few": dominated,
     "metrics.small_validation": lambda: case(n_validation=40, signal=1.0),
     "metrics.weak_model": lambda: case(model=constant(0.1)),
     "preprocessing.missing_values": lambda: case(fault=holes(0.3)),

@@ -144,9 +144,15 @@ def test_the_threshold_is_told_of_binary_models_alone():
     assert describe(meaning("probability", THREE))["threshold"] is None
 
 
-@pytest.mark.parametrize(
-    ("kind", "scores"), [("probability", [[0.2], [1.7]]), ("class", [[0.4], [1.0]]), ("value", [[0.0], [1.0]])]
-)
+def test_numbers_that_are_no_probabilities_are_read_as_logits_whatever_the_request_says():
+    """A check tells what the misreading costs; refusing would leave the user without an answer."""
+    kind, reason = infer_kind("probability", np.array([[0.2], [1.7]]), None, "float32", BINARY)
+
+    assert kind == "logit"
+    assert "1.7, which is none" in reason
+
+
+@pytest.mark.parametrize(("kind", "scores"), [("class", [[0.4], [1.0]]), ("value", [[0.0], [1.0]])])
 def test_a_requested_kind_that_the_values_contradict_is_refused(kind: str, scores: list):
     with pytest.raises(RequestError) as refused:
         infer_kind(kind, np.array(scores), None, "float32", BINARY)
