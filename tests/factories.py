@@ -16,7 +16,7 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from audits.artefacts import Array, Batch, Column, ModelDescription, Rows, SplitName, TensorSpec
-from audits.checks.preprocessing import target_leakage
+from audits.checks.preprocessing import scaling_mismatch, target_leakage
 from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.collect import RawSplit, collect
 from audits.evidence.features import FeatureSpace, Layout
@@ -24,6 +24,7 @@ from audits.evidence.labels import LabelSpace, label_space
 from audits.evidence.outputs import OutputMeaning, as_matrix, infer_kind
 from audits.evidence.scoring import Scorer
 from audits.registry import CHECKS, SUSPECTS
+from audits.repairs.model_scale import on_the_models_scale
 from audits.repairs.protocol import mend
 from audits.results import CheckResult
 from schemas.limits import limits_for
@@ -516,6 +517,8 @@ def _description(train: Part, meaning: OutputMeaning, parameters: int | None) ->
 def examined(one: Case, codes: set[str] | None = None) -> tuple[Case, dict[str, CheckResult]]:
     """The case after all its repairs, and the result of every check (or of those named)."""
     chosen = codes or {code for code, _ in CHECKS}
+    if scaling_mismatch.CODE in chosen:
+        one = on_the_models_scale(one, scaling_mismatch.suspect)
     if target_leakage.CODE in chosen:
         leak = target_leakage.find_leak(one)
         if leak is not None:
@@ -523,7 +526,9 @@ def examined(one: Case, codes: set[str] | None = None) -> tuple[Case, dict[str, 
             if leak.gone:
                 extras["train_without_leak"] = target_leakage.neutralised(one, one.train.sample, leak.column)
             one = replace(one, leaked=(leak.column,), extras=one.extras | extras)
+    before = one.trials
     one = mend(one, [(code, suspect) for code, suspect in SUSPECTS if code in chosen])
+    one = replace(one, trials=(*before, *one.trials))
     return one, {code: check(one) for code, check in CHECKS if code in chosen}
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -131,9 +131,9 @@ def out_of_vocabulary(case: Case, subject: Subject) -> list[OutOfVocabulary]:
         return []
     found = []
     for vocabulary in case.internals.vocabularies:
-        for place in vocabulary.places:
-            if place.column in subject.rows.columns and vocabulary.size <= len(vocabulary.tokens):
-                found.append(_held_against(vocabulary, cast(str, place.column), subject.rows))
+        whole = vocabulary.size <= len(vocabulary.tokens)
+        columns = [place.column for place in vocabulary.places if whole and place.column in subject.rows.columns]
+        found += [_held_against(vocabulary, cast(str, column), subject.rows) for column in columns]
     return found
 
 
@@ -144,7 +144,7 @@ def _held_against(vocabulary: Vocabulary, column: str, rows: pd.DataFrame) -> Ou
     n, hit = 0, np.zeros(len(rows), dtype=bool)
     counted: dict[Any, tuple[int, list[str]]] = {}
     for row, value in enumerate(rows[column].tolist()):
-        if value is None or value != value:
+        if pd.isna(value):
             continue
         if value not in counted:
             words = list(_words(vocabulary, value))
@@ -210,7 +210,13 @@ def describe_internals(internals: ModelInternals | None) -> dict[str, JsonValue]
     if internals is None:
         return None
     spectra: list[JsonValue] = [
-        {"name": w.name, "shape": list(w.shape), "norm": w.norm, "stable_rank": w.stable_rank, "power_law_alpha": w.alpha}
+        {
+            "name": w.name,
+            "shape": list(w.shape),
+            "norm": w.norm,
+            "stable_rank": w.stable_rank,
+            "power_law_alpha": w.alpha,
+        }
         for w in internals.weights[:MAX_LISTED]
     ]
     return {
@@ -254,9 +260,6 @@ def describe_internals(internals: ModelInternals | None) -> dict[str, JsonValue]
     }
 
 
-def _columns(layer: Normaliser, means: tuple[float, ...], sds: tuple[float, ...]) -> Mapping[str, JsonValue]:
+def _columns(layer: Normaliser, means: tuple[float, ...], sds: tuple[float, ...]) -> JsonValue:
     names = [p.column or (p.input if p.position is None else f"{p.input}[{p.position}]") for p in layer.places]
-    return {
-        name: {"mean": mean, "sd": sd}
-        for name, mean, sd in list(zip(names, means, sds, strict=True))[:MAX_LISTED]
-    }
+    return {name: {"mean": mean, "sd": sd} for name, mean, sd in list(zip(names, means, sds, strict=True))[:MAX_LISTED]}

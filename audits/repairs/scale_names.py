@@ -31,7 +31,6 @@ UNIT_FACTORS: Mapping[float, str] = {
     60.0: "a factor of 60 (seconds, minutes, hours)",
     3600.0: "a factor of 3600 (seconds, hours)",
     24.0: "a factor of 24 (hours, days)",
-    7.0: "a factor of 7 (days, weeks)",
     12.0: "a factor of 12 (months, years; inches, feet; pieces, dozens)",
     365.25: "a factor of 365 (days, years)",
     57.29577951: "degree and radian",
@@ -61,6 +60,11 @@ TRANSFORMS: Mapping[str, ScaleMap] = {
 }
 # A named map is refused where chance would leave so much misfit so rarely.
 REFUSED = 1e-3
+# A mere factor says twice that it is right, by its size and by the offset that it does without; behind a scaler, once.
+UNIT_NAMES, SCALED_UNIT_NAMES = 8, 2 * len(UNIT_FACTORS)
+MAX_UNITS_CHANGED = 0.5
+# What a known factor may fit worse than an estimated one.
+KNOWN_IS_BETTER = 6.0
 FREE_NUMBERS = 2
 FACTOR_LEVEL = 0.01
 FACTOR_QUANTILES = np.linspace(0.05, 0.95, 19)
@@ -112,13 +116,20 @@ class NamedMap:
         return self.misfit <= chi2.isf(REFUSED, self.pair.bins - 1)
 
 
-def named(pairs: Sequence[UnitPair]) -> list[NamedMap]:
-    """One map for each unit; units that one name describes together are named together."""
+def named(pairs: Sequence[UnitPair], considered: int) -> list[NamedMap]:
+    """One map for each unit; units that one name describes together are named together.
+
+    Args:
+        pairs: units whose distributions differ.
+        considered: how many units there are, these among them.
+    """
     free = {pair.unit: free_map(pair) for pair in pairs}
     candidates: dict[Name, dict[int, NamedMap]] = {}
     factor = _common_factor(pairs)
+    # where most columns differ, a scaler explains them better than as many changes of units before it
+    few = len(pairs) <= MAX_UNITS_CHANGED * considered
     for pair in pairs:
-        for name, back, fitted in _hypotheses(pair, factor):
+        for name, back, fitted in (*_hypotheses(pair, factor), *(_units_before_a_scaler(pair) if few else ())):
             if not pair.may_fit(back):
                 continue
             one = NamedMap(pair, name, back, fitted, pair.misfit(back))
@@ -174,7 +185,7 @@ def _moments(through: np.ndarray, pair: UnitPair) -> tuple[float, float]:
 def _hypotheses(pair: UnitPair, factor: float | None) -> Iterator[tuple[Name, ScaleMap, int]]:
     """Name, map back and number of estimated numbers of every fault that could be."""
     mean, sd = pair.target_moments
-    yield from _units(pair)
+    yield from _units()
     if factor is not None:
         # one number for all units: its log n is paid once, as a choice among root n names
         yield Name("unit", f"{factor:.4g}", max(1, round(pair.n**0.5))), ScaleMap(factor, 0.0), 0
@@ -197,17 +208,22 @@ def _hypotheses(pair: UnitPair, factor: float | None) -> Iterator[tuple[Name, Sc
         yield part
 
 
-def _units(pair: UnitPair) -> Iterator[tuple[Name, ScaleMap, int]]:
-    family = 2 * len(UNIT_FACTORS) + len(UNIT_MAPS)
+def _units() -> Iterator[tuple[Name, ScaleMap, int]]:
+    for factor, detail in UNIT_FACTORS.items():
+        for scale in (factor, 1 / factor):
+            yield Name("unit", detail, UNIT_NAMES), ScaleMap(scale, 0.0), 0
+    for detail, back in UNIT_MAPS.items():
+        yield Name("unit", detail, UNIT_NAMES), back, 0
+
+
+def _units_before_a_scaler(pair: UnitPair) -> Iterator[tuple[Name, ScaleMap, int]]:
+    """The unit changed before both splits went through the training scaler, whose mean is not known."""
+    if not pair.target_is_standard or pair.source_is_standard or pair.source_is_unit_interval:
+        return
     middle, target_middle = float(np.median(pair.source)), float(np.median(pair.target))
     for factor, detail in UNIT_FACTORS.items():
         for scale in (factor, 1 / factor):
-            yield Name("unit", detail, family), ScaleMap(scale, 0.0), 0
-            if pair.target_is_standard:
-                # the unit changed before both splits went through the training scaler, whose mean is not known
-                yield Name("unit", detail, family), ScaleMap(scale, target_middle - scale * middle), 1
-    for detail, back in UNIT_MAPS.items():
-        yield Name("unit", detail, family), back, 0
+            yield Name("unit", detail, SCALED_UNIT_NAMES), ScaleMap(scale, target_middle - scale * middle), 1
 
 
 def rows_in_another_unit(pair: UnitPair) -> tuple[Name, ScaleMap, int] | None:
@@ -237,9 +253,15 @@ def rows_in_another_unit(pair: UnitPair) -> tuple[Name, ScaleMap, int] | None:
 
 
 def _common_factor(pairs: Sequence[UnitPair]) -> float | None:
-    """What carries every unit back without any offset, where one number does."""
+    """The estimated factor that carries units back without any offset; None where a known one does as well."""
+    if not pairs:
+        return None
     # a column far from zero tells its factor most precisely
     precise = max(pairs, key=lambda pair: abs(pair.target_moments[0]) / pair.target_moments[1])
     x, y = (np.quantile(values, FACTOR_QUANTILES) for values in (precise.source, precise.target))
     factor = float(x @ y / max(x @ x, 1e-300))
-    return factor if factor > 0 and np.isfinite(factor) else None
+    if not factor > 0 or not np.isfinite(factor):
+        return None
+    limit = precise.misfit(ScaleMap(factor, 0.0)) + KNOWN_IS_BETTER
+    known = [back for _, back, _ in _units() if back.offset == 0 and precise.may_fit(back)]
+    return None if any(precise.misfit(back) < limit for back in known) else factor

@@ -7,9 +7,7 @@ import numpy as np
 from audits.repairs.scale_maps import ScaleMap, UnitPair
 
 
-def random_maps(
-    pairs: Sequence[UnitPair], right: dict[int, ScaleMap], rng: np.random.Generator
-) -> dict[int, ScaleMap]:
+def random_maps(pairs: Sequence[UnitPair], right: dict[int, ScaleMap], rng: np.random.Generator) -> dict[int, ScaleMap]:
     """As many maps on random units, stretching or shrinking, never right.
 
     Args:

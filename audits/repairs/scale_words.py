@@ -35,8 +35,8 @@ FAULTS = {"training_unit": "unit"}
 TEXTS = {
     "inverted": "Find the step that inverts the values in one split and apply it to both or to none.",
     "unit": "Convert these columns to the unit that the training data have before they reach the model.",
-    "unit_of_some_rows": "Find where the rows in the other unit come from, convert them there, and refuse values outside "
-    "the training range in production.",
+    "unit_of_some_rows": "Find where the rows in the other unit come from, convert them there, and refuse values "
+    "outside the training range in production.",
     "transformed": "Apply the same transformation to both splits, best inside the model, where it cannot be forgotten.",
     "training_unit": "Convert these columns to the unit that the training data have before they reach the model.",
 }
@@ -168,4 +168,3 @@ def _entry(back: ScaleMap, *, plain: bool) -> tuple[object, ...]:
         return numbers
     within = None if back.only_outside is None else tuple(float(f"{bound:.7g}") for bound in back.only_outside)
     return (back.function, *numbers, within)
-

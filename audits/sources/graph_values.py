@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from audits.artefacts import Array
-from audits.sources.dataflow import Dataflow, Tensor, data_inputs
+from audits.sources.dataflow import Dataflow, Tensor, data_inputs, parse
 
 VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 READS = frozenset({"ReadVariableOp"})
@@ -126,7 +126,7 @@ class GraphValues:
 
     def _find_keys(self, restore_op: str) -> None:
         """Which key of the checkpoint each variable is restored from, as the graph's own restore operation says."""
-        scopes = [scope for scope in self.flow.calls() if scope.call.name == restore_op.split(":")[0]]
+        scopes = [scope for scope in self.flow.calls() if scope.call.name == parse(restore_op)[0]]
         for scope in [self.flow.graph, *scopes]:
             for node in scope.nodes.values():
                 if node.op in {"AssignVariableOp", "Assign"}:
@@ -176,5 +176,3 @@ def constant(attribute: Any) -> Array | None:
         values = np.concatenate([values, np.repeat(values[-1:], count - len(values))])
     wanted = object if values.dtype == object else np.int64 if values.dtype.kind in "iub" else np.float64
     return values[:count].astype(wanted).reshape(shape)
-
-

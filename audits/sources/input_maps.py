@@ -184,7 +184,7 @@ class InputMaps:
         return BatchNormOp(tensor.node.name, inputs[0], mean.ravel(), variance.ravel())
 
     def _unfused(self, tensor: Tensor) -> BatchNormOp | None:
-        """x * inv + (offset - mean * inv), inv = rsqrt(variance + epsilon) [* gamma], as tf.nn.batch_normalization."""
+        """As tf.nn.batch_normalization: x * i + (offset - mean * i), where i = rsqrt(variance + epsilon) [* gamma]."""
         if tensor.op not in SUMS:
             return None
         product, rest = (*self._flow.inputs(tensor), None)[:2]

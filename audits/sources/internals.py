@@ -5,7 +5,6 @@ model's process, the only one that can read checkpoints.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from audits.artefacts import (
     BatchNorm,
     Discretisation,
     Embedding,
+    Model,
     ModelDescription,
     ModelInternals,
     Normaliser,
@@ -28,10 +28,9 @@ from audits.sources.input_maps import BatchNormOp, InputMap, InputMaps
 from audits.sources.saved_model import meta_graph_of, shape_of, type_of
 from audits.sources.vocabularies import Vocabularies, places_behind
 from audits.statistics.spectra import power_law_exponent, stable_rank
+from schemas.problem import EvaluatorError, ModelError
 
 log = logging.getLogger(__name__)
-
-ReadVariables = Callable[[Sequence[str]], Mapping[str, Array]]
 
 # Of all values together, and of one; larger kernels are only counted.
 MAX_VALUES, MAX_VARIABLE_VALUES = 2**23, 2**21
@@ -42,18 +41,21 @@ MIN_SPECTRUM, MAX_SPECTRUM = 50, 512
 MAX_SPECTRA = 6
 
 
-def read_internals(description: ModelDescription, read_variables: ReadVariables) -> ModelInternals | None:
-    """Everything that can be told; None where the graph cannot be read, never an error.
+def read_internals(model: Model) -> ModelInternals | None:
+    """Everything that can be told; None where the graph or its variables cannot be read.
 
-    Args:
-        description: of the model.
-        read_variables: values of the checkpoint by key.
+    Raises:
+        EvaluatorError: the model's process died.
     """
     try:
-        meta_graph = meta_graph_of(description)
-        reader = _Reader(meta_graph, description)
-        reader.values.fill(read_variables(reader.wanted()))
+        reader = _Reader(meta_graph_of(model.description), model.description)
+        reader.values.fill(model.variables(reader.wanted()))
         return reader.internals()
+    except EvaluatorError:
+        raise
+    except ModelError as problem:
+        log.info("the model's internals cannot be read: %s", problem.detail)
+        return None
     except Exception:
         log.exception("the model's internals cannot be read")
         return None
@@ -151,9 +153,13 @@ def _normalisers(ends: list[InputMap], norms: list[BatchNormOp]) -> list[Normali
         if norm.map is None:
             continue
         root = np.sqrt(np.maximum(norm.variance, 0.0))
-        after = norm.map.then("batch", 1 / np.where(root > 0, root, 1.0), -norm.mean / np.where(root > 0, root, 1.0), "")
+        after = norm.map.then(
+            "batch", 1 / np.where(root > 0, root, 1.0), -norm.mean / np.where(root > 0, root, 1.0), ""
+        )
         if after is not None:
-            found.append(_as_normaliser(InputMap(after.places, after.scale, after.offset, name=norm.name), "batch_normalization"))
+            found.append(
+                _as_normaliser(InputMap(after.places, after.scale, after.offset, name=norm.name), "batch_normalization")
+            )
     return [one for one in found if one is not None]
 
 
@@ -162,7 +168,7 @@ def _leads_into(end: InputMap, norms: list[BatchNormOp]) -> bool:
 
 
 def _kind(end: InputMap) -> Literal["normalization", "rescaling"]:
-    """What subtracts first, or treats its places differently, holds statistics; what multiplies all alike, a constant."""
+    """Statistics where it subtracts first or treats its places differently; a constant where all are alike."""
     differs = np.ptp(end.scale) > 0 or np.ptp(end.offset) > 0
     subtracts = any(
         first == "sub" and then in {"div", "mul"} for first, then in zip(end.steps, end.steps[1:], strict=False)
@@ -187,9 +193,7 @@ def _weight_matrix(name: str, value: Array, *, with_spectrum: bool) -> WeightMat
         return WeightMatrix(layer_of(name), value.shape, norm if np.isfinite(norm) else 0.0)
     gram = matrix.T @ matrix if matrix.shape[1] == smaller else matrix @ matrix.T
     squared = np.clip(np.linalg.eigvalsh(gram), 0.0, None)
-    return WeightMatrix(
-        layer_of(name), value.shape, norm, stable_rank(np.sqrt(squared)), power_law_exponent(squared)
-    )
+    return WeightMatrix(layer_of(name), value.shape, norm, stable_rank(np.sqrt(squared)), power_law_exponent(squared))
 
 
 def layer_of(name: str) -> str:
@@ -219,5 +223,3 @@ def _width(shape: tuple[int | None, ...] | None) -> int | None:
 
 def _plain(values: Array) -> tuple[float, ...]:
     return tuple(float(value) for value in np.atleast_1d(values))
-
-

@@ -83,7 +83,8 @@ def binned_likelihood_ratio(a: Array, b: Array, bins: int, n: float, m: float) -
         a: (values,), NaN ignored.
         b: (values,), likewise.
         bins: between quantiles of both together; fewer where they coincide.
-        n, m: independent values in a and in b.
+        n: independent values in a.
+        m: independent values in b.
     """
     a, b = _sorted(a), _sorted(b)
     if not len(a) or not len(b):

@@ -25,7 +25,9 @@ import numpy as np
 
 from audits.evidence.case import Case, Subject
 from audits.evidence.internals import saturation
+from audits.repairs import model_scale
 from audits.repairs.judgement import judge
+from audits.repairs.model_scale import OffScale
 from audits.repairs.protocol import Suspicion
 from audits.repairs.scale_maps import pairs_of
 from audits.repairs.scale_names import NamedMap, named
@@ -35,17 +37,20 @@ from audits.results import CheckResult
 from audits.statistics.distributions import ks_pvalue
 from audits.statistics.multiplicity import benjamini_hochberg
 from schemas.limits.preprocessing import ScalingMismatch
-from schemas.report import Effect
+from schemas.report import Effect, Severity
 
-CODE = "preprocessing.scaling_mismatch"
+CODE = model_scale.CODE
 CHANCE_LEVEL = 0.05
 HALF = 0.5
 
 
 def scaling_mismatch(case: Case) -> CheckResult:
-    """Judge the trial of rescaling."""
+    """Judge the trial of rescaling, or what was proven of the training file before it."""
     limits = cast(ScalingMismatch, case.limits[CODE])
     n = len(case.mended)
+    off_scale = case.extras.get(CODE)
+    if isinstance(off_scale, OffScale):
+        return _against_the_model(case, off_scale)
     return judge(
         case,
         CODE,
@@ -53,6 +58,35 @@ def scaling_mismatch(case: Case) -> CheckResult:
         summary="When we {intervention} and run the same model again, {metric} goes from {before} to {after}.",
         too_few=f"{n} of {limits.min_rows} validation rows" if n < limits.min_rows else None,
     )
+
+
+def _against_the_model(case: Case, found: OffScale) -> CheckResult:
+    """The finding that a comparison of the splits alone could not make."""
+    told = replace(case, trials=(found.trial,))
+    if found.split == "both":
+        return judge(
+            told,
+            CODE,
+            title="Both splits are scaled otherwise than the model expects",
+            summary="Training and validation data agree with each other, and not with the model. When we "
+            "{intervention} and run the same model again, {metric} goes from {before} to {after} on the validation "
+            f"rows, and from {found.train_before:.2f} to {found.train_after:.2f} on the training rows.",
+        )
+    result = judge(
+        told,
+        CODE,
+        title="The training file is not scaled as the data that the model was trained on",
+        summary="The validation data are on the scale that the model expects, the training file is not. When we "
+        "{intervention}, in the training rows, and run the same model again, their {metric} goes from {before} to "
+        "{after}.",
+    )
+    if result.finding is None:
+        return result
+    # it costs no validation performance: the training metric is what it spoils
+    finding = result.finding.model_copy(
+        update={"severity": Severity.WARNING, "evidence": {**result.finding.evidence, "split": "training"}}
+    )
+    return replace(result, finding=finding, recovered=None)
 
 
 def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
@@ -64,7 +98,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     p_values = np.array([ks_pvalue(pair.fit.ks_before, pair.n_target, pair.n_source) for pair in pairs])
     q_values = benjamini_hochberg(p_values)
     different = [pair for pair, q in zip(pairs, q_values, strict=True) if q < limits.fdr]
-    flagged = [one for one in named(different) if _explains(one, limits) and _is_far(one, limits)]
+    flagged = [one for one in named(different, len(pairs)) if _explains(one, limits) and _is_far(one, limits)]
     if not flagged:
         return None
     maps = {one.pair.unit: one.back for one in flagged}
@@ -131,5 +165,3 @@ def _is_far(one: NamedMap, limits: ScalingMismatch) -> bool:
 def _comment(flagged: list[NamedMap]) -> str:
     exact = all(one.fitted == 0 and one.name.fault != "affine" for one in flagged)
     return "as the named fault has it" if exact else "estimated from the two files"
-
-
