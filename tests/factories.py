@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import expit, softmax
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from audits.artefacts import Array, Batch, Column, ModelDescription, Rows, SplitName, TensorSpec
+from audits.artefacts import Array, Batch, Column, ModelDescription, ModelInternals, Rows, SplitName, TensorSpec
 from audits.checks.preprocessing import scaling_mismatch, target_leakage
 from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.collect import RawSplit, collect
@@ -409,6 +409,8 @@ def case(
     kind: str = "auto",
     threshold: float = 0.5,
     names: Sequence[str] | None = None,
+    parameters: int | None = None,
+    internals: ModelInternals | None = None,
     seed: int = 0,
     **world: Any,
 ) -> Case:
@@ -425,6 +427,8 @@ def case(
         kind: of the output, as in the request.
         threshold: of binary decisions.
         names: of the classes, written in place of 0, 1, ...
+        parameters: of the model, as the description has them.
+        internals: what the model holds of its data.
         seed: of the world and of the faults.
         world: the arguments of `splits`.
     """
@@ -438,7 +442,8 @@ def case(
             replace(p, y=np.array(names, dtype=object)[p.y]) if p.y.dtype.kind in "iu" else p for p in (seen, spoilt)
         )
     request = request_for(reported=reported, task=task, output={"kind": kind, "threshold": threshold})
-    return case_of(seen, spoilt, answer, request=request, history=history, limits=limits)
+    given = {"request": request, "history": history, "limits": limits, "parameters": parameters}
+    return case_of(seen, spoilt, answer, internals=internals, **given)
 
 
 def case_of(
@@ -451,6 +456,7 @@ def case_of(
     limits: Mapping[str, Mapping[str, Any]] | None = None,
     parameters: int | None = None,
     predict: Callable[[Any], Array] | None = None,
+    internals: ModelInternals | None = None,
 ) -> Case:
     """The case of two splits and a model that answers a matrix of numbers, as the engine collects it.
 
@@ -479,6 +485,7 @@ def case_of(
         limits=limits_for(limits or {}),
         seed=SEED,
         mended=evidence[1].sample,
+        internals=internals,
     )
 
 

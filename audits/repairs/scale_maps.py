@@ -24,7 +24,7 @@ FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {
 }
 # Ten bins tell shapes apart; each needs some ten values.
 MAX_BINS, MIN_BINS, BIN_VALUES = 10, 4, 10
-STANDARD_MEAN, STANDARD_SD = 0.2, (0.7, 1.4)
+STANDARD_MEAN, STANDARD_SPREAD, STANDARD_ERRORS = 0.2, 1.4, 3.0
 QUARTERS = np.array([0.25, 0.5, 0.75])
 # In standard errors.
 FAR_OFF = 6.0
@@ -102,11 +102,11 @@ class UnitPair:
 
     @property
     def source_is_standard(self) -> bool:
-        return is_standard(*self.source_moments)
+        return is_standard(*self.source_moments, self.n_source)
 
     @property
     def target_is_standard(self) -> bool:
-        return is_standard(*self.target_moments)
+        return is_standard(*self.target_moments, self.n_target)
 
     @property
     def source_is_standard_by_itself(self) -> bool:
@@ -160,9 +160,10 @@ def pairs_of(case: Case, reference: Subject, subject: Subject) -> list[UnitPair]
     return pairs
 
 
-def is_standard(mean: float, sd: float) -> bool:
-    """Whether a column has been standardised, with its own statistics or with those of rows like it."""
-    return abs(mean) < STANDARD_MEAN and STANDARD_SD[0] < sd < STANDARD_SD[1]
+def is_standard(mean: float, sd: float, n: int) -> bool:
+    """Whether a column of n values has been standardised, with its own statistics or with those of rows like it."""
+    noise = STANDARD_ERRORS / np.sqrt(max(n, 1))
+    return abs(mean) < max(STANDARD_MEAN, noise) and abs(np.log(max(sd, 1e-300))) < max(np.log(STANDARD_SPREAD), noise)
 
 
 def fills_unit_interval(values: Array) -> bool:

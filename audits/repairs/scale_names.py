@@ -62,7 +62,9 @@ TRANSFORMS: Mapping[str, ScaleMap] = {
 REFUSED = 1e-3
 # A mere factor says twice that it is right, by its size and by the offset that it does without; behind a scaler, once.
 UNIT_NAMES, SCALED_UNIT_NAMES = 8, 2 * len(UNIT_FACTORS)
-MAX_UNITS_CHANGED = 0.5
+MAX_UNITS_CHANGED, MOSTLY = 0.5, 0.8
+# An estimated factor is no more exact than a free map, so it must fit nearly as well.
+ESTIMATED, MAX_WORSE = "factor", 3.0
 # What a known factor may fit worse than an estimated one.
 KNOWN_IS_BETTER = 6.0
 FREE_NUMBERS = 2
@@ -133,8 +135,15 @@ def named(pairs: Sequence[UnitPair], considered: int) -> list[NamedMap]:
             if not pair.may_fit(back):
                 continue
             one = NamedMap(pair, name, back, fitted, pair.misfit(back))
-            if one.fits:
+            if one.fits and (name.fault != ESTIMATED or one.misfit <= free[pair.unit].misfit + MAX_WORSE):
                 candidates.setdefault(name, {})[pair.unit] = one
+    if not few and _mostly_standard(pairs):
+        # behind a scaler, a physical unit does not change in some of so many columns by its mere factor
+        candidates = {
+            name: ones
+            for name, ones in candidates.items()
+            if name.fault != "unit" or len(ones) >= MOSTLY * len(pairs)
+        }
     chosen: dict[int, NamedMap] = {}
     while candidates:
         open_to = {
@@ -147,6 +156,10 @@ def named(pairs: Sequence[UnitPair], considered: int) -> list[NamedMap]:
         chosen |= open_to[best]
         del candidates[best]
     return [chosen.get(pair.unit, free[pair.unit]) for pair in pairs]
+
+
+def _mostly_standard(pairs: Sequence[UnitPair]) -> bool:
+    return sum(pair.target_is_standard for pair in pairs) >= MOSTLY * len(pairs)
 
 
 def _saving(name: Name, ones: Mapping[int, NamedMap], free: Mapping[int, NamedMap]) -> float:
@@ -188,7 +201,7 @@ def _hypotheses(pair: UnitPair, factor: float | None) -> Iterator[tuple[Name, Sc
     yield from _units()
     if factor is not None:
         # one number for all units: its log n is paid once, as a choice among root n names
-        yield Name("unit", f"{factor:.4g}", max(1, round(pair.n**0.5))), ScaleMap(factor, 0.0), 0
+        yield Name(ESTIMATED, f"{factor:.4g}", max(1, round(pair.n**0.5))), ScaleMap(factor, 0.0), 0
     if pair.fit.scale < 0:
         for total in (0.0, 1.0, 255.0):
             yield Name("inverted", family=3), ScaleMap(-1.0, total), 0

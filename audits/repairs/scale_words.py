@@ -16,6 +16,7 @@ MOSTLY = 0.8
 
 PHRASES = {
     "unit": "convert {columns} back from another unit ({detail})",
+    "factor": "convert {columns} by the factor {detail} that lies between the splits",
     "unit_of_some_rows": "convert the rows of {columns} that are in another unit ({detail})",
     "inverted": "turn {columns} around (light for dark, sign for sign)",
     "transformed": "undo {detail} that {columns} went through",
@@ -31,8 +32,9 @@ PHRASES = {
     "affine": "map {columns} onto the training scale",
 }
 # What stands in evidence["fault"] where it is another word than the phrase's.
-FAULTS = {"training_unit": "unit"}
+FAULTS = {"training_unit": "unit", "factor": "unit"}
 TEXTS = {
+    "factor": "Convert these columns to the unit that the training data have before they reach the model.",
     "inverted": "Find the step that inverts the values in one split and apply it to both or to none.",
     "unit": "Convert these columns to the unit that the training data have before they reach the model.",
     "unit_of_some_rows": "Find where the rows in the other unit come from, convert them there, and refuse values "

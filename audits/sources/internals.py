@@ -53,8 +53,8 @@ def read_internals(model: Model) -> ModelInternals | None:
         return reader.internals()
     except EvaluatorError:
         raise
-    except ModelError as problem:
-        log.info("the model's internals cannot be read: %s", problem.detail)
+    except (ModelError, OSError) as problem:
+        log.info("the model's internals cannot be read: %s", problem)
         return None
     except Exception:
         log.exception("the model's internals cannot be read")
