@@ -34,12 +34,12 @@ OWN_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class ScaleMap:
-    """x -> scale * function(x) + offset, on the values above or below a bound where there is one.
+    """x -> scale * function(x) + offset, of all values or of those that need it.
 
     Attributes:
         scale, offset: after the function.
         function: key of `FUNCTIONS`.
-        only_outside: (low, high): values within are left as they are, because they are right already.
+        only_outside: (low, high): only values that lie outside and come to lie within are mapped.
     """
 
     scale: float
@@ -53,7 +53,8 @@ class ScaleMap:
         if self.only_outside is None:
             return np.asarray(mapped)
         low, high = self.only_outside
-        return np.where((values < low) | (values > high), mapped, values)
+        is_off = ((values < low) | (values > high)) & (mapped >= low) & (mapped <= high)
+        return np.where(is_off, mapped, values)
 
     @property
     def is_affine(self) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import chi2
 
-from audits.repairs.scale_maps import ScaleMap, UnitPair, fills_unit_interval
+from audits.repairs.scale_maps import FUNCTIONS, ScaleMap, UnitPair, fills_unit_interval
 from audits.statistics.distributions import ks_2samp_statistic, ks_pvalue
 
 UNIT_FACTORS: Mapping[float, str] = {
@@ -140,9 +140,7 @@ def named(pairs: Sequence[UnitPair], considered: int) -> list[NamedMap]:
     if not few and _mostly_standard(pairs):
         # behind a scaler, a physical unit does not change in some of so many columns by its mere factor
         candidates = {
-            name: ones
-            for name, ones in candidates.items()
-            if name.fault != "unit" or len(ones) >= MOSTLY * len(pairs)
+            name: ones for name, ones in candidates.items() if name.fault != "unit" or len(ones) >= MOSTLY * len(pairs)
         }
     chosen: dict[int, NamedMap] = {}
     while candidates:
@@ -177,11 +175,9 @@ def free_map(pair: UnitPair) -> NamedMap:
     if best.fits:
         return best
     for detail, back in TRANSFORMS.items():
-        through = back.apply(pair.source)
-        if not np.isfinite(through).all() or np.ptp(through) == 0:
+        curved = _fitted_after(back.function, pair)
+        if curved is None:
             continue
-        scale, offset = _moments(through, pair)
-        curved = ScaleMap(scale, offset, back.function)
         one = NamedMap(pair, Name("transformed", detail, len(TRANSFORMS)), curved, FREE_NUMBERS, pair.misfit(curved))
         # no affine map does, and this one must
         if one.fits and one.cost < best.cost:
@@ -189,10 +185,15 @@ def free_map(pair: UnitPair) -> NamedMap:
     return best
 
 
-def _moments(through: np.ndarray, pair: UnitPair) -> tuple[float, float]:
-    mean, sd = pair.target_moments
-    scale = sd / float(through.std())
-    return scale, mean - scale * float(through.mean())
+def _fitted_after(function: str, pair: UnitPair) -> ScaleMap | None:
+    """The function, and then the map onto the target's mean and deviation; None where it is not defined."""
+    with np.errstate(all="ignore"):
+        through = FUNCTIONS[function](pair.source)
+        mean, sd = float(through.mean()), float(through.std())
+    if not np.isfinite(through).all() or not np.isfinite(sd) or sd == 0:
+        return None
+    scale = pair.target_moments[1] / sd
+    return ScaleMap(scale, pair.target_moments[0] - scale * mean, function)
 
 
 def _hypotheses(pair: UnitPair, factor: float | None) -> Iterator[tuple[Name, ScaleMap, int]]:

@@ -160,7 +160,8 @@ _BACK = (
     "    mapped = scale * (getattr(np, function)(x) if function else x) + offset\n"
     "    if within is None:\n"
     "        return mapped\n"
-    "    return np.where((x < within[0]) | (x > within[1]), mapped, x)\n\n"
+    "    low, high = within\n"
+    "    return np.where(((x < low) | (x > high)) & (mapped >= low) & (mapped <= high), mapped, x)\n\n"
 )
 
 
