@@ -3,7 +3,7 @@
 `audits.sources` and `audits.models` provide these; evidence, checks and repairs use nothing else of them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -107,6 +107,120 @@ class ModelDescription:
     output_ops: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where an input's values stand.
+
+    Attributes:
+        input: name of the model's input.
+        position: along the last axis of the input; None for an input of one value, or for all of its values alike.
+        column: the column or unit of the data that is fed there, once that is known.
+    """
+
+    input: str
+    position: int | None = None
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """What the model does to its inputs before anything else: (x - mean) / sd.
+
+    Attributes:
+        name: of the layer, as far as the graph tells.
+        kind: normalization and batch_normalization hold statistics of the data; rescaling holds constants.
+        mean, sd: (places,) in the units of the input.
+        places: the values that go in, in order.
+    """
+
+    name: str
+    kind: Literal["normalization", "batch_normalization", "rescaling"]
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Moving statistics of a batch normalisation; `first` where it is fed with the inputs themselves."""
+
+    name: str
+    mean: tuple[float, ...]
+    variance: tuple[float, ...]
+    first: bool
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A lookup table's keys.
+
+    Attributes:
+        name: of the layer, as far as the graph tells.
+        tokens: texts, or whole numbers; at most so many as are read.
+        size: of the whole table.
+        places: what is looked up.
+        is_split: whether texts are cut into words first.
+        is_lowered: whether they are written in lower case first.
+    """
+
+    name: str
+    tokens: tuple[str, ...] | tuple[int, ...]
+    size: int
+    places: tuple[Place, ...]
+    is_split: bool = False
+    is_lowered: bool = False
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A table of vectors; `places` are empty where the ids come out of a lookup or cannot be followed."""
+
+    name: str
+    rows: int
+    width: int
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class Discretisation:
+    """Boundaries between buckets."""
+
+    name: str
+    boundaries: tuple[float, ...]
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class WeightMatrix:
+    """A kernel, as (inputs, outputs).
+
+    Attributes:
+        shape: as stored.
+        norm: Frobenius norm.
+        stable_rank: squared Frobenius norm over the squared spectral norm; None where it was not computed.
+        alpha: exponent of a power law through the tail of the squared singular values; None for small matrices.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    norm: float
+    stable_rank: float | None = None
+    alpha: float | None = None
+
+
+@dataclass(frozen=True)
+class ModelInternals:
+    """What a SavedModel holds about the data that it was made for."""
+
+    normalisers: tuple[Normaliser, ...] = ()
+    batch_norms: tuple[BatchNorm, ...] = ()
+    vocabularies: tuple[Vocabulary, ...] = ()
+    embeddings: tuple[Embedding, ...] = ()
+    discretisations: tuple[Discretisation, ...] = ()
+    weights: tuple[WeightMatrix, ...] = ()
+    compute_types: tuple[str, ...] = ()
+
+
 class Model(Protocol):
     """A model that can be run, in a process of its own."""
 
@@ -117,6 +231,15 @@ class Model(Protocol):
 
         Raises:
             ModelError: the model refused these inputs.
+            EvaluatorError: the model's process died.
+        """
+        ...
+
+    def variables(self, keys: Sequence[str]) -> dict[str, Array]:
+        """Values of the checkpoint by key; those that are missing or too large are left out.
+
+        Raises:
+            ModelError: the checkpoint cannot be read.
             EvaluatorError: the model's process died.
         """
         ...

@@ -15,22 +15,25 @@ import numpy as np
 from pydantic import JsonValue
 
 from audits import diagnosis
-from audits.artefacts import Array, Model, Rows, Split
-from audits.checks.preprocessing import label_encoding, target_leakage
+from audits.artefacts import Array, Model, ModelInternals, Rows, Split
+from audits.checks.preprocessing import label_encoding, scaling_mismatch, target_leakage
 from audits.evidence.binding import Binding, bind
 from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.collect import RawSplit, collect
 from audits.evidence.control import MIN_CONTROL_ROWS
 from audits.evidence.features import FeatureSpace
+from audits.evidence.internals import bound, describe_internals
 from audits.evidence.labels import UNKNOWN, LabelSpace, label_space
 from audits.evidence.outputs import OutputMeaning, Predictions, as_matrix, choose_tensor, describe, infer_kind
 from audits.evidence.scoring import Scorer
 from audits.evidence.summary import summarise_metrics
 from audits.models.process import start_model
 from audits.registry import CHECKS, SUSPECTS, Check, selected
+from audits.repairs.model_scale import on_the_models_scale
 from audits.repairs.protocol import mend
 from audits.results import CheckResult
 from audits.sources import Roots, describe_model, open_splits, read_history
+from audits.sources.internals import read_internals
 from audits.sources.locations import resolve
 from schemas.base import finite
 from schemas.job import Progress, Stage
@@ -90,7 +93,7 @@ def audit(
     model = start_model(description, device=request.resources.device, timeout_seconds=request.resources.timeout_seconds)
     try:
         opened = _Opened(request, model, binding, tensor, train, validation)
-        case = _collect(opened, history, limits, tell)
+        case = replace(_collect(opened, history, limits, tell), internals=_internals(opened))
         _require_known_labels(case)
         return _examine(case, opened, codes, audit_id, tell)
     finally:
@@ -119,6 +122,12 @@ class _Opened:
                 field="output.tensor",
             )
         return output
+
+
+def _internals(opened: _Opened) -> ModelInternals | None:
+    """What the model holds about its data; None where that cannot be read, which costs evidence and no audit."""
+    found = read_internals(opened.model)
+    return None if found is None else bound(found, opened.binding, FeatureSpace.of(opened.train))
 
 
 class _Teller:
@@ -239,9 +248,14 @@ def _examine(case: Case, opened: _Opened, codes: set[str], audit_id: str, tell: 
         tell("repairing", 1 - 0.8 ** len(tried), f"repairing {code} and running the model again")
 
     tell("repairing", 0.0, "looking for faults that can be repaired")
+    submitted = case
+    if scaling_mismatch.CODE in codes:
+        case = _on_the_models_scale(case)
     if target_leakage.CODE in codes:
         case = _without_leak(case)
+    before = case.trials
     case = mend(case, [(code, suspect) for code, suspect in SUSPECTS if code in codes], on_trial)
+    case = replace(case, trials=(*before, *case.trials))
     results, records = _run_checks(case, codes, tell)
     tell("diagnosing", 0.0, "ranking the causes")
     attribution = diagnosis.attribute(case, results)
@@ -256,12 +270,23 @@ def _examine(case: Case, opened: _Opened, codes: set[str], audit_id: str, tell: 
         findings=_findings(results),
         tested_not_a_cause=diagnosis.tested_not_a_cause(case),
         checks=records,
-        metrics=summarise_metrics(case),
+        metrics=summarise_metrics(submitted),
         model=_model_section(case),
-        data=_data_section(case, opened),
+        data=_data_section(case, submitted, opened),
         history=_history_section(case),
         environment=environment(opened.model),
     )
+
+
+def _on_the_models_scale(case: Case) -> Case:
+    """Put what both splits, or the training file alone, got wrong on the scale that the model expects."""
+    try:
+        return on_the_models_scale(case, scaling_mismatch.suspect)
+    except EvaluatorError:
+        raise
+    except Exception:
+        log.exception("the search for data off the model's scale crashed")
+        return replace(case, failed=case.failed | {scaling_mismatch.CODE})
 
 
 def _without_leak(case: Case) -> Case:
@@ -333,6 +358,7 @@ def _model_section(case: Case) -> dict[str, JsonValue]:
         "inputs": [{"name": s.name, "dtype": s.dtype, "shape": _shape(s.shape)} for s in about.inputs],
         "outputs": [{"name": s.name, "dtype": s.dtype, "shape": _shape(s.shape)} for s in about.outputs],
         "output": describe(case.meaning),
+        "internals": describe_internals(case.internals),
     }
 
 
@@ -340,10 +366,10 @@ def _shape(shape: tuple[int | None, ...] | None) -> JsonValue:
     return None if shape is None else list(shape)
 
 
-def _data_section(case: Case, opened: _Opened) -> dict[str, JsonValue]:
+def _data_section(case: Case, submitted: Case, opened: _Opened) -> dict[str, JsonValue]:
     matrix = case.control
     return {
-        "train": {"rows": case.train.n, "sampled": len(case.train.sample), **opened.train.describe()},
+        "train": {"rows": submitted.train.n, "sampled": len(case.train.sample), **opened.train.describe()},
         "validation": {
             "rows": case.validation.n,
             "sampled": len(case.validation.sample),

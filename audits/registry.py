@@ -10,6 +10,7 @@ from audits.checks.metrics.miscalibration import miscalibration
 from audits.checks.metrics.output_mismatch import output_mismatch
 from audits.checks.metrics.small_validation import small_validation
 from audits.checks.metrics.weak_model import weak_model
+from audits.checks.overfitting.excess_capacity import excess_capacity
 from audits.checks.overfitting.generalization_gap import generalization_gap
 from audits.checks.overfitting.memorization import memorization
 from audits.checks.overfitting.no_signal import no_signal
@@ -40,6 +41,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("overfitting.memorization", memorization),
     ("overfitting.generalization_gap", generalization_gap),
     ("overfitting.overtraining", overtraining),
+    ("overfitting.excess_capacity", excess_capacity),
     ("overfitting.no_signal", no_signal),
     ("overfitting.underfitting", underfitting),
     ("metrics.imbalanced_accuracy", imbalanced_accuracy),

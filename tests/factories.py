@@ -15,8 +15,8 @@ from scipy.spatial.distance import cdist
 from scipy.special import expit, softmax
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from audits.artefacts import Array, Batch, Column, ModelDescription, Rows, SplitName, TensorSpec
-from audits.checks.preprocessing import target_leakage
+from audits.artefacts import Array, Batch, Column, ModelDescription, ModelInternals, Rows, SplitName, TensorSpec
+from audits.checks.preprocessing import scaling_mismatch, target_leakage
 from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.collect import RawSplit, collect
 from audits.evidence.features import FeatureSpace, Layout
@@ -24,6 +24,7 @@ from audits.evidence.labels import LabelSpace, label_space
 from audits.evidence.outputs import OutputMeaning, as_matrix, infer_kind
 from audits.evidence.scoring import Scorer
 from audits.registry import CHECKS, SUSPECTS
+from audits.repairs.model_scale import on_the_models_scale
 from audits.repairs.protocol import mend
 from audits.results import CheckResult
 from schemas.limits import limits_for
@@ -408,6 +409,8 @@ def case(
     kind: str = "auto",
     threshold: float = 0.5,
     names: Sequence[str] | None = None,
+    parameters: int | None = None,
+    internals: ModelInternals | None = None,
     seed: int = 0,
     **world: Any,
 ) -> Case:
@@ -424,6 +427,8 @@ def case(
         kind: of the output, as in the request.
         threshold: of binary decisions.
         names: of the classes, written in place of 0, 1, ...
+        parameters: of the model, as the description has them.
+        internals: what the model holds of its data.
         seed: of the world and of the faults.
         world: the arguments of `splits`.
     """
@@ -437,7 +442,8 @@ def case(
             replace(p, y=np.array(names, dtype=object)[p.y]) if p.y.dtype.kind in "iu" else p for p in (seen, spoilt)
         )
     request = request_for(reported=reported, task=task, output={"kind": kind, "threshold": threshold})
-    return case_of(seen, spoilt, answer, request=request, history=history, limits=limits)
+    given = {"request": request, "history": history, "limits": limits, "parameters": parameters}
+    return case_of(seen, spoilt, answer, internals=internals, **given)
 
 
 def case_of(
@@ -450,6 +456,7 @@ def case_of(
     limits: Mapping[str, Mapping[str, Any]] | None = None,
     parameters: int | None = None,
     predict: Callable[[Any], Array] | None = None,
+    internals: ModelInternals | None = None,
 ) -> Case:
     """The case of two splits and a model that answers a matrix of numbers, as the engine collects it.
 
@@ -478,6 +485,7 @@ def case_of(
         limits=limits_for(limits or {}),
         seed=SEED,
         mended=evidence[1].sample,
+        internals=internals,
     )
 
 
@@ -516,6 +524,8 @@ def _description(train: Part, meaning: OutputMeaning, parameters: int | None) ->
 def examined(one: Case, codes: set[str] | None = None) -> tuple[Case, dict[str, CheckResult]]:
     """The case after all its repairs, and the result of every check (or of those named)."""
     chosen = codes or {code for code, _ in CHECKS}
+    if scaling_mismatch.CODE in chosen:
+        one = on_the_models_scale(one, scaling_mismatch.suspect)
     if target_leakage.CODE in chosen:
         leak = target_leakage.find_leak(one)
         if leak is not None:
@@ -523,7 +533,9 @@ def examined(one: Case, codes: set[str] | None = None) -> tuple[Case, dict[str, 
             if leak.gone:
                 extras["train_without_leak"] = target_leakage.neutralised(one, one.train.sample, leak.column)
             one = replace(one, leaked=(leak.column,), extras=one.extras | extras)
+    before = one.trials
     one = mend(one, [(code, suspect) for code, suspect in SUSPECTS if code in chosen])
+    one = replace(one, trials=(*before, *one.trials))
     return one, {code: check(one) for code, check in CHECKS if code in chosen}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from audits.artefacts import Array, ModelDescription, Rows, SplitName
+from audits.artefacts import Array, ModelDescription, ModelInternals, Rows, SplitName
 from audits.evidence import control
 from audits.evidence.features import FeatureSpace, take
 from audits.evidence.labels import UNKNOWN, LabelSpace
@@ -94,6 +94,7 @@ class Case:
         trials: every repair that was tried, in order.
         leaked: units that were found to know the answer; control learners do without them.
         failed: codes whose detector or repair crashed.
+        internals: what the model itself holds about its data, or None where that cannot be read.
     """
 
     request: AuditRequest
@@ -112,6 +113,7 @@ class Case:
     leaked: tuple[str, ...] = ()
     failed: frozenset[str] = frozenset()
     extras: dict[str, Any] = field(default_factory=dict)
+    internals: ModelInternals | None = None
 
     @property
     def labels(self) -> LabelSpace:

@@ -99,6 +99,10 @@ class ModelProcess:
             parts.append(self._ask(Frame({}, part)).arrays)
         return _concatenated(parts)
 
+    def variables(self, keys: Sequence[str]) -> dict[str, Array]:
+        """Values of the checkpoint by key; those that are missing or too large are left out."""
+        return dict(self._ask(Frame({"variables": list(keys)})).arrays) if keys else {}
+
     def close(self) -> None:
         """End the process: it holds nothing worth waiting for."""
         self._connection.close()
@@ -260,9 +264,10 @@ def _serve(connection: socket.socket) -> None:
         return
     frames.send(connection, Frame({"device": model.device, "tensorflow_version": model.tensorflow_version}))
     while True:
-        inputs = frames.receive(connection).arrays
+        asked = frames.receive(connection)
         try:
-            frames.send(connection, Frame({}, model.predict(inputs)))
+            keys = asked.header.get("variables")
+            frames.send(connection, Frame({}, model.predict(asked.arrays) if keys is None else model.variables(keys)))
         except Refused as refused:
             frames.send(connection, _problem(refused))
         except ClosedError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,8 @@ MAX_BATCH_ROWS, MIN_BATCH_ROWS = 4096, 16
 BATCH_BYTES = 8 * 2**20
 BATCH_PARAMETER_ROWS = 2**29
 TEXT_BYTES = 1024
+# Of the variables' values that are sent, as the widest type has it.
+MAX_VARIABLE_BYTES, VALUE_BYTES = 2**27, 8
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a failure of ours
@@ -77,6 +80,26 @@ class LoadedModel:
                 continue
             first += size
         return _joined(parts)
+
+    def variables(self, keys: Sequence[str]) -> Outputs:
+        """Values of the checkpoint by key; those that are missing or too large are left out."""
+        prefix = Path(self._job.path) / "variables" / "variables"
+        if not prefix.with_suffix(".index").is_file():
+            return {}
+        try:
+            reader = self._tf.train.load_checkpoint(str(prefix))
+            shapes = reader.get_variable_to_shape_map()
+            read: Outputs = {}
+            left = MAX_VARIABLE_BYTES
+            for key in keys:
+                left -= VALUE_BYTES * int(np.prod(shapes.get(key, ()), dtype=np.int64))
+                if left < 0:
+                    break
+                if key in shapes:
+                    read[key] = _as_sent(np.asarray(reader.get_tensor(key)))
+        except Exception as error:
+            raise Refused("variables_unreadable", f"The checkpoint cannot be read: {first_line(error)}") from error
+        return {key: value for key, value in read.items() if value.dtype.name in DTYPES or value.dtype == object}
 
     def _run(self, batch: Mapping[str, Array]) -> Outputs:
         """One call. Models with a fixed batch size get rows repeated up to it, whose answers are dropped."""
@@ -180,6 +203,10 @@ def first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     words = (word if "/" not in word or "://" in word else "..." for word in lines[0].split(" "))
     return " ".join(words)[:300]
+
+
+def _as_sent(value: Array) -> Array:
+    return value.astype(np.float32) if value.dtype.name == "bfloat16" else value
 
 
 def _numpy(tf: Any, value: Any, name: str) -> Array:

@@ -82,6 +82,16 @@ def describe_model(path: Path, *, signature: str | None = None, tags: Sequence[s
     )
 
 
+def meta_graph_of(description: ModelDescription) -> Any:
+    """The protobuf that a description was made of.
+
+    Raises:
+        ModelError: it is gone, or has changed.
+    """
+    folder = Path(description.path)
+    return _meta_graph(_parse(folder / PB), description.tags, folder)
+
+
 def _folder(path: Path) -> Path:
     """The folder that holds saved_model.pb."""
     if not path.exists():
@@ -251,16 +261,16 @@ def _specs(tensors: Any) -> tuple[TensorSpec, ...]:
 
 
 def _spec(name: str, tensor: Any) -> TensorSpec:
-    dtype = "sparse" if tensor.HasField("sparse") else _dtype(tensor.dtype)
-    return TensorSpec(name, dtype, _shape(tensor.shape))
+    dtype = "sparse" if tensor.HasField("sparse") else type_of(tensor.dtype)
+    return TensorSpec(name, dtype, shape_of(tensor.shape))
 
 
-def _dtype(number: int) -> str:
+def type_of(number: int) -> str:
     # reference types of TensorFlow 1 are counted from 100
     return _DTYPES.get(number % 100, f"type {number}")
 
 
-def _shape(shape: Any) -> tuple[int | None, ...] | None:
+def shape_of(shape: Any) -> tuple[int | None, ...] | None:
     if shape.unknown_rank:
         return None
     return tuple(None if d.size < 0 else int(d.size) for d in shape.dimensions)
@@ -315,9 +325,9 @@ def _name_of(node: Any) -> str:
 
 
 def _is_float(node: Any) -> bool:
-    return "dtype" in node.attributes and _dtype(node.attributes["dtype"].type) in _FLOATS
+    return "dtype" in node.attributes and type_of(node.attributes["dtype"].type) in _FLOATS
 
 
 def _size_of(node: Any) -> int | None:
-    sizes = _shape(node.attributes["shape"].shape) if "shape" in node.attributes else None
+    sizes = shape_of(node.attributes["shape"].shape) if "shape" in node.attributes else None
     return None if sizes is None or None in sizes else math.prod(size for size in sizes if size is not None)

@@ -1,7 +1,7 @@
-"""The parts of TensorFlow's protobuf messages that a description needs, declared without TensorFlow.
+"""The parts of TensorFlow's protobuf messages that a description of the model needs, declared without TensorFlow.
 
 Field numbers as in tensorflow/core/protobuf/{saved_model,meta_graph,saved_object_graph}.proto and
-tensorflow/core/framework/{graph,function,node_def,attr_value,op_def,tensor_shape}.proto. The parser skips other
+tensorflow/core/framework/{graph,function,node_def,attr_value,op_def,tensor,tensor_shape}.proto. The parser skips other
 fields.
 """
 
@@ -16,6 +16,8 @@ _SCALARS = {
     "int32": _Field.TYPE_INT32,
     "int64": _Field.TYPE_INT64,
     "bool": _Field.TYPE_BOOL,
+    "float": _Field.TYPE_FLOAT,
+    "double": _Field.TYPE_DOUBLE,
     "string": _Field.TYPE_STRING,
     "bytes": _Field.TYPE_BYTES,
 }
@@ -25,9 +27,14 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "MetaGraph": {
         "meta_info": (1, "MetaInfo"),
         "graph": (2, "Graph"),
+        "saver": (3, "Saver"),
         "signatures": (5, "map Signature"),
+        "assets": (6, "*Asset"),
         "objects": (7, "ObjectGraph"),
     },
+    "Saver": {"restore_op": (3, "string")},
+    "Asset": {"tensor": (1, "AssetTensor"), "filename": (2, "string")},
+    "AssetTensor": {"name": (1, "string")},
     "MetaInfo": {"tags": (4, "*string"), "tensorflow_version": (5, "string")},
     "Graph": {"nodes": (1, "*Node"), "library": (2, "Library")},
     "Library": {"functions": (1, "*Function")},
@@ -35,7 +42,28 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "Op": {"name": (1, "string"), "inputs": (2, "*Argument"), "outputs": (3, "*Argument")},
     "Argument": {"name": (1, "string")},
     "Node": {"name": (1, "string"), "op": (2, "string"), "inputs": (3, "*string"), "attributes": (5, "map Attribute")},
-    "Attribute": {"bytes": (2, "bytes"), "type": (6, "int32"), "shape": (7, "Shape"), "function": (10, "FunctionName")},
+    "Attribute": {
+        "list": (1, "List"),
+        "bytes": (2, "bytes"),
+        "int": (3, "int64"),
+        "float": (4, "float"),
+        "type": (6, "int32"),
+        "shape": (7, "Shape"),
+        "constant": (8, "Constant"),
+        "function": (10, "FunctionName"),
+    },
+    "List": {"floats": (4, "*float")},
+    "Constant": {
+        "dtype": (1, "int32"),
+        "shape": (2, "Shape"),
+        "content": (4, "bytes"),
+        "floats": (5, "*float"),
+        "doubles": (6, "*double"),
+        "ints": (7, "*int32"),
+        "strings": (8, "*bytes"),
+        "longs": (10, "*int64"),
+        "bools": (11, "*bool"),
+    },
     "FunctionName": {"name": (1, "string")},
     "Signature": {"inputs": (1, "map Tensor"), "outputs": (2, "map Tensor")},
     "Tensor": {"name": (1, "string"), "dtype": (2, "int32"), "shape": (3, "Shape"), "sparse": (4, "Sparse")},

@@ -41,6 +41,15 @@ class Overtraining(Limits):
     min_tail: int = Field(5, ge=2, description="Epochs after the minimum.")
 
 
+class ExcessCapacity(Gap):
+    max_parameters_per_row: float = Field(
+        10.0,
+        gt=0,
+        description="Trained parameters per training row. A convention: networks far above it often generalise, so "
+        "that it counts only beside a material gap, and never more than as an observation.",
+    )
+
+
 class NoSignal(Limits):
     max_skill: float = Field(
         0.10,
@@ -69,6 +78,7 @@ LIMITS: dict[str, type[Limits]] = {
     "overfitting.memorization": Memorization,
     "overfitting.generalization_gap": Gap,
     "overfitting.overtraining": Overtraining,
+    "overfitting.excess_capacity": ExcessCapacity,
     "overfitting.no_signal": NoSignal,
     "overfitting.underfitting": Underfitting,
 }

@@ -50,6 +50,13 @@ class ScalingMismatch(Repairable):
         lt=1,
         description="The map must leave less than this share of the distance (KS) before it.",
     )
+    max_layer_distance: float = Field(
+        0.5,
+        gt=0,
+        description="Means of both splits may lie this far from the mean that a layer of the model holds, in that "
+        "layer's deviations; samples of what the model was fitted to lie far nearer, moving averages that have not "
+        "settled may not.",
+    )
 
 
 class FeatureOrder(Repairable):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from audits.models import import_tensorflow
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -20,3 +22,9 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = subprocess.run([sys.executable, script, folder], capture_output=True, text=True, cwd=ROOT, check=False)
     assert made.returncode == 0, made.stderr[-2000:]
     return folder
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> None:
+    """TensorFlow imported and untouched, as in the process that audits are forked from."""
+    import_tensorflow()

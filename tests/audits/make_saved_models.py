@@ -46,6 +46,68 @@ def keras_named_inputs() -> None:
     keras.Model({"city": city, "age": age}, score).export(FOLDER / "named", verbose=False)
 
 
+def models_with_statistics() -> None:
+    """Layers that hold something of the data: mean 1, 10, 100 and deviation 2, 20, 200 in three columns."""
+    layers = keras.layers
+    statistics = {"mean": [1.0, 10.0, 100.0], "variance": [4.0, 400.0, 40_000.0]}
+    features = keras.Input((3,), name="features")
+    normalised = layers.Normalization(name="scaler", **statistics)(features)
+    keras.Model(features, layers.Dense(60)(layers.Dense(60)(normalised))).export(FOLDER / "normalised", verbose=False)
+
+    norm = layers.BatchNormalization(epsilon=1e-9)
+    model = keras.Sequential([keras.Input((3,), name="features"), norm, layers.Dense(1), layers.BatchNormalization()])
+    half = np.full(3, 0.5, np.float32)
+    norm.set_weights([half, half, np.array(statistics["mean"]), np.array(statistics["variance"])])
+    model.export(FOLDER / "batch_normalised", verbose=False)
+
+    columns = {name: keras.Input((1,), name=name) for name in "abc"}
+    joined = layers.Concatenate()([columns["c"], columns["a"]])
+    scaled = layers.Normalization(mean=[7.0, 8.0], variance=[1.0, 4.0])(joined)
+    alone = layers.Normalization(axis=None, mean=9.0, variance=9.0)(columns["b"])
+    score = layers.Dense(1)(layers.Concatenate()([scaled, alone]))
+    keras.Model(columns, score).export(FOLDER / "normalised_columns", verbose=False)
+
+    image = keras.Input((4, 4, 3), name="image")
+    pooled = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 3)(layers.Rescaling(1 / 127.5, -1)(image)))
+    keras.Model(image, layers.Dense(2)(pooled)).export(FOLDER / "rescaled", verbose=False)
+
+    texts = {name: keras.Input((1,), name=name, dtype="string") for name in ("city", "note")}
+    numbers = {"shop": keras.Input((1,), name="shop", dtype="int64"), "age": keras.Input((1,), name="age")}
+    words = layers.TextVectorization(vocabulary=["good", "bad"], output_sequence_length=3)(texts["note"])
+    city = layers.StringLookup(vocabulary=["Paris", "Rome"])(texts["city"])
+    shop = layers.IntegerLookup(vocabulary=[3, 5], output_mode="one_hot")(numbers["shop"])
+    parts = [
+        layers.Flatten()(layers.Embedding(3, 2, name="of_city")(city)),
+        layers.Flatten()(layers.Embedding(9, 4, name="of_shop")(numbers["shop"])),
+        layers.Flatten()(layers.Embedding(4, 2, name="of_note")(words)),
+        layers.Discretization(bin_boundaries=[18.0, 65.0], output_mode="one_hot")(numbers["age"]),
+        shop,
+    ]
+    inputs = texts | numbers
+    keras.Model(inputs, layers.Dense(1)(layers.Concatenate()(parts))).export(FOLDER / "lookups", verbose=False)
+
+    def by_hand(x):
+        return {"y": ((x[:, 1:] - mean) / deviation) @ tf.ones((2, 1)) + x[:, :1] * 0.5}
+
+    mean, deviation = tf.Variable([5.0, 6.0]), tf.Variable([2.0, 3.0])
+    save("by_hand", by_hand, spec(None, 3), mean=mean, deviation=deviation)
+
+    lines = FOLDER / "colours.txt"
+    lines.write_text("red\ngreen\n")
+    reader = tf.lookup.TextFileInitializer(
+        str(lines), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+    )
+    table = tf.lookup.StaticHashTable(reader, -1)
+    rows = tf.Variable(np.ones((7, 3), np.float32))
+
+    def look_up(colour, number):
+        vectors = tf.nn.embedding_lookup(rows, tf.cast(number, tf.int32))
+        return {"y": tf.cast(table.lookup(colour), tf.float32) + tf.reduce_sum(vectors, axis=[1, 2])[:, None]}
+
+    given = spec(None, 1, dtype=tf.string, name="colour"), spec(None, 1, name="number")
+    save("asset", look_up, *given, table=table, rows=rows)
+
+
 def modules() -> None:
     weights = tf.Variable(np.ones((3, 1), np.float32), name="weights")
     frozen = tf.Variable(np.ones((7, 7), np.float32), trainable=False, name="frozen")
@@ -98,9 +160,16 @@ def version_1() -> None:
         signature = v1.saved_model.predict_signature_def({"x": x}, {"y": y})
         builder.add_meta_graph_and_variables(session, ["serve", "gpu"], {"serving_default": signature})
         builder.save()
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 2], name="x")
+        centre = v1.get_variable("centre", initializer=np.array([3.0, 4.0], np.float32), use_resource=False)
+        y = tf.reduce_sum((x - centre) / [5.0, 6.0], axis=1, name="y")
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(FOLDER / "version_1_scaled"), {"x": x}, {"y": y})
 
 
 keras_models()
 keras_named_inputs()
+models_with_statistics()
 modules()
 version_1()

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,9 @@ class MemoryModel:
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         (values,) = inputs.values()
         return {"output": np.asarray(self.answer(np.asarray(values, dtype=np.float64).reshape(len(values), -1)))}
+
+    def variables(self, keys: Sequence[str]) -> dict[str, Array]:
+        return {}
 
     def close(self) -> None:
         self.closed = True

@@ -59,6 +59,7 @@ FAULTY = {
     "overfitting.memorization": lambda: case(model=memoriser, signal=0.5),
     "overfitting.generalization_gap": lambda: case(model=memoriser, signal=0.5),
     "overfitting.overtraining": lambda: with_history(curve(), exported=-1),
+    "overfitting.excess_capacity": lambda: case(model=memoriser, signal=0.5, parameters=100_000),
     "overfitting.no_signal": lambda: case(model=memoriser, signal=0.0, n_train=300, n_validation=200),
     "overfitting.underfitting": lambda: case(model=constant(0.5)),
     "metrics.imbalanced_accuracy": lambda: case(prevalence=0.1, model=constant(0.1)),

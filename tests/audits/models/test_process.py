@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from audits.artefacts import ModelDescription
-from audits.models import preload, process
+from audits.models import preload, process, runtime
 from audits.models.process import ModelProcess, start_model
 from audits.sources import describe_model
 from schemas.problem import EvaluatorError, ModelError
@@ -337,3 +338,48 @@ def test_a_process_that_used_tensorflow_cannot_be_forked() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+class TestVariables:
+    KEY = "weights/.ATTRIBUTES/VARIABLE_VALUE"
+
+    def test_values_of_the_checkpoint_come_by_key(self, started) -> None:
+        values = started("module").variables([self.KEY, "no/such/key"])
+
+        assert values.keys() == {self.KEY}
+        assert values[self.KEY].tolist() == [[1.0], [1.0], [1.0]]
+
+    def test_the_model_still_answers_afterwards(self, started) -> None:
+        model = started("module")
+        model.variables([self.KEY])
+
+        assert model.predict({"x": ONES[:, :3]})["p"].shape == (5,)
+
+    def test_nothing_is_asked_where_nothing_is_wanted(self, started) -> None:
+        assert started("module").variables([]) == {}
+
+    def test_a_model_without_variables_has_no_values(self, started) -> None:
+        assert started("sum").variables([self.KEY]) == {}
+
+    def test_no_more_is_sent_than_is_allowed(self, saved_models: Path) -> None:
+        job = runtime.Job(str(saved_models / "module"), "score", ("serve",), {}, "cpu", None, as_session=False)
+        model = object.__new__(runtime.LoadedModel)
+        model._job, model._tf = job, preload.import_tensorflow()
+        limit = runtime.MAX_VARIABLE_BYTES
+
+        assert model.variables([self.KEY])
+        try:
+            runtime.MAX_VARIABLE_BYTES = 8
+            assert model.variables([self.KEY]) == {}
+        finally:
+            runtime.MAX_VARIABLE_BYTES = limit
+
+    def test_a_damaged_checkpoint_is_a_problem_of_its_own(self, started, saved_models: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "module"
+        shutil.copytree(saved_models / "module", folder)
+        with start_model(described(folder)) as model:
+            (folder / "variables" / "variables.index").write_bytes(b"nonsense")
+            with pytest.raises(ModelError) as caught:
+                model.variables([self.KEY])
+            assert caught.value.code == "variables_unreadable"
+            assert model.predict({"x": ONES[:, :3]})["p"].shape == (5,)

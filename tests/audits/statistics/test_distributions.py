@@ -3,6 +3,7 @@ import pytest
 from scipy import stats
 
 from audits.statistics.distributions import (
+    binned_likelihood_ratio,
     ks_2samp_statistic,
     ks_pvalue,
     runs_test,
@@ -100,3 +101,34 @@ def test_runs_of_a_sorted_file_are_few():
 @pytest.mark.parametrize("labels", [[], [1], [1, 1, 1], [0, 1]])
 def test_runs_of_hardly_any_labels_say_nothing(labels):
     assert runs_test(np.array(labels)).p_value > 0.3
+
+
+@pytest.mark.parametrize(("n", "m"), [(200, 300), (1000, 100)])
+def test_the_likelihood_ratio_of_one_law_is_chi_squared(n: int, m: int):
+    """Over 400 pairs of samples: mean bins - 1, and one in a hundred beyond the 99 % point."""
+    rng = np.random.default_rng(0)
+    g = np.array([binned_likelihood_ratio(rng.normal(size=n), rng.normal(size=m), 10, n, m) for _ in range(400)])
+
+    assert g.mean() == pytest.approx(9, abs=0.8)
+    assert (g > stats.chi2.isf(0.01, 9)).mean() <= 0.025
+
+
+def test_the_likelihood_ratio_sees_a_shift_and_a_spread():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=500), rng.normal(size=500)
+
+    assert binned_likelihood_ratio(a, b + 0.5, 10, 500, 500) > stats.chi2.isf(1e-4, 9)
+    assert binned_likelihood_ratio(a, 1.5 * b, 10, 500, 500) > stats.chi2.isf(1e-4, 9)
+
+
+def test_the_likelihood_ratio_counts_independent_values_alone():
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(size=500), rng.normal(0.3, 1, size=500)
+
+    assert binned_likelihood_ratio(a, b, 10, 50, 50) == pytest.approx(binned_likelihood_ratio(a, b, 10, 500, 500) / 10)
+
+
+@pytest.mark.parametrize("values", [np.empty(0), np.array([np.nan])])
+def test_the_likelihood_ratio_of_nothing_is_nought(values: np.ndarray):
+    assert binned_likelihood_ratio(values, np.arange(5.0), 4, 0, 5) == 0.0
+    assert binned_likelihood_ratio(np.ones(5), np.ones(4), 4, 5, 4) == 0.0
