@@ -13,6 +13,7 @@ from audits.checks.overfitting.no_signal import no_signal
 from audits.checks.overfitting.overtraining import overtraining
 from audits.checks.overfitting.underfitting import underfitting
 from audits.checks.preprocessing import (
+    category_mismatch,
     distribution_shift,
     duplicate_leakage,
     feature_order,
@@ -51,6 +52,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("preprocessing.scaling_mismatch", scaling_mismatch.scaling_mismatch),
     ("preprocessing.feature_order", feature_order.feature_order),
     ("preprocessing.label_encoding", label_encoding.label_encoding),
+    ("preprocessing.category_mismatch", category_mismatch.category_mismatch),
     ("preprocessing.duplicate_leakage", duplicate_leakage.duplicate_leakage),
     ("preprocessing.target_leakage", target_leakage.target_leakage),
     ("preprocessing.distribution_shift", distribution_shift.distribution_shift),
@@ -62,6 +64,8 @@ SUSPECTS: tuple[tuple[str, Suspect], ...] = (
     (missing_values.CODE, missing_values.suspect),
     (sentinel_values.CODE, sentinel_values.suspect),
     (feature_order.CODE, feature_order.suspect),
+    # a shift of whole-number codes is an affine map too: told by the more specific name
+    (category_mismatch.CODE, category_mismatch.suspect),
     (scaling_mismatch.CODE, scaling_mismatch.suspect),
     (label_encoding.CODE, label_encoding.suspect),
     (outliers.CODE, outliers.suspect),

@@ -147,6 +147,41 @@ class Outliers(Repairable):
     )
 
 
+class CategoryMismatch(Repairable):
+    max_levels: int = Field(
+        30,
+        ge=2,
+        description="A column of more distinct values is no column of categories that can be told apart by their "
+        "rows; the spelling of texts is looked at whatever their number.",
+    )
+    max_columns: int = Field(
+        64, ge=1, description="In wider data only the spelling of texts is looked at: the positions of a row that is "
+        "that wide are pixels or words, not categories."
+    )
+    splits: int = Field(
+        39,
+        ge=19,
+        description="Split halves of the training rows; codes must be likelier in another reading by more than in all.",
+    )
+    min_unseen_share: float = Field(
+        0.01, gt=0, lt=1, description="Share of the validation rows with a category that the training data never hold."
+    )
+    min_unseen_cost: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        description="Lower bound of the metric's loss on training rows whose categories are replaced by the unseen "
+        "ones, as many as there are in the validation data.",
+    )
+    max_unknown_words: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Share of words that the training data never hold, beyond their own share between halves, from "
+        "which sentences are looked at for another spelling.",
+    )
+
+
 LIMITS: dict[str, type[Limits]] = {
     "preprocessing.missing_values": MissingValues,
     "preprocessing.sentinel_values": SentinelValues,
@@ -158,4 +193,5 @@ LIMITS: dict[str, type[Limits]] = {
     "preprocessing.target_leakage": TargetLeakage,
     "preprocessing.distribution_shift": DistributionShift,
     "preprocessing.outliers": Outliers,
+    "preprocessing.category_mismatch": CategoryMismatch,
 }
