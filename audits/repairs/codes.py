@@ -213,6 +213,7 @@ def is_news(column: Coded, reading: Reading, features: Array, rng: np.random.Gen
 
 def remapped(case: Case, rows: Rows, changes: Mapping[str, Mapping[Hashable, Any]]) -> Rows:
     """A copy of the rows in which each named column's values are read as its mapping says."""
+    changes = {name: mapping for name, mapping in changes.items() if mapping}
     texts = {name: mapping for name, mapping in changes.items() if name in case.space.texts}
     numbers = {case.space.units.index(n): _number_map(m) for n, m in changes.items() if n not in texts}
     mended = case.space.map_units(rows, numbers)
