@@ -11,7 +11,6 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from os.path import commonprefix
 
 import numpy as np
 
@@ -113,13 +112,13 @@ def _as_float(text: str) -> float | None:
 def as_cast(known: Iterable[str], unseen: Sequence[str]) -> Mapped:
     """Numbers in another dress ("1,5", "12 kg", "true") as the known texts, all numbers, write them.
 
-    Empty where the known texts are no numbers or some unseen text is none.
+    Empty where the known texts are no numbers, some unseen text is none, or all are plain numbers already.
     """
     targets = list(known)
     if not targets or any(_as_float(value) is None and _TRUTH.get(value.casefold()) is None for value in targets):
         return {}
     numbers = {value: number(value) for value in unseen}
-    if any(value is None for value in numbers.values()):
+    if all(_as_float(value) is not None for value in unseen) or any(value is None for value in numbers.values()):
         return {}
     by_number = _unique(targets, number)
     return {text: by_number.get(value, f"{value:g}") for text, value in numbers.items()}
@@ -139,9 +138,15 @@ def _framed(targets: Iterable[str], values: Sequence[str]) -> Mapped:
 def _without_frame(values: Sequence[str]) -> Callable[[str], str]:
     """What is left of a value without the prefix and the suffix that all of them share."""
     forms = [value.strip().casefold() for value in values]
-    start = len(commonprefix(forms))
-    end = len(commonprefix([form[start:][::-1] for form in forms]))
+    start = _shared_start(forms)
+    end = _shared_start([form[start:][::-1] for form in forms])
     return lambda value: value.strip().casefold()[start : len(value.strip()) - end]
+
+
+def _shared_start(forms: Sequence[str]) -> int:
+    """How many letters all of them begin with."""
+    least, greatest = min(forms), max(forms)
+    return next((i for i, (a, b) in enumerate(zip(least, greatest, strict=False)) if a != b), len(least))
 
 
 def _abbreviated(targets: Iterable[str], values: Sequence[str]) -> Mapped:
@@ -204,15 +209,13 @@ class WordSpelling:
         known: training words and how often each occurs.
     """
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], by_form: Mapping[str, str] | None = None) -> None:
         self.known: Counter[str] = Counter()
         for text in texts:
             self.known.update(words(text))
-        self._by_form: dict[str, str] = {}
         # the most frequent spelling wins
-        for word, _ in reversed(self.known.most_common()):
-            if plain(word):
-                self._by_form[plain(word)] = word
+        spelled = reversed(self.known.most_common())
+        self._by_form = dict(by_form or {plain(word): word for word, _ in spelled if plain(word)})
 
     def unknown_share(self, texts: Iterable[str]) -> float:
         """Share of the words that the training data never hold; 0 without words."""
@@ -222,11 +225,9 @@ class WordSpelling:
 
     def at_random(self, rng: np.random.Generator) -> "WordSpelling":
         """Every word that is spelled otherwise becomes some other training word."""
-        other = WordSpelling(())
-        other.known = self.known
-        forms, spelled = list(self._by_form), list(self._by_form.values())
-        other._by_form = {form: spelled[i] for form, i in zip(forms, rng.permutation(len(spelled)), strict=True)}
-        return other
+        spelled = list(self._by_form.values())
+        shuffled = {form: spelled[i] for form, i in zip(self._by_form, rng.permutation(len(spelled)), strict=True)}
+        return WordSpelling(self.known.elements(), shuffled)
 
     def __call__(self, text: str) -> str:
         mended = mended_encoding(text) if self.unknown_share([text]) else text

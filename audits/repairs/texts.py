@@ -65,16 +65,16 @@ def respelled_columns(case: Case, reference: Subject, subject: Subject) -> dict[
         ours, theirs = (cast("pd.DataFrame", s.rows)[name] for s in (reference, subject))
         if holds_sentences(ours):
             continue
-        known = ours.value_counts().to_dict()
+        known = {str(value): int(count) for value, count in ours.value_counts().items()}
         present = theirs.dropna().unique()
         mapping = respelling(known, [value for value in present if value not in known], present)
         if mapping:
-            found[name] = dict(mapping)
+            found[name] = cast("dict[Hashable, Any]", mapping)
     return found
 
 
 def at_random(
-    case: Case, reference: Subject, changes: Mapping[str, Mapping[Hashable, Any]], rng: np.random.Generator
+    reference: Subject, changes: Mapping[str, Mapping[Hashable, Any]], rng: np.random.Generator
 ) -> dict[str, dict[Hashable, Any]]:
     """The same texts read as other training categories, drawn at random."""
     result: dict[str, dict[Hashable, Any]] = {}
@@ -104,9 +104,10 @@ class Sentences:
         if not self.columns:
             return rows
         frame = cast("pd.DataFrame", rows)
-        return frame.assign(
-            **{n: [v if v is None else spelling(v) for v in frame[n]] for n, spelling in self.columns.items()}
-        )
+        changed: dict[str, Any] = {
+            n: [v if v is None else spelling(v) for v in frame[n]] for n, spelling in self.columns.items()
+        }
+        return frame.assign(**changed)
 
     def at_random(self, rng: np.random.Generator) -> "Sentences":
         """The same words spelled as others."""

@@ -19,9 +19,9 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from pydantic import JsonValue
 
 from audits.artefacts import Array, Rows
-from audits.repairs.unseen import unseen_categories
 from audits.evidence.case import Case, Subject
 from audits.evidence.features import concatenate, take
 from audits.repairs import codes, texts
@@ -29,6 +29,7 @@ from audits.repairs.codes import Coded, Reading, remapped
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.repairs.snippets import constant
+from audits.repairs.unseen import unseen_categories
 from audits.results import CheckResult
 from schemas.limits.preprocessing import CategoryMismatch
 from schemas.report import Effect, Outcome, Remedy
@@ -69,19 +70,21 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         return None
     changes: Changes = respelled | recoded.changes
     touched = _touched(case, subject, spelled, recoded.changes)
+    how: dict[str, JsonValue] = {column.name: reading.kind for column, reading in recoded.columns}
+    how |= dict.fromkeys(respelled, "spelled otherwise") | dict.fromkeys(sentences.columns, "words spelled otherwise")
 
     def apply(faulty: Subject) -> Subject:
         rows = sentences.apply(remapped(case, faulty.rows, respelled))
         return case.rerun(faulty, recoded.out_of_fold(case, rows))
 
     def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
-        rows = sentences.at_random(rng).apply(remapped(case, faulty.rows, texts.at_random(case, reference, respelled, rng)))
+        rows = sentences.at_random(rng).apply(remapped(case, faulty.rows, texts.at_random(reference, respelled, rng)))
         return replace(faulty, rows=remapped(case, rows, recoded.at_random(rng)))
 
     names = tuple(dict.fromkeys([*changes, *sentences.columns]))
     return Suspicion(
         code=CODE,
-        intervention=_sentence(changes, sentences, recoded),
+        intervention=_sentence(changes, sentences),
         apply=apply,
         placebo=placebo if respelled or sentences or recoded.has_another else None,
         columns=names,
@@ -89,9 +92,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         effect=Effect(name="share_of_rows_with_other_categories", estimate=float(touched.mean()), limit=0.0),
         evidence={
             "read_as": {name: _listed(mapping) for name, mapping in changes.items()},
-            "how": {column.name: reading.kind for column, reading in recoded.columns}
-            | dict.fromkeys(respelled, "spelled otherwise")
-            | dict.fromkeys(sentences.columns, "words spelled otherwise"),
+            "how": how,
             "unknown_words": dict(sentences.unknown),
         },
         remedy=_remedy(case, changes, sentences),
@@ -158,7 +159,10 @@ class _Recoded:
 def _recoded(case: Case, reference: Subject, subject: Subject, limits: CategoryMismatch) -> _Recoded:
     """The coded columns, and those among them whose codes mean something else in the subject."""
     coded = [] if len(subject) < limits.min_rows else codes.coded_columns(case, reference, subject, limits)
-    beside = [codes.describe_rows(case, s, [c.name for c in coded]) if coded else np.empty((0, 0)) for s in (reference, subject)]
+    beside = [
+        codes.describe_rows(case, s, [c.name for c in coded]) if coded else np.empty((0, 0))
+        for s in (reference, subject)
+    ]
     rng = case.rng("recoded")
     fold = rng.integers(0, FOLDS, len(subject))
     columns, others = [], []
@@ -198,7 +202,7 @@ def _touched(case: Case, subject: Subject, spelled: Rows, changes: Changes) -> A
     return touched
 
 
-def _sentence(changes: Changes, sentences: texts.Sentences, recoded: _Recoded) -> str:
+def _sentence(changes: Changes, sentences: texts.Sentences) -> str:
     parts = []
     for name, mapping in list(changes.items())[:3]:
         pairs = ", ".join(f"{_plain(old)!r} as {_plain(new)!r}" for old, new in list(mapping.items())[:3])
