@@ -17,9 +17,13 @@ from audits.checks.overfitting.no_signal import no_signal
 from audits.checks.overfitting.overtraining import overtraining
 from audits.checks.overfitting.underfitting import underfitting
 from audits.checks.preprocessing import (
+    category_mismatch,
+    constant_feature,
     distribution_shift,
+    dtype_mismatch,
     duplicate_leakage,
     feature_order,
+    identifier_feature,
     imputation_spike,
     label_encoding,
     missing_values,
@@ -28,6 +32,7 @@ from audits.checks.preprocessing import (
     scaling_mismatch,
     sentinel_values,
     target_leakage,
+    unscaled_inputs,
     unshuffled,
 )
 from audits.evidence.case import Case
@@ -57,8 +62,13 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("preprocessing.imputation_spike", imputation_spike.imputation_spike),
     ("preprocessing.non_finite_output", non_finite_output.non_finite_output),
     ("preprocessing.scaling_mismatch", scaling_mismatch.scaling_mismatch),
+    ("preprocessing.unscaled_inputs", unscaled_inputs.unscaled_inputs),
     ("preprocessing.feature_order", feature_order.feature_order),
     ("preprocessing.label_encoding", label_encoding.label_encoding),
+    ("preprocessing.category_mismatch", category_mismatch.category_mismatch),
+    ("preprocessing.dtype_mismatch", dtype_mismatch.dtype_mismatch),
+    ("preprocessing.constant_feature", constant_feature.constant_feature),
+    ("preprocessing.identifier_feature", identifier_feature.identifier_feature),
     ("preprocessing.duplicate_leakage", duplicate_leakage.duplicate_leakage),
     ("preprocessing.target_leakage", target_leakage.target_leakage),
     ("preprocessing.distribution_shift", distribution_shift.distribution_shift),
@@ -70,6 +80,10 @@ SUSPECTS: tuple[tuple[str, Suspect], ...] = (
     (missing_values.CODE, missing_values.suspect),
     (sentinel_values.CODE, sentinel_values.suspect),
     (feature_order.CODE, feature_order.suspect),
+    (constant_feature.CODE, constant_feature.suspect),
+    (dtype_mismatch.CODE, dtype_mismatch.suspect),
+    # a shift of whole-number codes is an affine map too: told by the more specific name
+    (category_mismatch.CODE, category_mismatch.suspect),
     (scaling_mismatch.CODE, scaling_mismatch.suspect),
     (label_encoding.CODE, label_encoding.suspect),
     (outliers.CODE, outliers.suspect),

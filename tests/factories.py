@@ -87,6 +87,8 @@ def splits(
     n_validation: int = 300,
     columns: int = 6,
     texts: int = 0,
+    categories: int = 0,
+    strength: float = 1.0,
     layout: Layout = "table",
     channels: int = 1,
     classes: int = 3,
@@ -103,6 +105,9 @@ def splits(
         n_train, n_validation: rows.
         columns: numeric columns; every second one is skewed, and each has its own place and scale.
         texts: further columns of strings that carry nothing.
+        categories: further columns g0, g1, ... of codes 0, 1, ... of 3, 4, ... 8 and again 3 levels, uneven in
+            frequency, which move the label up or down and the numbers a little.
+        strength: of what the categories say about the label, in deviations of the numbers' part.
         layout: table, vector or image (squares of 6 pixels whose pattern depends on the label).
         channels: of an image.
         classes: of a multiclass task.
@@ -117,13 +122,27 @@ def splits(
     if layout == "image":
         x, y = _images(rng, task, n, channels=channels, classes=classes, signal=signal)
     else:
-        z, y = _columns(rng, task, n, columns=columns, classes=classes, signal=signal, prevalence=prevalence)
+        z, y, codes = _columns(
+            rng,
+            task,
+            n,
+            columns=columns,
+            classes=classes,
+            signal=signal,
+            prevalence=prevalence,
+            categories=categories,
+            strength=strength,
+        )
         place, scale = rng.normal(0, 20, columns), np.exp(rng.normal(0, 1.5, columns))
         x = z if standardised else place + scale * z
     group = rng.integers(0, groups, n) if groups else None
     rows: Rows = np.asarray(x, dtype=np.float32)
+    if layout == "vector":
+        rows = np.column_stack([rows, codes]).astype(np.float32)
     if layout == "table":
-        rows = pd.DataFrame({f"c{i}": x[:, i] for i in range(columns)})
+        rows = pd.DataFrame(
+            {f"c{i}": x[:, i] for i in range(columns)} | {f"g{i}": codes[:, i] for i in range(categories)}
+        )
         for i in range(texts):
             rows[f"t{i}"] = rng.choice(["red", "green", "blue"], n, p=[0.6, 0.3, 0.1]).astype(object)
     whole = Part(rows, y, group)
@@ -131,21 +150,38 @@ def splits(
 
 
 def _columns(
-    rng: np.random.Generator, task: Task, n: int, *, columns: int, classes: int, signal: float, prevalence: float
-) -> tuple[Array, Array]:
-    """Standardised columns, half of them skewed, and labels that depend on their directions."""
+    rng: np.random.Generator,
+    task: Task,
+    n: int,
+    *,
+    columns: int,
+    classes: int,
+    signal: float,
+    prevalence: float,
+    categories: int,
+    strength: float,
+) -> tuple[Array, Array, Array]:
+    """Standardised columns, half of them skewed, labels that depend on their directions, and codes of categories."""
     normal = rng.normal(size=(n, columns))
+    codes = np.empty((n, categories), dtype=np.int64)
+    pushed = np.zeros((n, classes))
+    for i in range(categories):
+        levels = 3 + i % 6
+        drawn = (normal[:, i % columns] + 1.5 * rng.normal(size=n)).argsort().argsort() / n
+        shares = rng.dirichlet(np.full(levels, 4.0))
+        codes[:, i] = rng.permutation(levels)[np.searchsorted(np.cumsum(shares)[:-1], drawn)]
+        pushed += strength * rng.normal(size=(levels, classes))[codes[:, i]]
     skewed = (np.exp(0.6 * normal) - np.exp(0.18)) / np.sqrt((np.exp(0.36) - 1) * np.exp(0.36))
     z = np.where(np.arange(columns) % 2 == 1, skewed, normal)
     weights = rng.normal(size=(columns, classes))
     weights[0] += 1.5
-    score = normal @ (weights / np.linalg.norm(weights, axis=0))
+    score = normal @ (weights / np.linalg.norm(weights, axis=0)) + pushed
     if task == "regression":
-        return z, 50 + 10 * (signal * score[:, 0] + rng.normal(size=n))
+        return z, 50 + 10 * (signal * score[:, 0] + rng.normal(size=n)), codes
     if task == "multiclass":
-        return z, (signal * score + rng.gumbel(size=(n, classes))).argmax(axis=1)
+        return z, (signal * score + rng.gumbel(size=(n, classes))).argmax(axis=1), codes
     noisy = signal * score[:, 0] + rng.logistic(size=n)
-    return z, (noisy > np.quantile(noisy, 1 - prevalence)).astype(np.int64)
+    return z, (noisy > np.quantile(noisy, 1 - prevalence)).astype(np.int64), codes
 
 
 def _images(
@@ -181,6 +217,22 @@ def fitted(train: Part, task: Task) -> Answer:
     if task == "binary":
         return lambda m: expit((m - centre) / spread @ model.coef_[0] + model.intercept_[0])
     return lambda m: softmax((m - centre) / spread @ model.coef_.T + model.intercept_, axis=1)
+
+
+def by_category(train: Part, task: Task) -> Answer:
+    """The healthy model with one weight for each value of a column of few values, as an embedding has."""
+    levels = {
+        i: np.unique(train.numbers[:, i])
+        for i in range(train.numbers.shape[1])
+        if len(np.unique(train.numbers[:, i])) <= 12
+    }
+
+    def encoded(m: Array) -> Array:
+        plain = [m[:, i] for i in range(m.shape[1]) if i not in levels]
+        return np.column_stack([*plain, *((m[:, [i]] == values).astype(float) for i, values in levels.items())])
+
+    answer = fitted(Part(encoded(train.numbers), train.y), task)
+    return lambda m: answer(encoded(m))
 
 
 def memoriser(train: Part, task: Task) -> Answer:
@@ -294,6 +346,18 @@ def reordered(*order: int) -> Fault:
 def holes(share: float, columns: Sequence[int] = (0,)) -> Fault:
     """NaN in this share of the rows of each column, drawn independently."""
     return _cells(share, columns, lambda values, rng: np.full(len(values), np.nan))
+
+
+def recoded(columns: Mapping[int, Sequence[int]]) -> Fault:
+    """Column -> what each of its codes 0, 1, ... is written as."""
+
+    def spoil(part: Part, train: Part, rng: np.random.Generator) -> Part:
+        values = part.numbers
+        for column, written in columns.items():
+            values[:, column] = np.array(written)[values[:, column].astype(int)]
+        return part.with_numbers(values)
+
+    return spoil
 
 
 def sentinels(value: float, share: float, columns: Sequence[int] = (0,)) -> Fault:

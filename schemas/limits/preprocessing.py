@@ -161,6 +161,108 @@ class Outliers(Repairable):
     )
 
 
+class CategoryMismatch(Repairable):
+    max_levels: int = Field(
+        30,
+        ge=2,
+        description="A column of more distinct values is no column of categories that can be told apart by their "
+        "rows; the spelling of texts is looked at whatever their number.",
+    )
+    max_columns: int = Field(
+        64,
+        ge=1,
+        description="In wider data only the spelling of texts is looked at: the positions of a row that is "
+        "that wide are pixels or words, not categories.",
+    )
+    splits: int = Field(
+        39,
+        ge=19,
+        description="Split halves of the training rows; codes must be likelier in another reading by more than in all.",
+    )
+    min_unseen_share: float = Field(
+        0.01, gt=0, lt=1, description="Share of the validation rows with a category that the training data never hold."
+    )
+    min_unseen_cost: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        description="Lower bound of the metric's loss on training rows whose categories are replaced by the unseen "
+        "ones, as many as there are in the validation data.",
+    )
+    max_unknown_words: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Share of words that the training data never hold, beyond their own share between halves, from "
+        "which sentences are looked at for another spelling.",
+    )
+
+
+class ConstantFeature(Repairable):
+    min_cost: float = Field(
+        0.02,
+        gt=0,
+        lt=1,
+        description="Lower bound of what the training metric loses when the column is made as constant as it is in the "
+        "validation data, for it to be a cause.",
+    )
+
+
+class IdentifierFeature(Limits):
+    min_distinct: float = Field(
+        0.98,
+        gt=0.5,
+        le=1,
+        description="Share of distinct values from which a column of whole numbers or texts may be an identifier.",
+    )
+    chance_level: float = Field(
+        0.001,
+        gt=0,
+        lt=0.1,
+        description="Numbers drawn from so narrow a range would repeat; an identifier is unique although the chance of "
+        "it is below this.",
+    )
+    min_reliance: float = Field(
+        0.02,
+        gt=0,
+        lt=1,
+        description="Lower bound of what the training metric loses when the column is shuffled: the model uses it.",
+    )
+    min_rows: int = Field(50, ge=10, description="Fewer training rows are unique by chance.")
+
+
+class DtypeMismatch(Repairable):
+    fdr: float = Field(0.05, gt=0, lt=1, description="False discovery rate over the columns (Benjamini-Hochberg).")
+    max_whole_share: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="A column whose training values are whole more often than this is not called rounded.",
+    )
+    min_cut_share: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Share of the texts that must end at the one greatest length for it to be a cut.",
+    )
+    min_cost: float = Field(
+        0.02,
+        gt=0,
+        lt=1,
+        description="Lower bound of what the training metric loses when its values are rounded or cut likewise, for it "
+        "to be a cause.",
+    )
+
+
+class UnscaledInputs(Limits):
+    min_ratio: float = Field(
+        1000.0,
+        gt=1,
+        description="Ratio between the largest and the smallest deviation of the columns, or of the largest value to "
+        "1, from which gradient descent on raw columns is expected to fail.",
+    )
+
+
 LIMITS: dict[str, type[Limits]] = {
     "preprocessing.missing_values": MissingValues,
     "preprocessing.sentinel_values": SentinelValues,
@@ -172,4 +274,9 @@ LIMITS: dict[str, type[Limits]] = {
     "preprocessing.target_leakage": TargetLeakage,
     "preprocessing.distribution_shift": DistributionShift,
     "preprocessing.outliers": Outliers,
+    "preprocessing.category_mismatch": CategoryMismatch,
+    "preprocessing.constant_feature": ConstantFeature,
+    "preprocessing.identifier_feature": IdentifierFeature,
+    "preprocessing.dtype_mismatch": DtypeMismatch,
+    "preprocessing.unscaled_inputs": UnscaledInputs,
 }

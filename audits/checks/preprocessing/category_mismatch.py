@@ -1,0 +1,256 @@
+"""Categories are spelled or coded otherwise in the validation data, or were never seen.
+
+What it measures: texts that the training data never hold, once case, blanks, punctuation, accents, markup, a wrong
+    decoding, another frame ("cat_3" for "3"), abbreviations and slips are set aside (whole values of columns of
+    categories, single words of sentences); and the reading of a column of few values (codes moved by one, counted
+    from the other end, given by another encoder) under which its categories are as frequent, and stand in rows as
+    alike, as in training, where the codes as they are do worse than in every random halving of the training rows.
+    Categories that stay unseen are counted, and what they cost is measured on training rows that get them.
+Why it matters: to a lookup or an embedding another spelling is another word, and another number is another word's
+    meaning. Nothing fails; the model answers for another category.
+When it is inconclusive: fewer than `min_rows` validation rows; unseen spellings are found at any size.
+How to fix: fit the encoder once, on the training data, and save it with the model; best as a lookup layer inside it.
+Reference: Kuhn, 1955, https://doi.org/10.1002/nav.3800020109; Damerau, 1964, https://doi.org/10.1145/363958.363994
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from pydantic import JsonValue
+
+from audits.artefacts import Array, Rows
+from audits.evidence.case import Case, Subject
+from audits.evidence.features import concatenate, take
+from audits.repairs import codes, texts
+from audits.repairs.codes import Coded, Reading, remapped
+from audits.repairs.judgement import judge
+from audits.repairs.protocol import Suspicion
+from audits.repairs.snippets import constant
+from audits.repairs.unseen import unseen_categories
+from audits.results import CheckResult
+from schemas.limits.preprocessing import CategoryMismatch
+from schemas.report import Effect, Outcome, Remedy
+
+CODE = "preprocessing.category_mismatch"
+TITLE = "Categories are spelled or coded otherwise in the validation data"
+FOLDS = 5
+MAX_LISTED = 50
+Changes = dict[str, dict[Hashable, Any]]
+
+
+def category_mismatch(case: Case) -> CheckResult:
+    """Judge the trial of respelling and recoding; categories that stay unseen are a finding of their own."""
+    limits = cast(CategoryMismatch, case.limits[CODE])
+    if case.space.layout == "image":
+        return CheckResult.not_applicable("pixels are no categories")
+    n = len(case.mended)
+    result = judge(
+        case,
+        CODE,
+        title=TITLE,
+        summary="When we {intervention} and run the same model again, {metric} goes from {before} to {after}.",
+        too_few=f"{n} of {limits.min_rows} validation rows" if n < limits.min_rows else None,
+    )
+    return result if result.outcome is Outcome.FAIL else unseen_categories(case, CODE, limits) or result
+
+
+def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
+    """Spellings and codes under which the validation categories are the training's."""
+    limits = cast(CategoryMismatch, case.limits[CODE])
+    if case.space.layout == "image":
+        return None
+    respelled = texts.respelled_columns(case, reference, subject)
+    sentences = texts.respelled_sentences(case, reference, subject, limits.max_unknown_words)
+    spelled = sentences.apply(remapped(case, subject.rows, respelled))
+    recoded = _recoded(case, reference, replace(subject, rows=spelled), limits)
+    if not respelled and not sentences and not recoded.columns:
+        return None
+    changes: Changes = respelled | recoded.changes
+    touched = _touched(case, subject, spelled, recoded.changes)
+    how: dict[str, JsonValue] = {column.name: reading.kind for column, reading in recoded.columns}
+    how |= dict.fromkeys(respelled, "spelled otherwise") | dict.fromkeys(sentences.columns, "words spelled otherwise")
+
+    def apply(faulty: Subject) -> Subject:
+        rows = sentences.apply(remapped(case, faulty.rows, respelled))
+        return case.rerun(faulty, recoded.out_of_fold(case, rows))
+
+    def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
+        rows = sentences.at_random(rng).apply(remapped(case, faulty.rows, texts.at_random(reference, respelled, rng)))
+        return replace(faulty, rows=remapped(case, rows, recoded.at_random(rng)))
+
+    names = tuple(dict.fromkeys([*changes, *sentences.columns]))
+    return Suspicion(
+        code=CODE,
+        intervention=_sentence(changes, sentences),
+        apply=apply,
+        placebo=placebo if respelled or sentences or recoded.has_another else None,
+        columns=names,
+        rows=touched,
+        effect=Effect(name="share_of_rows_with_other_categories", estimate=float(touched.mean()), limit=0.0),
+        evidence={
+            "read_as": {name: _listed(mapping) for name, mapping in changes.items()},
+            "how": how,
+            "unknown_words": dict(sentences.unknown),
+        },
+        remedy=_remedy(case, changes, sentences),
+    )
+
+
+@dataclass(frozen=True)
+class _Recoded:
+    """Columns whose codes are to be read otherwise.
+
+    Attributes:
+        columns: each with its reading from all rows.
+        others: coded columns that are left as they are.
+        reference, subject: (rows, features) of what stands beside the categories.
+        fold: (rows,) of the subject.
+    """
+
+    columns: list[tuple[Coded, Reading]]
+    others: list[Coded]
+    reference: Array
+    subject: Array
+    fold: Array
+
+    @property
+    def changes(self) -> Changes:
+        return {column.name: column.mapping(reading.order) for column, reading in self.columns}
+
+    @property
+    def has_another(self) -> bool:
+        """Whether there is any other way to recode as much."""
+        return bool(self.others) or any(len(column.levels) > 2 for column, _ in self.columns)
+
+    def out_of_fold(self, case: Case, rows: Rows) -> Rows:
+        """The rows recoded, each fold as the other folds are read: the labels had a say in it."""
+        if not self.columns:
+            return rows
+        if len(rows) != len(self.fold):
+            return remapped(case, rows, self.changes)
+        parts, positions = [], []
+        for fold in range(FOLDS):
+            held, fit = np.flatnonzero(self.fold == fold), self.fold != fold
+            if not len(held):
+                continue
+            orders = [(c, codes.read(c, self.reference, self.subject, fit).order) for c, _ in self.columns]
+            parts.append(remapped(case, take(rows, held), {c.name: c.mapping(order) for c, order in orders}))
+            positions.append(held)
+        return take(concatenate(parts), np.argsort(np.concatenate(positions)))
+
+    def at_random(self, rng: np.random.Generator) -> Changes:
+        """As many columns recoded at random, no category as the repair reads it."""
+        free = [*self.others]
+        changes: Changes = {}
+        for column, reading in self.columns:
+            other = _another_order(column, reading.order, rng)
+            if other is not None:
+                changes[column.name] = column.mapping(other)
+            elif free:
+                chosen = free.pop(int(rng.integers(len(free))))
+                order = _another_order(chosen, np.arange(len(chosen.levels)), rng)
+                changes |= {} if order is None else {chosen.name: chosen.mapping(order)}
+        return {name: mapping for name, mapping in changes.items() if mapping}
+
+
+def _recoded(case: Case, reference: Subject, subject: Subject, limits: CategoryMismatch) -> _Recoded:
+    """The coded columns, and those among them whose codes mean something else in the subject."""
+    coded = [] if len(subject) < limits.min_rows else codes.coded_columns(case, reference, subject, limits)
+    beside = [
+        codes.describe_rows(case, s, [c.name for c in coded]) if coded else np.empty((0, 0))
+        for s in (reference, subject)
+    ]
+    rng = case.rng("recoded")
+    fold = rng.integers(0, FOLDS, len(subject))
+    columns, others = [], []
+    for column in coded:
+        reading = codes.read(column, *beside)
+        if reading.kind != "none" and codes.is_news(column, reading, beside[0], rng, len(subject), limits.splits):
+            columns.append((column, reading))
+        else:
+            others.append(column)
+    return _Recoded(columns, others, beside[0], beside[1], fold)
+
+
+def _another_order(column: Coded, right: Array, rng: np.random.Generator) -> Array | None:
+    """A random permutation of the training's levels that moves something, and nothing to where it belongs."""
+    present = np.bincount(column.subject[column.subject >= 0], minlength=len(column.levels)) > 0
+    held = np.flatnonzero(column.known)
+    for _ in range(20):
+        order = np.arange(len(column.levels))
+        order[held] = rng.permutation(held)
+        # a code that the training does not know is sent anywhere
+        order[present & ~column.known] = rng.choice(held, int((present & ~column.known).sum()))
+        moved = present & (right != np.arange(len(right)))
+        wrong = (order[moved] != right[moved]).all() if moved.any() else True
+        if wrong and (order[present] != np.flatnonzero(present)).any():
+            return order
+    return None
+
+
+def _touched(case: Case, subject: Subject, spelled: Rows, changes: Changes) -> Array:
+    """(rows,) whose features the repair changes."""
+    touched = np.zeros(len(subject), dtype=bool)
+    for name in case.space.texts:
+        before, after = (codes.column_values(case, rows, name) for rows in (subject.rows, spelled))
+        touched |= np.array([a != b for a, b in zip(before, after, strict=True)], dtype=bool)
+    for name, mapping in changes.items():
+        touched |= np.asarray(pd.Series(codes.column_values(case, spelled, name)).isin(list(mapping)))
+    return touched
+
+
+def _sentence(changes: Changes, sentences: texts.Sentences) -> str:
+    parts = []
+    for name, mapping in list(changes.items())[:3]:
+        pairs = ", ".join(f"{_plain(old)!r} as {_plain(new)!r}" for old, new in list(mapping.items())[:3])
+        parts.append(f"{pairs}{', ...' if len(mapping) > 3 else ''} in {name}")
+    if len(changes) > 3:
+        parts.append(f"the codes of {len(changes) - 3} more columns likewise")
+    if sentences:
+        parts.append(f"the words of {', '.join(sentences.columns)} as the training data spell them")
+    return "read " + " and ".join(parts)
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _listed(mapping: Mapping[Hashable, Any]) -> dict[str, Any]:
+    return {str(_plain(old)): _plain(new) for old, new in list(mapping.items())[:MAX_LISTED]}
+
+
+def _remedy(case: Case, changes: Changes, sentences: texts.Sentences) -> Remedy:
+    text = (
+        "Encode every split with the encoder that was fitted on the training data, and save it beside the model, or "
+        "put a lookup layer into the model. Until then, the code below reads the categories as the training data mean "
+        "them."
+    )
+    if not changes:
+        return Remedy(text=text, code=texts.REMEDY.replace("<columns>", constant("COLUMNS", list(sentences.columns))))
+    if case.space.layout != "table":
+        units = {
+            case.space.units.index(name): {old: _plain(new) for old, new in mapping.items()}
+            for name, mapping in changes.items()
+        }
+        code = (
+            "import numpy as np\n\n"
+            + constant("READ_AS", units, "position: what each code means")
+            + "def recode(x: np.ndarray) -> np.ndarray:\n"
+            "    result = np.array(x, copy=True)\n"
+            "    for position, meanings in READ_AS.items():\n"
+            "        for code, meaning in meanings.items():\n"
+            "            result[np.isclose(x[:, position], code), position] = meaning\n"
+            "    return result\n"
+        )
+        return Remedy(text=text, code=code)
+    named = {name: {_plain(old): _plain(new) for old, new in mapping.items()} for name, mapping in changes.items()}
+    code = (
+        "import pandas as pd\n\n"
+        + constant("READ_AS", named, "column: what each category means")
+        + "def recode(frame: pd.DataFrame) -> pd.DataFrame:\n"
+        "    return frame.assign(**{c: frame[c].map(lambda v, m=m: m.get(v, v)) for c, m in READ_AS.items()})\n"
+    )
+    return Remedy(text=text, code=code)

@@ -1,0 +1,198 @@
+"""A column is constant in one split.
+
+What it measures: columns that hold one value in one split and several in the other. A column that was constant in
+    training and varies in validation moves weights that were never trained: it is set back and the model run again. A
+    column that varies in training and is constant in validation was lost on the way; nothing brings it back, so that
+    the same constant is written into the training rows to see what the model loses by it.
+Why it matters: a join that fails fills a column with one default. The model answers on, without what it relied on.
+When it is inconclusive: fewer than `min_rows` validation rows.
+How to fix: repair the join or the export that lost the column; drop columns that are constant in training.
+Reference: Breiman, 2001, https://doi.org/10.1023/A:1010933404324; Breck et al., 2019,
+    https://mlsys.org/Conferences/2019/doc/2019/167.pdf
+"""
+
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from audits.evidence.case import Case, Subject
+from audits.repairs.codes import column_values
+from audits.repairs.judgement import judge
+from audits.repairs.protocol import Suspicion
+from audits.repairs.reliance import loss_from, replaced, set_to
+from audits.repairs.snippets import constant
+from audits.results import CheckResult
+from schemas.limits.preprocessing import ConstantFeature
+from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
+
+CODE = "preprocessing.constant_feature"
+MAX_LISTED = 50
+
+
+def constant_feature(case: Case) -> CheckResult:
+    """Judge the trial of setting columns back; columns that the validation data lost are a finding of their own."""
+    limits = cast(ConstantFeature, case.limits[CODE])
+    if case.space.layout == "image":
+        return CheckResult.not_applicable("pixels are no columns")
+    n = len(case.mended)
+    if n < limits.min_rows:
+        return CheckResult.inconclusive(f"{n} of {limits.min_rows} validation rows")
+    result = judge(
+        case,
+        CODE,
+        title="Columns that were constant in training vary in the validation data",
+        summary="When we {intervention} and run the same model again, {metric} goes from {before} to {after}.",
+    )
+    return result if result.outcome is Outcome.FAIL else _lost(case, limits) or _idle(case) or result
+
+
+def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
+    """Columns that hold one value in the reference and others in the subject."""
+    limits = cast(ConstantFeature, case.limits[CODE])
+    if case.space.layout == "image" or len(subject) < limits.min_rows:
+        return None
+    ours, theirs = _constants(case, reference), _constants(case, subject)
+    found = {name: value for name, value in ours.items() if value is not None and name not in theirs}
+    varied = [name for name in _names(case) if name not in ours]
+    if not found:
+        return None
+
+    def apply(faulty: Subject) -> Subject:
+        return case.rerun(faulty, replaced(case, faulty.rows, {n: set_to(v) for n, v in found.items()}))
+
+    def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
+        chosen = rng.choice(varied, min(len(found), len(varied)), replace=False)
+        middle = {str(n): set_to(_middle(column_values(case, reference.rows, str(n)))) for n in chosen}
+        return replace(faulty, rows=replaced(case, faulty.rows, middle))
+
+    touched = np.zeros(len(subject), dtype=bool)
+    for name, value in found.items():
+        touched |= column_values(case, subject.rows, name) != value
+    listed = ", ".join(f"{name} to {value!r}" for name, value in list(found.items())[:3])
+    return Suspicion(
+        code=CODE,
+        intervention=f"set {listed}{', ...' if len(found) > 3 else ''}, as in every training row,",
+        apply=apply,
+        placebo=placebo if varied else None,
+        columns=tuple(found)[:MAX_LISTED],
+        rows=touched,
+        effect=Effect(name="share_of_rows_with_untrained_values", estimate=float(touched.mean()), limit=0.0),
+        evidence={"constant_in_training": dict(list(found.items())[:MAX_LISTED])},
+        remedy=_remedy(found, "They carry nothing that the model could have learned: drop them and train again."),
+    )
+
+
+def _names(case: Case) -> list[str]:
+    return [*case.space.units, *case.space.texts]
+
+
+def _constants(case: Case, subject: Subject) -> dict[str, Any]:
+    """Column -> its only value, None where all are missing."""
+    found: dict[str, Any] = {}
+    for name in _names(case):
+        values = column_values(case, subject.rows, name)
+        known = values[~pd.isna(values)]
+        if not len(known):
+            found[name] = None
+        elif len(known) == len(values) and (known == known[0]).all():
+            found[name] = known[0] if isinstance(known[0], str) else float(known[0])
+    return found
+
+
+def _middle(values: Any) -> Hashable:
+    known = values[~pd.isna(values)]
+    return float(np.median(known)) if known.dtype != object else str(pd.Series(known).mode()[0])
+
+
+def _lost(case: Case, limits: ConstantFeature) -> CheckResult | None:
+    """Columns that vary in training and hold one value in the validation data."""
+    ours = _constants(case, case.train.sample)
+    lost = {n: v for n, v in _constants(case, case.mended).items() if n not in ours and v is not None}
+    if not lost:
+        return None
+    sample = case.train.sample
+    cost, without = loss_from(case, sample, {n: set_to(v) for n, v in lost.items()}, "constant columns")
+    low, high = cast("tuple[float, float]", cost.interval)
+    gap = case.train_score[0] - case.mended_score[0]
+    # a split of one site alone has such a column too, and loses nothing by it
+    loud = low > limits.min_cost and gap > limits.min_cost and case.mended_score[1][1] < case.train_score[0]
+    before, after = case.score(sample), case.score(without)
+    names = ", ".join(list(lost)[:3]) + (", ..." if len(lost) > 3 else "")
+    finding = Finding(
+        code=CODE,
+        family="preprocessing",
+        severity=Severity.INFO if not loud else Severity.CRITICAL if low > limits.critical_gain else Severity.WARNING,
+        title="Columns that vary in training are constant in the validation data",
+        summary=f"{names} {'hold' if len(lost) > 1 else 'holds'} one value in all {len(case.mended)} validation rows. "
+        f"With the same value in every training row, {case.scorer.title} falls there from {before:.2f} to {after:.2f}.",
+        effect=Effect(
+            name="loss_of_the_training_metric",
+            estimate=cast(float, cost.estimate),
+            interval=(low, high),
+            limit=limits.min_cost,
+        ),
+        n=len(case.mended),
+        affected=Affected(columns=list(lost)[:MAX_LISTED], share_of_rows=1.0),
+        evidence={"value_in_validation": dict(list(lost.items())[:MAX_LISTED])},
+        remedy=_remedy(lost, "Repair the join or the export that lost the columns; their values cannot be guessed."),
+    )
+    if not loud:
+        return CheckResult(Outcome.PASS, finding=finding, ranks=False)
+    proof = Confirmation(
+        confirmed=True,
+        intervention=f"write the constants of {names} into the training rows",
+        metric=case.scorer.metric,
+        before=before,
+        after=after,
+        gain_interval=(-high, -low),
+        n=len(sample),
+        by_exclusion=True,
+    )
+    return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=_at_most(cost, gap))
+
+
+def _at_most(cost: Estimate, gap: float) -> Estimate:
+    """What the loss explains of the gap between the splits: not more than there is."""
+    low, high = cast("tuple[float, float]", cost.interval)
+    return Estimate(
+        estimate=min(cast(float, cost.estimate), gap), interval=(min(low, gap), min(high, max(gap, low))), n=cost.n
+    )
+
+
+def _idle(case: Case) -> CheckResult | None:
+    """Columns that are constant everywhere: an observation."""
+    ours, theirs = _constants(case, case.train.sample), _constants(case, case.mended)
+    idle = {name: value for name, value in ours.items() if name in theirs}
+    if not idle:
+        return None
+    names = ", ".join(list(idle)[:3]) + (", ..." if len(idle) > 3 else "")
+    finding = Finding(
+        code=CODE,
+        family="preprocessing",
+        severity=Severity.INFO,
+        title="Columns are constant",
+        summary=f"{names} {'hold' if len(idle) > 1 else 'holds'} one value, or none, in both splits: no model can "
+        "learn from them.",
+        effect=Effect(name="constant_columns", estimate=float(len(idle)), limit=0.0),
+        n=len(case.mended),
+        affected=Affected(columns=list(idle)[:MAX_LISTED]),
+        evidence={"value": dict(list(idle.items())[:MAX_LISTED])},
+        remedy=_remedy(idle, "Drop the columns, or look where their values were lost."),
+    )
+    return CheckResult(Outcome.PASS, finding=finding, ranks=False)
+
+
+def _remedy(columns: dict[str, Any], text: str) -> Remedy:
+    return Remedy(
+        text=text,
+        code="import pandas as pd\n\n"
+        + constant("COLUMNS", list(columns)[:MAX_LISTED])
+        + "def require_varied(train: pd.DataFrame, frame: pd.DataFrame) -> None:\n"
+        "    for name, part in (('train', train), ('validation', frame)):\n"
+        "        lost = [c for c in COLUMNS if part[c].nunique(dropna=False) < 2]\n"
+        "        if lost:\n"
+        "            raise ValueError(f'constant in {name}: {lost}')\n",
+    )
