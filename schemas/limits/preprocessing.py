@@ -95,6 +95,12 @@ class DuplicateLeakage(Limits):
         description="A near copy lies closer than this share of the median distance between "
         "nearest training neighbours (the limit of cleanlab).",
     )
+    min_correlation: float = Field(
+        0.98,
+        gt=0,
+        lt=1,
+        description="A near copy of an image correlates with it more than this, whatever its brightness and contrast.",
+    )
     critical_share: float = Field(
         0.9, gt=0, le=1, description="Share of copies from which the validation data are the training data: critical."
     )
