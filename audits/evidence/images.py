@@ -24,7 +24,7 @@ MIRRORS = {
 # More channels have too many orders for each to be held against each symmetry.
 MAX_COMBINED_CHANNELS = 3
 # Values of a reduced image: a covariance of so many columns is fitted in some hundredths of a second.
-MAX_REDUCED = 450
+MAX_REDUCED = 300
 # More images sharpen it no further.
 MAX_FITTED = 1_500
 LARGEST = 1e100
@@ -256,7 +256,7 @@ class Typical:
             else self.gaussian.distances(small, operation(places).ravel())
             for operation in (self.form.operations if operations is None else operations)
         ]
-        return Distances(self.gaussian.distances(small), np.stack(after))
+        return Distances(self.gaussian.distances(small), np.array(after))
 
     def _flat(self, small: Array) -> Array:
         return _finite(small).reshape(len(small), -1)

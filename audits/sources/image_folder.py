@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from audits.artefacts import Array, Batch, Column, ModelDescription, SplitName
+from audits.artefacts import Array, Batch, Column, ModelDescription, Split, SplitName
 from audits.sources.formats import SUFFIXES as DATA_SUFFIXES
 from audits.sources.image_file import ImageSize, decoded, size_of
 from audits.sources.locations import Roots, require_regular, resolve, walk
@@ -167,7 +167,7 @@ def _holds_image(folder: Path) -> bool:
 
 def open_image_splits(
     data: Data, found: dict[SplitName, ClassFiles], *, max_rows: int | None, model: ModelDescription | None
-) -> tuple[ImageFolderSplit, ImageFolderSplit]:
+) -> tuple[Split, Split]:
     """Both splits, in the size that the model takes; where it leaves the size open, in that of the images.
 
     Raises:

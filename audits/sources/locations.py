@@ -77,9 +77,7 @@ def resolve_files(uri: str | Sequence[str], roots: Roots, *, field: str, suffixe
     return tuple(files)
 
 
-def walk(
-    folder: Path, roots: Roots, *, field: str, suffixes: frozenset[str], skipped: Counter[str]
-) -> Iterator[Path]:
+def walk(folder: Path, roots: Roots, *, field: str, suffixes: frozenset[str], skipped: Counter[str]) -> Iterator[Path]:
     """The regular files of the folder and of those below it whose suffix is known, folder by folder in order.
 
     Links to folders are not followed, hidden files and folders left out; of other files, the suffixes are counted

@@ -4,7 +4,8 @@ What it measures: how far the validation images lie from what the training image
     let expect (a Gaussian with few free directions), as they are and after each change that keeps all values: the
     symmetries of the square (of the rectangle), the orders of the channels, and memory that was reshaped where its
     axes should have been exchanged. Where pictures look alike from all sides, the distribution of the model's own
-    confidence (or of its predictions) is held against that on the training images instead. No label is used.
+    confidence (or of its predictions) is held against that on the training images instead. Labels only choose
+    between changes after which the images look the same.
 Why it matters: a convolutional network knows its objects upright and its channels by position. A reader that
     yields blue first, ignores the camera's orientation or transposes gives no error, only wrong answers.
 When it is inconclusive: fewer than `min_rows` validation images.
@@ -45,6 +46,8 @@ ALL_CHANGED = 0.8
 # ... unless more than this share of the training images would be taken for changed ones.
 MAX_MISTAKEN = 0.15
 MIN_DISTANCE, LEVEL = 0.1, 0.001
+# Distances of answers that differ by less than this are the same.
+TIED_DISTANCE = 0.05
 # A change that costs the model no more than this share of its training score is none to it.
 HARMLESS = 0.1
 
@@ -76,7 +79,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     change, rows = found.change, found.rows
 
     def apply(faulty: Subject) -> Subject:
-        return case.rerun(faulty, changed(form, faulty.rows, change, rows))
+        return case.rerun(faulty, changed(form, cast("Array", faulty.rows), change, rows))
 
     words = change.words(form, "the validation images" if rows is None else f"{int(rows.sum())} validation images")
     return Suspicion(
@@ -123,14 +126,17 @@ def _by_pixels(
 ) -> _Found | None:
     """The change after which the images fit the training images best, if it explains why they do not fit now."""
     rng = case.rng("image geometry")
-    halves = np.array_split(rng.permutation(len(reference)), 2)
-    typical = Typical.of(form, cast("Array", reference.rows)[halves[0]])
-    home = typical.distances(cast("Array", reference.rows)[_drawn(halves[1], rng)])
+    one_half, other_half = np.array_split(rng.permutation(len(reference)), 2)
+    typical = Typical.of(form, cast("Array", reference.rows)[one_half])
     judged = _drawn(np.arange(len(subject)), rng)
-    away = typical.distances(cast("Array", subject.rows)[judged])
+    ours, theirs = (
+        cast("Array", s.rows)[at] for s, at in ((subject, judged), (reference, _drawn(other_half, rng)))
+    )
+    away, home = (typical.distances(rows, ()) for rows in (ours, theirs))
     before = away.as_is.mean() - home.as_is.mean()
     if before <= MIN_ERRORS * _error(away.as_is, home.as_is):
         return None
+    away, home = (typical.distances(rows) for rows in (ours, theirs))
     gains, at_home = (np.maximum(seen.as_is - seen.changed, 0.0) for seen in (away, home))
     falls = gains.mean(axis=1) - at_home.mean(axis=1)
     best = _preferred(case, form, subject, _tied(falls, gains))
@@ -185,11 +191,20 @@ def _largest_fall_by_chance(gains: Array, size: int, splits: int, rng: np.random
 
 
 def _preferred(case: Case, form: ImageForm, subject: Subject, tied: Array) -> int:
-    """Of changes that fit equally well, the one after which the model is most confident."""
-    if len(tied) == 1 or case.is_regression:
+    """Of changes that fit equally well, the one after which the model is right most often, if two halves agree on it.
+
+    Where left and right are different classes, images of both sides and their mirror images are alike.
+    """
+    if len(tied) == 1:
         return int(tied[0])
-    answers = _answers_after(case, form, _part(subject), [form.operations[i] for i in tied])
-    return int(tied[int(np.argmax([answer.mean() for answer in answers]))])
+    changes = [form.operations[i] for i in tied]
+    part = _part(subject)
+    after = _rerun_after(case, form, part, changes)
+    best = {
+        int(np.argmax([case.score(one.at(half)) for one in after]))
+        for half in (np.arange(len(part)) % 2 == 0, np.arange(len(part)) % 2 == 1)
+    }
+    return int(tied[best.pop() if len(best) == 1 else 0])
 
 
 def _by_answers(case: Case, form: ImageForm, reference: Subject, subject: Subject) -> _Found | None:
@@ -202,16 +217,18 @@ def _by_answers(case: Case, form: ImageForm, reference: Subject, subject: Subjec
     before = ks_2samp_statistic(as_is, at_home)
     if before < MIN_DISTANCE or ks_pvalue(before, len(as_is), len(at_home)) > LEVEL:
         return None
-    answers = _answers_after(case, form, part, form.simple)
-    after = [ks_2samp_statistic(answer, at_home) for answer in answers]
-    best = int(np.argmin(after))
+    answers = (_summary(case, one.predictions) for one in _rerun_after(case, form, part, form.simple))
+    after = np.array([ks_2samp_statistic(answer, at_home) for answer in answers])
+    close = np.argsort(after, kind="stable")
+    best = _preferred(case, form, subject, close[np.sort(after) <= after.min() + TIED_DISTANCE])
     if after[best] > before / 2:
         return None
-    effect = Effect(name="distance_of_the_models_answers_from_those_on_training", estimate=before, limit=after[best])
+    effect = Effect(name="distance_of_the_models_answers_from_those_on_training", estimate=before, limit=float(after[best]))
     return _Found(form.simple[best], None, effect, "answers")
 
 
 def _part(subject: Subject) -> Subject:
+    """At most so many rows, evenly drawn."""
     return subject if len(subject) <= MAX_RUN else subject.at(np.linspace(0, len(subject) - 1, MAX_RUN).astype(int))
 
 
@@ -222,11 +239,13 @@ def _summary(case: Case, predictions: Predictions) -> Array:
     return told[predictions.answered]
 
 
-def _answers_after(case: Case, form: ImageForm, subject: Subject, changes: Sequence[Operation]) -> list[Array]:
-    rows = cast("Array", subject.rows)
-    answers = case.predict(concatenate([changed(form, rows, change) for change in changes]))
-    n = len(subject)
-    return [_summary(case, answers.at(np.arange(i * n, (i + 1) * n))) for i in range(len(changes))]
+def _rerun_after(case: Case, form: ImageForm, subject: Subject, changes: Sequence[Operation]) -> list[Subject]:
+    """The subject after each change, in one call of the model."""
+    rows = [changed(form, cast("Array", subject.rows), change) for change in changes]
+    answers, n = case.predict(concatenate(rows)), len(subject)
+    return [
+        replace(subject, rows=one, predictions=answers.at(np.arange(i * n, (i + 1) * n))) for i, one in enumerate(rows)
+    ]
 
 
 def _placebo(
@@ -257,13 +276,8 @@ def _placebo(
 def _costly(case: Case, form: ImageForm, reference: Subject) -> tuple[Operation, ...]:
     """The changes that spoil training images: to a model that does not mind them, they would be no placebos."""
     part = _part(reference)
-    rows = cast("Array", part.rows)
-    answers = case.predict(concatenate([changed(form, rows, change) for change in form.simple]))
-    n, as_is = len(part), case.score(part)
-    costs = []
-    for i, _ in enumerate(form.simple):
-        after = replace(part, predictions=answers.at(np.arange(i * n, (i + 1) * n)))
-        costs.append(as_is - case.score(after))
+    as_is = case.score(part)
+    costs = [as_is - case.score(after) for after in _rerun_after(case, form, part, form.simple)]
     limit = HARMLESS * max(as_is - case.scorer.chance, 0.0)
     costly = tuple(change for change, cost in zip(form.simple, costs, strict=True) if cost > limit)
     return costly or form.simple

@@ -91,7 +91,13 @@ def test_rows_do_not_come_class_by_class(tmp_path: Path, opened: Open):
 
 @pytest.mark.parametrize(
     ("row", "shape"),
-    [((2, 2, 3), (2, 2, 3)), ((6, 8, 1), (6, 8, 1)), ((5, 5, 4), (5, 5, 4)), ((3, 7, 9), (3, 7, 9)), ((6, 6), (6, 6, 1))],
+    [
+        ((2, 2, 3), (2, 2, 3)),
+        ((6, 8, 1), (6, 8, 1)),
+        ((5, 5, 4), (5, 5, 4)),
+        ((3, 7, 9), (3, 7, 9)),
+        ((6, 6), (6, 6, 1)),
+    ],
 )
 def test_size_and_channels_are_the_models(row, shape, folders: Path, opened: Open):
     train, _ = opened("train", "validation", options={"model": taking(*row)})
@@ -214,7 +220,9 @@ class TestProblems:
         assert (problem.code, Path(problem.file).name) == ("image_sizes_differ", "1.png")
         opened("train", "validation", options={"model": taking(3, 4, 3)})
 
-    @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"GIF89a"])
+    @pytest.mark.parametrize(
+        "content", [b"", b"no image", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"GIF89a"]
+    )
     def test_what_is_no_image(self, content: bytes, folders: Path, opened: Open):
         (folders / "validation/dog/2.png").write_bytes(content)
         problem = problem_of(opened)
@@ -253,7 +261,9 @@ class TestProblems:
         assert problem_of(opened).code == "data_too_many_files"
 
     @pytest.mark.parametrize("link", ["train/cat/9.png", "train/fox"])
-    def test_links_out_of_the_roots(self, link: str, folders: Path, tmp_path_factory: pytest.TempPathFactory, opened: Open):
+    def test_links_out_of_the_roots(
+        self, link: str, folders: Path, tmp_path_factory: pytest.TempPathFactory, opened: Open
+    ):
         outside = tmp_path_factory.mktemp("outside")
         picture(outside / "secret.png")
         target = outside / "secret.png" if link.endswith(".png") else outside
@@ -298,9 +308,16 @@ def test_reads_what_keras_reads(tmp_path: Path):
     for name, size in {"b": (40, 50), "a": (13, 30), "10": (20, 30), "9": (7, 7)}.items():
         (tmp_path / "data" / name).mkdir(parents=True)
         for i in range(2):
-            Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(tmp_path / "data" / name / f"{i}.png")
+            Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(
+                tmp_path / "data" / name / f"{i}.png"
+            )
     out = tmp_path / "keras.npz"
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     subprocess.run([sys.executable, "-c", KERAS, str(tmp_path / "data"), str(out)], check=True, env=environment)
     theirs = np.load(out)
     data = Data.model_validate({"train": {"uri": "data"}, "validation": {"uri": "data"}})
