@@ -266,3 +266,18 @@ def _finite(images: Array) -> Array:
     """Holes, and what overflows when squared, as the typical value of all."""
     usable = np.abs(images) < LARGEST
     return images if usable.all() else np.where(usable, images, np.median(images[usable]) if usable.any() else 0.0)
+
+
+def fine_detail(rows: Array, form: ImageForm) -> float | None:
+    """The share of the images' variation that lies between neighbouring pixels; None where they do not vary.
+
+    About 0 for smooth images, 1 for pixels that know nothing of each other; brightness and contrast do not matter.
+    Half the mean squared difference of neighbours over the mean variance within an image.
+    """
+    images = form.images(rows[:MAX_FITTED]).astype(np.float64)
+    images = images[np.isfinite(images).all(axis=(1, 2, 3))]
+    if not len(images):
+        return None
+    steps = [np.square(np.diff(images, axis=axis)).mean() / 2 for axis in (1, 2)]
+    variance = float(images.var(axis=(1, 2)).mean())
+    return float(np.mean(steps)) / variance if variance > 0 else None

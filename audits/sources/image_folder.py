@@ -6,7 +6,7 @@ is the name of its class's folder. Files are decoded a batch at a time; their he
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice

@@ -129,9 +129,7 @@ def _by_pixels(
     one_half, other_half = np.array_split(rng.permutation(len(reference)), 2)
     typical = Typical.of(form, cast("Array", reference.rows)[one_half])
     judged = _drawn(np.arange(len(subject)), rng)
-    ours, theirs = (
-        cast("Array", s.rows)[at] for s, at in ((subject, judged), (reference, _drawn(other_half, rng)))
-    )
+    ours, theirs = (cast("Array", s.rows)[at] for s, at in ((subject, judged), (reference, _drawn(other_half, rng))))
     away, home = (typical.distances(rows, ()) for rows in (ours, theirs))
     before = away.as_is.mean() - home.as_is.mean()
     if before <= MIN_ERRORS * _error(away.as_is, home.as_is):
@@ -223,7 +221,9 @@ def _by_answers(case: Case, form: ImageForm, reference: Subject, subject: Subjec
     best = _preferred(case, form, subject, close[np.sort(after) <= after.min() + TIED_DISTANCE])
     if after[best] > before / 2:
         return None
-    effect = Effect(name="distance_of_the_models_answers_from_those_on_training", estimate=before, limit=float(after[best]))
+    effect = Effect(
+        name="distance_of_the_models_answers_from_those_on_training", estimate=before, limit=float(after[best])
+    )
     return _Found(form.simple[best], None, effect, "answers")
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from audits.checks.preprocessing.duplicate_leakage import CODE
 from schemas.report import Outcome, Severity
-from tests.audits.checks.remedies import defined_by, remedy_of
 from tests.audits.checks.preprocessing.test_image_geometry import answering, pictures
+from tests.audits.checks.remedies import defined_by, remedy_of
 from tests.factories import Part, case, case_of, copied, memoriser, result_of, splits
 
 

@@ -20,7 +20,14 @@ Change = Callable[[Array], Array]
 
 
 def pictures(
-    n: int, side: tuple[int, int] = (8, 8), channels: int = 1, *, task: Task = "multiclass", slope: float = 0.15, noise: float = 0.1, seed: int = 0
+    n: int,
+    side: tuple[int, int] = (8, 8),
+    channels: int = 1,
+    *,
+    task: Task = "multiclass",
+    slope: float = 0.15,
+    noise: float = 0.1,
+    seed: int = 0,
 ) -> Part:
     """Light from above and from the left; a bright patch stands left, right or between, or where the quantity says."""
     rng = np.random.default_rng([seed, n])
