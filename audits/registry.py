@@ -24,6 +24,7 @@ from audits.checks.preprocessing import (
     duplicate_leakage,
     feature_order,
     identifier_feature,
+    image_geometry,
     imputation_spike,
     label_encoding,
     missing_values,
@@ -64,6 +65,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("preprocessing.scaling_mismatch", scaling_mismatch.scaling_mismatch),
     ("preprocessing.unscaled_inputs", unscaled_inputs.unscaled_inputs),
     ("preprocessing.feature_order", feature_order.feature_order),
+    ("preprocessing.image_geometry", image_geometry.image_geometry),
     ("preprocessing.label_encoding", label_encoding.label_encoding),
     ("preprocessing.category_mismatch", category_mismatch.category_mismatch),
     ("preprocessing.dtype_mismatch", dtype_mismatch.dtype_mismatch),
@@ -84,6 +86,7 @@ SUSPECTS: tuple[tuple[str, Suspect], ...] = (
     (dtype_mismatch.CODE, dtype_mismatch.suspect),
     # a shift of whole-number codes is an affine map too: told by the more specific name
     (category_mismatch.CODE, category_mismatch.suspect),
+    (image_geometry.CODE, image_geometry.suspect),
     (scaling_mismatch.CODE, scaling_mismatch.suspect),
     (label_encoding.CODE, label_encoding.suspect),
     (outliers.CODE, outliers.suspect),

@@ -17,7 +17,10 @@ FORMAT_OF_SUFFIX: dict[str, Format] = {
     ".npy": "npy",
 }
 SUFFIXES = frozenset(FORMAT_OF_SUFFIX)
-SUPPORTED = "CSV (.csv, .tsv, .txt), Parquet (.parquet, .pq), NumPy (.npz with x and y, or a folder of x.npy and y.npy)"
+SUPPORTED = (
+    "CSV (.csv, .tsv, .txt), Parquet (.parquet, .pq), NumPy (.npz with x and y, or a folder of x.npy and y.npy), and "
+    "images (.png, .jpg, .bmp, .gif, .webp in one folder a class)"
+)
 
 # Magic numbers, by the formats' specifications.
 _MAGIC: tuple[tuple[bytes, str], ...] = (

@@ -5,8 +5,10 @@ file, a folder or a glob (``*``, ``?``, ``[...]``, ``**``).
 """
 
 import glob
+import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -69,10 +71,36 @@ def resolve_files(uri: str | Sequence[str], roots: Roots, *, field: str, suffixe
     for path in resolve(uri, roots, field=field):
         files.extend(_files_of(path, roots, field, suffixes))
     for file in files:
-        _require_regular(file, field)
+        require_regular(file, field)
     if len(files) > MAX_FILES:
         raise _too_many(field)
     return tuple(files)
+
+
+def walk(folder: Path, roots: Roots, *, field: str, suffixes: frozenset[str], skipped: Counter[str]) -> Iterator[Path]:
+    """The regular files of the folder and of those below it whose suffix is known, folder by folder in order.
+
+    Links to folders are not followed, hidden files and folders left out; of other files, the suffixes are counted
+    in `skipped`.
+
+    Raises:
+        RequestError: a link leads out of the roots.
+        DataError: `data_not_regular_file`.
+    """
+    for place, folders, files in os.walk(folder, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(place, name)
+            if name.startswith("."):
+                continue
+            if path.suffix.lower() not in suffixes:
+                skipped[path.suffix.lower()] += 1
+                continue
+            resolved = _without_links(path)
+            if resolved is None or not roots.contain(resolved):
+                raise _outside(str(path), field)
+            require_regular(resolved, field)
+            yield path
 
 
 def _resolve_one(address: str, roots: Roots, field: str) -> list[Path]:
@@ -207,7 +235,7 @@ def _files_of(path: Path, roots: Roots, field: str, suffixes: frozenset[str]) ->
         yield resolved
 
 
-def _require_regular(path: Path, field: str) -> None:
+def require_regular(path: Path, field: str) -> None:
     """A FIFO would hang the reader for ever, a device has no end."""
     if not _exists(path, field):
         raise _not_found(str(path), field)

@@ -9,6 +9,7 @@ from audits.sources.array import open_array_split
 from audits.sources.columns import Observed, TableFile, text_in_numeric_column
 from audits.sources.csv_file import CsvFile
 from audits.sources.formats import SUFFIXES, Format, identify
+from audits.sources.image_folder import ClassFiles, find_images, open_image_splits
 from audits.sources.locations import Roots, resolve_files
 from audits.sources.naming import listed, normalised, suggestion
 from audits.sources.parquet_file import ParquetFile
@@ -46,6 +47,9 @@ def open_splits(
     Raises:
         RequestError, DataError: naming the field, and the file, row or column to blame.
     """
+    images = {name: find_images(data, name, roots, max_files) for name in SPLITS}
+    if any(images.values()):
+        return _open_images(data, images, max_rows, model)
     files = {name: _find(data, name, roots, max_files) for name in SPLITS}
     formats = {name: _format_of(files[name], name) for name in SPLITS}
     is_array = {name: formats[name] in {"npz", "npy"} for name in SPLITS}
@@ -60,6 +64,21 @@ def open_splits(
     if is_array["train"]:
         return _open_arrays(data, files, formats, max_rows)
     return _open_tables(data, files, formats, max_rows, model)
+
+
+def _open_images(
+    data: Data, found: Mapping[SplitName, ClassFiles | None], max_rows: int | None, model: ModelDescription | None
+) -> tuple[Split, Split]:
+    both = {name: images for name, images in found.items() if images is not None}
+    if len(both) < len(SPLITS):
+        other = next(name for name in SPLITS if name not in both)
+        raise DataError(
+            "data_formats_mixed",
+            f"The {next(iter(both))} data are images, the {other} data are not: give both as folders of images, one "
+            "folder a class.",
+            field=f"data.{other}.uri",
+        )
+    return open_image_splits(data, both, max_rows=max_rows, model=model)
 
 
 def _find(data: Data, name: SplitName, roots: Roots, max_files: int | None) -> list[Path]:

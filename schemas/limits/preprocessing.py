@@ -68,6 +68,21 @@ class FeatureOrder(Repairable):
     max_columns: int = Field(128, ge=2, description="Wider data are not searched: the assignment is cubic.")
 
 
+class ImageGeometry(Repairable):
+    splits: int = Field(
+        39,
+        ge=19,
+        description="Random parts of the training images; the distance must fall by more than between all of them.",
+    )
+    max_gap_left: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="After the change, validation images may lie farther from the training images than those from "
+        "each other by at most this share of what it was before: a change that leaves more is not what happened.",
+    )
+
+
 class LabelEncoding(Repairable):
     min_rows: int = Field(30, ge=2, description="Fewer validation rows: only unseen spellings are looked for.")
     max_unit_factor: float = Field(
@@ -93,6 +108,12 @@ class DuplicateLeakage(Limits):
         lt=1,
         description="A near copy lies closer than this share of the median distance between "
         "nearest training neighbours (the limit of cleanlab).",
+    )
+    min_correlation: float = Field(
+        0.98,
+        gt=0,
+        lt=1,
+        description="A near copy of an image correlates with it more than this, whatever its brightness and contrast.",
     )
     critical_share: float = Field(
         0.9, gt=0, le=1, description="Share of copies from which the validation data are the training data: critical."
@@ -269,6 +290,7 @@ LIMITS: dict[str, type[Limits]] = {
     "preprocessing.imputation_spike": ImputationSpike,
     "preprocessing.scaling_mismatch": ScalingMismatch,
     "preprocessing.feature_order": FeatureOrder,
+    "preprocessing.image_geometry": ImageGeometry,
     "preprocessing.label_encoding": LabelEncoding,
     "preprocessing.duplicate_leakage": DuplicateLeakage,
     "preprocessing.target_leakage": TargetLeakage,

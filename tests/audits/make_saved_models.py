@@ -120,6 +120,9 @@ def modules() -> None:
     save("sum", lambda x: {"sum": tf.reduce_sum(x, axis=1)}, spec(None, 3))
     save("fixed_batch", lambda x: {"sum": tf.reduce_sum(tf.reshape(x, [4, 3]), axis=1)}, spec(4, 3))
     save("image", lambda x: {"mean": tf.reduce_mean(x, axis=[1, 2, 3])}, spec(None, 4, 4, 1))
+    # how much brighter the right half is, for grey levels from 0 to 255
+    sides = tf.constant([-1.0] * 4 + [1.0] * 4)[None, None, :, None]
+    save("right_half", lambda x: {"p": tf.sigmoid(tf.reduce_mean(x * sides, axis=[1, 2, 3]))}, spec(None, 8, 8, 3))
     save("counts", lambda x: {"twice": 2 * x}, spec(None, dtype=tf.int64))
     save("bytes", lambda x: {"half": tf.cast(x, tf.bfloat16) / 2}, spec(None, 2, dtype=tf.uint8))
     save("text", lambda x: {"shout": tf.strings.upper(x, encoding="utf-8")}, spec(None, dtype=tf.string))

@@ -25,6 +25,7 @@ from tests.audits.checks.metrics.test_miscalibration import sharpened
 from tests.audits.checks.metrics.test_output_mismatch import softmax_over_one_unit
 from tests.audits.checks.overfitting.test_overtraining import curve, with_history
 from tests.audits.checks.preprocessing.test_distribution_shift import selected
+from tests.audits.checks.preprocessing.test_image_geometry import of_pictures
 from tests.audits.checks.preprocessing.test_imputation_spike import imputed
 from tests.audits.checks.preprocessing.test_non_finite_output import silent_above
 from tests.audits.checks.preprocessing.test_target_leakage import leaking
@@ -76,6 +77,7 @@ FAULTY = {
     "preprocessing.imputation_spike": lambda: imputed("pooled mean"),
     "preprocessing.scaling_mismatch": lambda: case(fault=scaled(3.0)),
     "preprocessing.feature_order": lambda: case(fault=reordered(1, 2, 0)),
+    "preprocessing.image_geometry": lambda: of_pictures(np.fliplr, channels=3),
     "preprocessing.label_encoding": lambda: case(fault=permuted_labels(1, 0)),
     "preprocessing.duplicate_leakage": lambda: case(fault=copied(0.3)),
     "preprocessing.target_leakage": leaking,

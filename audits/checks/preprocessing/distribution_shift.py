@@ -2,7 +2,8 @@
 
 What it measures: the AUC with which a forest, out of bag, tells validation rows from training rows of the
     same class shares (classifier two-sample test), after all proven faults were repaired; and what the shift
-    costs, by weighting the validation rows to the training density. Where the splits hardly overlap, no weighting
+    costs, by weighting the validation rows to the training density. Of images it says whether they are blurrier or
+    sharper. Where the splits hardly overlap, no weighting
     can tell, and that is said.
 Why it matters: a model promises nothing outside the population that it was trained on. A shift that costs
     nothing is benign and no reason to act.
@@ -21,6 +22,7 @@ import numpy as np
 from audits.artefacts import Array
 from audits.evidence.case import Case, ControlMatrix
 from audits.evidence.gap import shift_auc
+from audits.evidence.images import ImageForm, fine_detail
 from audits.evidence.scoring import quantile_interval
 from audits.results import CheckResult
 from audits.statistics.distributions import ks_2samp_statistic
@@ -34,6 +36,8 @@ EDGE = 0.1
 # ... and when that holds for half of the validation rows, so is the cost of the shift.
 MIN_OVERLAP = 0.5
 PLACEBOS = 19
+# Images of one source agree in their share of fine detail within a few per cent.
+SHARPNESS_FACTOR = 1.25
 
 
 def distribution_shift(case: Case) -> CheckResult:
@@ -49,8 +53,11 @@ def distribution_shift(case: Case) -> CheckResult:
         return CheckResult.passed(smallest=limits.min_auc + (interval[1] - interval[0]) / 2, margin=limits.certain_auc)
     cost, effective = _cost(case, matrix, limits)
     columns = _moved_columns(case)
-    summary = f"Training and validation rows can be told apart (two-sample AUC {auc:.2f})" + (
-        f"; {', '.join(columns[:4])} moved most." if columns else "."
+    sharpness = _sharpness(case)
+    summary = (
+        f"Training and validation rows can be told apart (two-sample AUC {auc:.2f})"
+        + (f"; {', '.join(columns[:4])} moved most." if columns else ".")
+        + _sharpness_sentence(sharpness)
     )
     finding = Finding(
         code=CODE,
@@ -67,8 +74,9 @@ def distribution_shift(case: Case) -> CheckResult:
             if cost is None
             else {"estimate": cost.value, "interval": list(cost.interval), "placebo": cost.placebo},
             "overlap": "too small to weight" if cost is None else "enough",
+            **({} if sharpness is None else {"fine_detail_relative_to_training": sharpness}),
         },
-        remedy=_remedy(case, columns),
+        remedy=_remedy(case, columns, sharpness),
     )
     benign = finding.severity is Severity.INFO
     return CheckResult(
@@ -146,6 +154,29 @@ def _moved_columns(case: Case) -> list[str]:
     return [name for distance, name in sorted(moved, reverse=True)[:10] if distance > 0.1]
 
 
+def _sharpness(case: Case) -> float | None:
+    """How much fine detail the validation images hold, as a multiple of the training images'; None for no images."""
+    form = ImageForm.of(case.space, case.mended.rows)
+    if form is None:
+        return None
+    ours, theirs = (fine_detail(cast("Array", s.rows), form) for s in (case.mended, case.train.sample))
+    return ours / theirs if ours is not None and theirs else None
+
+
+def _other_sharpness(sharpness: float | None) -> bool:
+    return sharpness is not None and not 1 / SHARPNESS_FACTOR < sharpness < SHARPNESS_FACTOR
+
+
+def _sharpness_sentence(sharpness: float | None) -> str:
+    if sharpness is None or not _other_sharpness(sharpness):
+        return ""
+    how = "blurrier" if sharpness < 1 else "sharper or noisier"
+    return (
+        f" The validation images are {how} than the training images: they hold {sharpness:.2f} times as much fine "
+        "detail. Compare how both were resized, interpolated and compressed."
+    )
+
+
 def _confirmation(case: Case, matrix: ControlMatrix, cost: _Cost) -> Confirmation:
     assert matrix.validation is not None  # noqa: S101 - the caller has looked
     before = case.score(matrix.validation)
@@ -174,11 +205,23 @@ def _sentence(case: Case, cost: _Cost | None, effective: float) -> str:
     )
 
 
-def _remedy(case: Case, columns: list[str]) -> Remedy:
+def _remedy(case: Case, columns: list[str], sharpness: float | None) -> Remedy:
     text = (
         "Find out why the two samples differ (time, site, filter) and collect training data that cover the "
         "population of use; then train again. Compare the named columns first."
     )
+    if _other_sharpness(sharpness):
+        text = (
+            "Resize and compress the images of both splits with the same code: size, interpolation, antialiasing and "
+            "quality. If the sources differ, train on images of the quality that the model will meet."
+        )
+        code = (
+            "import numpy as np\n\n"
+            "def fine_detail(x: np.ndarray) -> float:\n"
+            '    """Compare this number between the splits, before and after each step of the preprocessing."""\n'
+            "    return float(np.mean([np.square(np.diff(x, axis=a)).mean() for a in (1, 2)]) / x.var())\n"
+        )
+        return Remedy(text=text, code=code)
     if case.space.layout != "table" or not columns:
         return Remedy(text=text)
     code = (

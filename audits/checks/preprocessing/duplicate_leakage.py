@@ -3,12 +3,13 @@
 What it measures: the share of validation rows whose features, to six significant digits, stand in the training
     data (over all rows), or that lie closer to a training row than training rows lie to each other (on the
     sample); against the share that the training rows reach among themselves, since tables of few values repeat
-    by chance. The metric without the copies, and its inflation by them, with a paired bootstrap interval.
+    by chance. Images are reduced to some hundred values and freed of their brightness and contrast; near copies
+    are those that correlate with a training image almost perfectly. The metric without the copies, and its inflation by them, with a paired bootstrap interval.
 Why it matters: a model recites what it has seen. A metric over copies measures memory, not generalisation.
 When it is inconclusive: the inflation, when fewer than `min_rows` clean validation rows are left.
 How to fix: remove duplicates before splitting, and split by the entity behind the rows.
 Reference: Barz & Denzler, 2020, https://doi.org/10.3390/jimaging6060041; Northcutt, Jiang & Chuang, 2021,
-    https://doi.org/10.1613/jair.1.12125
+    https://doi.org/10.1613/jair.1.12125; Lowe, 2004, https://doi.org/10.1023/B:VISI.0000029664.99615.94
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from audits.artefacts import Array
-from audits.evidence.case import Case
+from audits.evidence.case import Case, Subject
+from audits.evidence.images import ImageForm, reduced
 from audits.evidence.scoring import quantile_interval
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
@@ -30,6 +32,18 @@ CODE = "preprocessing.duplicate_leakage"
 MIN_CLEAN_ROWS = 20
 MAX_NEIGHBOUR_ROWS = 5_000
 MAX_TREE_COLUMNS = 15
+# An average of so many values is untouched by noise, recompression and small shifts.
+MAX_IMAGE_VALUES = 256
+# Pictures of one kind resemble each other: all but this share of the training images are told apart ...
+MAX_ALIKE = 0.01
+# ... unless only a correlation as of a picture with itself could.
+MAX_CORRELATION = 0.998
+# An image is also a copy where it is less than this share as far from one as from the next (Lowe, 2004).
+DISTINCT, MIN_DISTINCT = 0.3, 0.9
+MIN_IMAGES = 10
+CHUNK = 1_000
+# Relative to its largest value, an image that varies by less is of one value.
+FLAT = 1e-6
 
 
 def duplicate_leakage(case: Case) -> CheckResult:
@@ -106,6 +120,9 @@ def _near(case: Case, limits: DuplicateLeakage) -> _Copies:
     In standardised features; the limit is a share of the median distance between nearest training neighbours.
     """
     subject, reference = case.validation.sample, case.train.sample
+    form = ImageForm.of(case.space, subject.rows)
+    if form is not None:
+        return _near_images(subject, cast("Array", reference.rows), form, limits)
     nothing = _Copies("near", np.zeros(len(subject), dtype=bool), np.empty(0, dtype=np.int64), 0.0)
     encode = case.encoder
     train, validation = (
@@ -126,6 +143,47 @@ def _near(case: Case, limits: DuplicateLeakage) -> _Copies:
     # where many training rows are that close to each other, closeness is no sign of copying
     rows = away < radius
     return _Copies("near", rows, subject.index[rows], float((own < radius).mean()))
+
+
+def _near_images(subject: Subject, reference: Array, form: ImageForm, limits: DuplicateLeakage) -> _Copies:
+    """Images of the validation sample that are a training image but for noise, compression, brightness, contrast."""
+    train = _without_light(reference[:: max(1, len(reference) // MAX_NEIGHBOUR_ROWS)], form)
+    if len(train) < MIN_IMAGES:
+        return _Copies("near", np.zeros(len(subject), dtype=bool), np.empty(0, dtype=np.int64), 0.0)
+    own = _two_largest_correlations(train, train, same=True)
+    # where pictures of one kind are all alike, a copy must be more so
+    least = min(max(limits.min_correlation, float(np.quantile(own[:, 0], 1 - MAX_ALIKE))), MAX_CORRELATION)
+    away = _two_largest_correlations(_without_light(cast("Array", subject.rows), form), train)
+    rows, by_chance = (_is_copy(largest, least) for largest in (away, own))
+    return _Copies("near", rows, subject.index[rows], float(by_chance.mean()))
+
+
+def _is_copy(largest: Array, least: float) -> Array:
+    """(images,) whether an image is nearly the other, or nearer to it by far than to the next best."""
+    first, second = largest.T
+    return np.asarray((first > least) | ((first > MIN_DISTINCT) & (1 - first < DISTINCT * (1 - second))))
+
+
+def _without_light(rows: Array, form: ImageForm) -> Array:
+    """(images, values) float32 of mean 0 and length 1; zeros for an image of one value."""
+    small = reduced(form.images(rows), MAX_IMAGE_VALUES).reshape(len(rows), -1)
+    small = np.where(np.isfinite(small), small, 0.0)
+    size = np.abs(small).max(initial=1e-300)
+    small -= small.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(small, axis=1, keepdims=True)
+    flat = length <= FLAT * size
+    return np.where(flat, 0.0, small / np.where(flat, 1.0, length)).astype(np.float32)
+
+
+def _two_largest_correlations(images: Array, others: Array, *, same: bool = False) -> Array:
+    """(images, 2) the correlations with the two most similar of the others; `same` leaves out each one itself."""
+    largest = []
+    for first in range(0, len(images), CHUNK):
+        correlations = images[first : first + CHUNK] @ others.T
+        if same:
+            np.fill_diagonal(correlations[:, first:], -1.0)
+        largest.append(-np.partition(-correlations, 1, axis=1)[:, :2])
+    return np.concatenate(largest)
 
 
 def _inflation(case: Case, copies: Array) -> tuple[Estimate | None, int]:

@@ -1,11 +1,14 @@
 """preprocessing.distribution_shift: rows from elsewhere, and what it costs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from audits.checks.preprocessing.distribution_shift import CODE
+from audits.checks.preprocessing.distribution_shift import CODE, distribution_shift
 from audits.evidence.case import Case
 from schemas.report import Outcome, Severity
+from tests.audits.checks.preprocessing.test_image_geometry import answering, pictures
 from tests.audits.checks.remedies import defined_by, remedy_of
 from tests.factories import Answer, Part, Task, both, case, case_of, fitted, moved, request_for, result_of, splits
 
@@ -124,3 +127,21 @@ def test_a_model_that_ignores_the_shifted_column_is_not_blamed():
 @pytest.mark.parametrize("world", [{"n_train": 40}, {"n_validation": 40}])
 def test_inconclusive_on_few_rows(world: dict):
     assert result_of(CODE, case(**world)).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda x: (x + np.roll(x, 1, axis=1) + np.roll(x, 1, axis=2)) / 3, "blurrier"),
+        (lambda x: x + np.random.default_rng(0).normal(0, 0.3, x.shape), "sharper or noisier"),
+        (lambda x: x + 0.5, None),
+    ],
+    ids=["blurred", "noisy", "brighter"],
+)
+def test_says_that_images_are_blurrier_or_sharper(change, said: str | None):
+    train, validation = pictures(400), pictures(300)
+    spoilt = replace(validation, x=change(validation.x).astype(np.float32))
+    finding = distribution_shift(case_of(train, spoilt, answering(train, "multiclass"))).finding
+
+    assert ("than the training images" in finding.summary) is (said is not None)
+    assert said is None or (said in finding.summary and "fine_detail" in finding.remedy.code)

@@ -5,8 +5,9 @@ import pytest
 
 from audits.checks.preprocessing.duplicate_leakage import CODE
 from schemas.report import Outcome, Severity
+from tests.audits.checks.preprocessing.test_image_geometry import answering, pictures
 from tests.audits.checks.remedies import defined_by, remedy_of
-from tests.factories import Part, case, copied, memoriser, result_of, splits
+from tests.factories import Part, case, case_of, copied, memoriser, result_of, splits
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
@@ -106,3 +107,43 @@ def test_stays_silent_on_a_single_copy():
         return part.with_numbers(values)
 
     assert result_of(CODE, case(fault=one_copy)).finding is None
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        lambda x, rng: 0.8 * x + 0.1,
+        lambda x, rng: x + rng.normal(0, 0.02, x.shape),
+        lambda x, rng: np.round(x * 20) / 20,
+    ],
+    ids=["brightness and contrast", "noise", "few levels"],
+)
+def test_fires_on_near_copies_of_images(disguise):
+    train, validation = pictures(300, channels=3), pictures(200, channels=3)
+    rng = np.random.default_rng(0)
+    source = rng.permutation(300)[:60]
+    copies = disguise(train.x[source], rng).astype(np.float32)
+    mixed = Part(np.concatenate([copies, validation.x[60:]]), np.concatenate([train.y[source], validation.y[60:]]))
+
+    result = result_of(CODE, case_of(train, mixed, answering(train, "multiclass")))
+
+    assert result.finding.evidence["kind"] == "near"
+    assert result.finding.effect.estimate == pytest.approx(0.3, abs=0.02)
+    assert set(result.finding.affected.rows) <= set(range(60))
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.03, 0.01, 0.0])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_stays_silent_on_images_that_are_all_alike(noise: float, channels: int):
+    """A patch at one of three places is all that differs; without noise, most images stand in the training data."""
+    quiet = (pictures(n, channels=channels, seed=n, noise=noise) for n in (300, 200))
+    train, validation = quiet
+
+    assert result_of(CODE, case_of(train, validation, answering(train, "multiclass"))).outcome is not Outcome.FAIL
+
+
+def test_images_of_one_value_are_nobodys_copies():
+    train, validation = pictures(60), pictures(60)
+    blank = Part(np.full_like(validation.x, 0.5), validation.y)
+
+    assert result_of(CODE, case_of(train, blank, answering(train, "multiclass"))).outcome is Outcome.PASS
