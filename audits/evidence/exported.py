@@ -95,20 +95,20 @@ def _last_that_agrees(
     }
     if not agreed:
         return None
-    votes = np.sum(list(agreed.values()), axis=0)
-    if match == "exact":
-        likely = _likely_epochs(logged)
-        hit = [epoch for epoch in likely if votes[epoch] > 0]
-        if hit:
-            return ExportedEpoch(hit[0], match, tuple(name for name, a in agreed.items() if a[hit[0]]))
+    votes = strict = np.sum(list(agreed.values()), axis=0)
     known = [a for name, a in agreed.items() if name != "val_loss"]
     for needed in (*([np.any(known, axis=0)] if known else []), *([] if same_accuracy is None else [same_accuracy])):
-        votes = np.where(needed, votes, 0)
-    if not votes.any():
-        return None
-    epoch = int(np.flatnonzero(votes == votes.max())[-1])
-    by = tuple(name for name, a in agreed.items() if a[epoch])
+        strict = np.where(needed, strict, 0)
+    if not strict.any():
+        likely = [epoch for epoch in _likely_epochs(logged) if match == "exact" and votes[epoch]]
+        return ExportedEpoch(likely[0], match, _names(agreed, likely[0])) if likely else None
+    epoch = int(np.flatnonzero(strict == strict.max())[-1])
+    by = _names(agreed, epoch)
     return ExportedEpoch(epoch, match, by if same_accuracy is None else (*by, "val_accuracy"))
+
+
+def _names(agreed: Mapping[str, Array], epoch: int) -> tuple[str, ...]:
+    return tuple(name for name, a in agreed.items() if a[epoch])
 
 
 def _likely_epochs(logged: Mapping[str, Array]) -> list[int]:

@@ -149,9 +149,7 @@ def divergence(
     )
 
 
-def _verdict(
-    *, material: bool, clear: bool, hinted: bool, long_enough: bool
-) -> Literal["diverged", "suspect", "none"]:
+def _verdict(*, material: bool, clear: bool, hinted: bool, long_enough: bool) -> Literal["diverged", "suspect", "none"]:
     if material and clear and long_enough:
         return "diverged"
     return "suspect" if material and (clear or hinted) else "none"

@@ -75,6 +75,13 @@ class Underfitting(Limits):
         gt=0,
         description="Lower bound by which the control learner must beat the model, on both splits.",
     )
+    min_fall: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Share by which the losses must have fallen over the last fifth of the epochs to say that training "
+        "ended too early; a healthy training levels off below it.",
+    )
 
 
 LIMITS: dict[str, type[Limits]] = {
