@@ -186,4 +186,4 @@ def _accuracy_agrees(case: Case, logged: Mapping[str, Array]) -> Array | None:
         decisions = [(positive > 0.5).astype(int), (positive > LOGIT_CUT).astype(int)]
     accuracies = [float(np.mean(decided == split.labels)) for decided in decisions]
     # a row on the threshold may fall on either side of it
-    return np.any([np.abs(logged[name] - accuracy) <= 1.5 / split.n for accuracy in accuracies], axis=0)
+    return np.asarray(np.any([np.abs(logged[name] - share) <= 1.5 / split.n for share in accuracies], axis=0))
