@@ -22,6 +22,7 @@ from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.collect import RawSplit, collect
 from audits.evidence.control import MIN_CONTROL_ROWS
 from audits.evidence.features import FeatureSpace
+from audits.evidence.history import history_of
 from audits.evidence.internals import bound, describe_internals
 from audits.evidence.labels import UNKNOWN, LabelSpace, label_space
 from audits.evidence.outputs import OutputMeaning, Predictions, as_matrix, choose_tensor, describe, infer_kind
@@ -273,7 +274,7 @@ def _examine(case: Case, opened: _Opened, codes: set[str], audit_id: str, tell: 
         metrics=summarise_metrics(submitted),
         model=_model_section(case),
         data=_data_section(case, submitted, opened),
-        history=_history_section(case),
+        history=None if (history := history_of(case)) is None else history.section(),
         environment=environment(opened.model),
     )
 
@@ -388,16 +389,6 @@ def _data_section(case: Case, submitted: Case, opened: _Opened) -> dict[str, Jso
                 for name, score in matrix.scores.items()
             },
         },
-    }
-
-
-def _history_section(case: Case) -> dict[str, JsonValue] | None:
-    if case.history is None:
-        return None
-    epochs = max((len(values) for values in case.history.values()), default=0)
-    return {
-        "epochs": epochs,
-        "metrics": {name: [finite(v) for v in values] for name, values in case.history.items()},
     }
 
 

@@ -8,21 +8,9 @@ fields.
 from functools import cache
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from audits.sources.protos import Messages, message_class
 
-_PACKAGE = "fitcheck.saved_model"
-_Field = descriptor_pb2.FieldDescriptorProto
-_SCALARS = {
-    "int32": _Field.TYPE_INT32,
-    "int64": _Field.TYPE_INT64,
-    "bool": _Field.TYPE_BOOL,
-    "float": _Field.TYPE_FLOAT,
-    "double": _Field.TYPE_DOUBLE,
-    "string": _Field.TYPE_STRING,
-    "bytes": _Field.TYPE_BYTES,
-}
-# Message -> field -> (number, type). "*" repeats, "map" is map<string, type>.
-_MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
+_MESSAGES: Messages = {
     "SavedModel": {"meta_graphs": (2, "*MetaGraph")},
     "MetaGraph": {
         "meta_info": (1, "MetaInfo"),
@@ -79,37 +67,4 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
 @cache
 def saved_model_class() -> type[Any]:
     """The message class `SavedModel`."""
-    file = descriptor_pb2.FileDescriptorProto(name="fitcheck/saved_model.proto", package=_PACKAGE, syntax="proto3")
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field, (number, type_) in fields.items():
-            _add_field(message, field, number, type_)
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    message_class: type[Any] = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.SavedModel"))
-    return message_class
-
-
-def _add_field(message: Any, name: str, number: int, type_: str) -> None:
-    if type_.startswith("map "):
-        # a map is a repeated entry of key and value in the wire format
-        entry = message.nested_type.add(name=f"{name.title().replace('_', '')}Entry")
-        entry.options.map_entry = True
-        _add_field(entry, "key", 1, "string")
-        _add_field(entry, "value", 2, type_.removeprefix("map "))
-        message.field.add(
-            name=name,
-            number=number,
-            label=_Field.LABEL_REPEATED,
-            type=_Field.TYPE_MESSAGE,
-            type_name=f".{_PACKAGE}.{message.name}.{entry.name}",
-        )
-        return
-    label = _Field.LABEL_REPEATED if type_.startswith("*") else _Field.LABEL_OPTIONAL
-    bare = type_.removeprefix("*")
-    if bare in _SCALARS:
-        message.field.add(name=name, number=number, label=label, type=_SCALARS[bare])
-    else:
-        message.field.add(
-            name=name, number=number, label=label, type=_Field.TYPE_MESSAGE, type_name=f".{_PACKAGE}.{bare}"
-        )
+    return message_class(_MESSAGES, "SavedModel", package="fitcheck.saved_model")

@@ -46,6 +46,14 @@ class SmallValidation(Limits):
 
 class WeakModel(Limits):
     min_skill: float = Field(0.10, gt=0, lt=1, description="Skill (0 chance, 1 perfect) that a model should have.")
+    min_forecast_skill: float = Field(
+        0.03,
+        gt=0,
+        lt=1,
+        description="Upper bound of the skill over the naive forecast below which a forecast that leans on the last "
+        "value adds nothing. Low, since a slow series leaves little to gain: the best forecast of one whose steps "
+        "correlate by 0.9 has a skill of 0.05.",
+    )
 
 
 class Miscalibration(Limits):

@@ -36,8 +36,20 @@ class Memorization(Gap):
 
 class Overtraining(Limits):
     min_rise: float = Field(0.02, gt=0, description="Relative rise of the validation loss over its minimum.")
-    max_p: float = Field(0.01, gt=0, lt=1, description="Kendall's test on the tail after the minimum.")
+    max_p: float = Field(
+        0.001,
+        gt=0,
+        lt=1,
+        description="Level of Kendall's test on the tail after the minimum; low, because losses that only wander for a "
+        "while pass it ten times as often as its level says.",
+    )
     min_z: float = Field(2.5, gt=0, description="Last five epochs over the minimum, in standard errors.")
+    min_held: float = Field(
+        5.0,
+        gt=0,
+        description="Or: the last two thirds of at least 20 epochs after the minimum stay above it by so many of their "
+        "deviations. Finds losses that rose at once and levelled off; a plateau that wanders exceeds 5 in 0.2 %.",
+    )
     min_tail: int = Field(5, ge=2, description="Epochs after the minimum.")
 
 
@@ -71,6 +83,13 @@ class Underfitting(Limits):
         0.05,
         gt=0,
         description="Lower bound by which the control learner must beat the model, on both splits.",
+    )
+    min_fall: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Share by which the losses must have fallen over the last fifth of the epochs to say that training "
+        "ended too early; a healthy training levels off below it.",
     )
 
 

@@ -66,7 +66,10 @@ Task = Annotated[
 ]
 Signature = Annotated[str | None, typer.Option(show_default="serving_default", help="Signature to run.")]
 History = Annotated[
-    str | None, typer.Option(help="Training history: Keras' History.history as JSON, or a CSVLogger file.")
+    str | None,
+    typer.Option(
+        help="Training history: Keras' History.history as JSON, a CSVLogger file, or a TensorBoard log folder."
+    ),
 ]
 Reported = Annotated[
     list[str] | None, typer.Option(help="A metric that was reported: accuracy or accuracy=0.93; repeatable.")

@@ -376,7 +376,11 @@ def test_one_class_only_is_refused(run: Workbench):
 def test_the_history_is_told_with_null_for_nan(run: Workbench):
     report = run(history={"loss": [1.0, math.nan], "val_loss": [1.0, 2.0]})
 
-    assert report.history == {"epochs": 2, "metrics": {"loss": [1.0, None], "val_loss": [1.0, 2.0]}}
+    assert report.history is not None
+    assert report.history["epochs"] == 2
+    assert report.history["metrics"] == {"loss": [1.0, None], "val_loss": [1.0, 2.0]}
+    assert report.history["best_epoch"] == 1
+    assert report.history["exported_epoch"] is None
     assert run().history is None
 
 

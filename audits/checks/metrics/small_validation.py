@@ -2,7 +2,9 @@
 
 What it measures: the smallest difference of the primary metric that these validation rows would show with the
     given power: from the standard error of the metric, with the Agresti-Coull adjustment for proportions (per
-    class, so that a rare class counts by its own rows) and by bootstrap for R2.
+    class, so that a rare class counts by its own rows) and by bootstrap for R2. Over whole groups, or over blocks
+    of time where the rows of one time depend on each other; the number of independent rows that would tell as much
+    stands in the evidence.
 Why it matters: on eighteen rows, one model's 0.94 and another's 0.78 are the same number.
 When it is inconclusive: never.
 How to fix: collect the number of rows that the finding names, or cross-validate over all data.
@@ -16,9 +18,12 @@ from typing import cast
 import numpy as np
 from scipy.stats import norm
 
+from audits.artefacts import Array
 from audits.evidence.case import Case
+from audits.evidence.series import dependent_blocks
 from audits.results import CheckResult
 from audits.statistics.power import detectable_from_standard_error
+from audits.statistics.series import effective_rows
 from schemas.limits.metrics import SmallValidation
 from schemas.report import Confirmation, Effect, Finding, Outcome, Remedy, Severity
 
@@ -31,7 +36,7 @@ ENOUGH_TIMES = 3
 def small_validation(case: Case) -> CheckResult:
     """Compare the smallest visible difference with the one that matters."""
     limits = cast(SmallValidation, case.limits[CODE])
-    error = _standard_error(case)
+    error, effective = _standard_error(case)
     visible = detectable_from_standard_error(error, limits.power, limits.alpha)
     if visible <= limits.material_difference:
         return CheckResult.passed(smallest=float(visible))
@@ -44,10 +49,10 @@ def small_validation(case: Case) -> CheckResult:
         title="The validation set is too small to tell",
         summary=f"With {n} validation rows, {case.scorer.title} must differ by {visible:.2f} to be seen with "
         f"{limits.power:.0%} power; {limits.material_difference:g} would matter. About {needed} rows of this kind "
-        f"would show it.",
+        f"would show it.{_dependence(n, effective)}",
         effect=Effect(name="smallest_visible_difference", estimate=float(visible), limit=limits.material_difference),
         n=n,
-        evidence={"standard_error": error, "rows_needed": needed},
+        evidence={"standard_error": error, "rows_needed": needed, "effective_rows": effective},
         remedy=_remedy(case, needed),
     )
     return CheckResult(
@@ -83,16 +88,37 @@ def _confirmation(case: Case, limits: SmallValidation) -> Confirmation:
     )
 
 
-def _standard_error(case: Case) -> float:
-    """Of the primary metric on the validation rows."""
+def _standard_error(case: Case) -> tuple[float, float]:
+    """Of the primary metric on the validation rows, and how many independent rows would have it."""
     subject = case.mended
-    if case.is_regression or subject.groups is not None:
-        draws = case.scorer.draws(
-            subject.labels, case.scorer.answers(subject.predictions), case.rng("power"), subject.groups
-        )
-        low, high = np.nanquantile(draws, [0.025, 0.975])
-        return float((high - low) / (2 * norm.ppf(0.975)))
-    return case.scorer.standard_error(subject.labels, case.scorer.answers(subject.predictions))
+    answers = case.scorer.answers(subject.predictions)
+    together = dependent_blocks(case, subject) if subject.groups is None else subject.groups
+    alone = None if case.is_regression else case.scorer.standard_error(subject.labels, answers)
+    if alone is not None and together is None:
+        return alone, float(len(subject))
+    error = _spread(case.scorer.draws(subject.labels, answers, case.rng("power"), together))
+    if together is None:
+        return error, float(len(subject))
+    if alone is None:
+        alone = _spread(case.scorer.draws(subject.labels, answers, case.rng("power alone")))
+    elif subject.groups is None:
+        # where all rows of a class are right, no resample differs
+        error = max(error, alone)
+    return error, effective_rows(len(subject), alone, error)
+
+
+def _dependence(n: int, effective: float) -> str:
+    """A sentence where the rows depend on each other."""
+    return (
+        f" They depend on each other: they tell as much as {effective:.0f} independent rows."
+        if effective < 0.9 * n
+        else ""
+    )
+
+
+def _spread(draws: Array) -> float:
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    return float((high - low) / (2 * norm.ppf(0.975)))
 
 
 def _remedy(case: Case, needed: int) -> Remedy:

@@ -1,17 +1,26 @@
-"""The model is hardly better than a constant answer.
+"""The model is hardly better than a constant answer, or than the last known value.
 
 What it measures: skill on the validation data, (metric - chance) / (perfect - chance), after all proven faults
-    were repaired, with a bootstrap interval; the control learner's skill stands beside it.
-Why it matters: a model without skill should not be tuned but questioned: data, target and features first.
+    were repaired, with a bootstrap interval (over blocks where rows of one time depend on each other); the control
+    learner's skill stands beside it. For a regression in time, also 1 - squared error / squared error of the naive
+    forecast, which repeats the last known value or that of a season ago; and whether the answers lean on the last
+    known value more than on the truth. The last known value is the newest label that a feature holds.
+Why it matters: a model without skill should not be tuned but questioned: data, target and features first. A
+    forecast that repeats the last value scores well wherever the next value is near it, and foresees nothing.
 When it is inconclusive: fewer than 20 validation rows, or an interval of the skill that reaches above the limit.
+    Where no feature holds an earlier label, the naive forecast may not be known in time: it is then observed alone.
 How to fix: see what the control learner finds. Where it does better, the model is to blame; where it does not,
-    the features are.
-Reference: Murphy, 1988, https://doi.org/10.1175/1520-0493(1988)116<2417:SSBOTM>2.0.CO;2
+    the features are. Predict the change since the last known value rather than the value.
+Reference: Murphy, 1988, https://doi.org/10.1175/1520-0493(1988)116<2417:SSBOTM>2.0.CO;2; Hyndman & Koehler, 2006,
+    https://doi.org/10.1016/j.ijforecast.2006.03.001
 """
 
+from dataclasses import replace
 from typing import cast
 
 from audits.evidence.case import Case
+from audits.evidence.naive import NaiveComparison, naive_comparison
+from audits.evidence.series import dependent_blocks
 from audits.results import CheckResult
 from schemas.limits.metrics import WeakModel
 from schemas.report import Effect, Finding, Outcome, Remedy, Severity
@@ -21,11 +30,23 @@ MIN_ROWS = 20
 
 
 def weak_model(case: Case) -> CheckResult:
-    """Compare the skill with the least that a model should have."""
+    """Compare the skill with the least that a model should have, and a forecast with a naive one."""
     limits = cast(WeakModel, case.limits[CODE])
     if len(case.mended) < MIN_ROWS:
         return CheckResult.inconclusive(f"{len(case.mended)} of {MIN_ROWS} validation rows")
-    score, interval = case.mended_score
+    result = _over_chance(case, limits)
+    naive = naive_comparison(case)
+    if naive is None or result.outcome is Outcome.FAIL:
+        return result
+    if naive.is_fault(limits.min_forecast_skill):
+        return CheckResult(Outcome.FAIL, finding=_no_forecast(naive, limits, Severity.WARNING))
+    if not naive.known_in_time and naive.interval[1] < 0:
+        return replace(result, finding=_no_forecast(naive, limits, Severity.INFO), ranks=False)
+    return replace(result, reason=result.reason or naive.describe())
+
+
+def _over_chance(case: Case, limits: WeakModel) -> CheckResult:
+    score, interval = _score(case)
     skill = _skill(case, score)
     low, high = (_skill(case, end) for end in interval)
     if skill >= limits.min_skill:
@@ -51,6 +72,55 @@ def weak_model(case: Case) -> CheckResult:
         ),
     )
     return CheckResult(Outcome.FAIL, finding=finding)
+
+
+def _no_forecast(naive: NaiveComparison, limits: WeakModel, severity: Severity) -> Finding:
+    """Of a forecast that is no better than the naive one."""
+    low, high = naive.interval
+    told = f"Against {naive.what} the forecast has a skill of {naive.skill:.2f} [{low:.2f}, {high:.2f}]"
+    copied = "; its answers follow that value more closely than the truth" if naive.copies else ""
+    doubt = "" if naive.known_in_time else " No feature holds an earlier label, so that value may not be known in time."
+    return Finding(
+        code=CODE,
+        family="metrics",
+        severity=severity,
+        title="The forecast is worse than a naive one" if high < 0 else "The forecast repeats the last known value",
+        summary=f"{told}{copied}.{doubt}",
+        effect=Effect(
+            name="skill_over_naive_forecast",
+            estimate=naive.skill,
+            interval=naive.interval,
+            limit=limits.min_forecast_skill,
+        ),
+        n=naive.n,
+        evidence=naive.evidence(),
+        remedy=Remedy(
+            text="Predict the change since the last known value instead of the value, judge it by the skill over the "
+            "naive forecast, and add features that know more than the past of the target.",
+            code=(
+                "import numpy as np\n\n"
+                f"def naive_forecast(y, lag: int = {naive.series.lag}):\n"
+                "    return np.concatenate([np.full(lag, np.nan), np.asarray(y, dtype=float)[:-lag]])\n\n"
+                "def change(y):\n"
+                "    return np.asarray(y, dtype=float) - naive_forecast(y)\n\n"
+                "def skill(y, predicted):\n"
+                "    y, naive = np.asarray(y, dtype=float), naive_forecast(y)\n"
+                "    known = np.isfinite(naive)\n"
+                "    error = np.square(np.asarray(predicted) - y)[known].mean()\n"
+                "    return 1 - error / np.square(naive - y)[known].mean()\n"
+            ),
+        ),
+    )
+
+
+def _score(case: Case) -> tuple[float, tuple[float, float]]:
+    """The metric with its interval, over blocks of dependent rows where there are any."""
+    blocks = dependent_blocks(case, case.mended)
+    if blocks is None:
+        return case.mended_score
+    answers = case.scorer.answers(case.mended.predictions)
+    interval = case.scorer.interval(case.mended.labels, answers, case.rng("score over blocks"), blocks)
+    return case.mended_score[0], interval
 
 
 def _skill(case: Case, score: float) -> float:

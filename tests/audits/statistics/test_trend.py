@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from audits.statistics.trend import divergence, kendall_tail, rise_p_value, smooth
+from audits.statistics.trend import divergence, kendall_tail, rise_p_value, smooth, visible_rise
 
 
 @pytest.fixture
@@ -52,12 +52,64 @@ def test_histories_that_wander_on_a_plateau_are_left_alone(epochs, rng):
 
 @pytest.mark.parametrize(
     ("epochs", "best", "final", "noise"),
-    [(20, 6, 1.3, 0.02), (60, 20, 1.1, 0.005), (60, 20, 1.3, 0.05), (60, 20, 2.0, 0.1), (100, 30, 1.3, 0.05)],
+    [(20, 6, 1.3, 0.01), (60, 20, 1.1, 0.005), (60, 20, 1.3, 0.05), (60, 20, 2.0, 0.1), (100, 30, 1.3, 0.05)],
 )
 def test_clear_divergence_is_found(epochs, best, final, noise, rng):
     curves = [overfit(epochs, best, final) * (1 + noise * rng.normal(size=epochs)) for _ in range(100)]
 
     assert share("diverged", curves) > 0.95
+
+
+def anything_healthy(rng, epochs):
+    """A plateau, a fast or slow decay, a power law, or falls of the learning rate; level and speed by chance."""
+    t, floor = np.arange(epochs), rng.uniform(0.1, 0.8)
+    kind = rng.integers(5)
+    if kind == 0:
+        return np.full(epochs, floor)
+    if kind == 1:
+        return floor + (1 - floor) / (1 + t) ** rng.uniform(0.3, 1.5)
+    curve = floor + (1 - floor) * np.exp(-t / (epochs * (rng.uniform(0.03, 0.3) if kind < 4 else rng.uniform(0.5, 3))))
+    for drop in rng.integers(0, epochs, 3 if kind == 3 else 0):
+        curve = curve * np.where(t >= drop, rng.uniform(0.7, 0.95), 1)
+    return curve
+
+
+@pytest.mark.parametrize(("memory", "most"), [(0.0, 0.002), (0.3, 0.002), (0.6, 0.005), (0.8, 0.01)])
+def test_the_rate_of_false_alarms(memory, most, rng):
+    """One in two hundred over all kinds of healthy histories, 10 to 300 epochs, noise of 0.3 to 10 %."""
+    alarms = [
+        divergence(
+            (base := anything_healthy(rng, int(rng.choice([10, 15, 20, 30, 50, 80, 120, 300]))))
+            * (1 + rng.choice([0.003, 0.01, 0.03, 0.1]) * wandering(rng, len(base), memory)),
+            0.9 * base,
+        ).verdict
+        == "diverged"
+        for _ in range(1000)
+    ]
+
+    assert np.mean(alarms) <= most
+
+
+@pytest.mark.parametrize(("epochs", "best"), [(30, 10), (60, 20), (120, 5)])
+@pytest.mark.parametrize("memory", [0.0, 0.6])
+@pytest.mark.parametrize("again", [1.0, 0.7], ids=["levels off", "comes half-way back"])
+def test_a_rise_that_levels_off_is_found(epochs, best, memory, again, rng):
+    """At once by half of the minimum, as when a network has learned its rows by heart after a few epochs."""
+    after = np.maximum(np.arange(epochs) - best, 0) / (epochs - 1 - best)
+    shape = (1 - np.exp(-8 * after)) * (1 - (1 - again) * after)
+    curves = [
+        healthy(epochs, best / 6) * (1 + 0.5 * shape) * (1 + 0.01 * wandering(rng, epochs, memory)) for _ in range(60)
+    ]
+
+    assert share("diverged", curves) > 0.95
+
+
+def test_the_rise_that_can_be_seen(rng):
+    """Ten in a hundred of noise hide what one in a hundred shows."""
+    quiet, loud = (healthy(60, 5) * (1 + noise * rng.normal(size=60)) for noise in (0.01, 0.1))
+
+    assert visible_rise(quiet, 2.5) < 0.05 < visible_rise(loud, 2.5)
+    assert np.isfinite(visible_rise(np.array([0.5]), 2.5))
 
 
 def test_a_smooth_rise_without_noise_is_found():
@@ -86,6 +138,8 @@ def test_limits_can_be_set():
     assert divergence(losses, min_tail=50).verdict == "suspect"
     assert divergence(losses, min_z=found.z + 1).verdict == "suspect"
     assert divergence(losses, max_p=found.tau_p / 2).verdict == "suspect"
+    assert divergence(losses, max_p=found.tau_p / 2, min_held=found.held - 0.1).verdict == "diverged"
+    assert divergence(losses, max_p=found.tau_p / 20, min_z=found.z + 1).verdict == "none"
 
 
 def test_a_rise_below_two_per_cent_is_not_material():

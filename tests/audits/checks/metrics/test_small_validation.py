@@ -7,6 +7,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from audits.checks.metrics.small_validation import CODE
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
+from tests.audits.checks.timeseries import forecast_case
 from tests.factories import case, result_of
 
 
@@ -78,3 +79,15 @@ def test_the_remedys_code_estimates_by_cross_validation(task: str):
     scores = code["estimate"](DummyClassifier() if task == "binary" else DummyRegressor(), x, y)
 
     assert len(scores) == 50
+
+
+def test_rows_that_depend_on_each_other_count_for_less():
+    """A forecast without the past: its errors wander with the series."""
+    told = result_of(CODE, forecast_case("driven", lags=(), n_validation=200, limits=STRICT)).finding
+    alone = result_of(CODE, forecast_case("driven", lags=(), n_validation=200, limits=STRICT, time=False)).finding
+
+    assert told.evidence["effective_rows"] < 150
+    assert told.evidence["standard_error"] > 1.15 * alone.evidence["standard_error"]
+    assert "depend on each other" in told.summary
+    assert alone.evidence["effective_rows"] == 200
+    assert "depend" not in alone.summary

@@ -1,12 +1,14 @@
 """overfitting.overtraining: the validation loss had turned up."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from audits.checks.overfitting.overtraining import CODE, exported_epoch
+from audits.checks.overfitting.overtraining import CODE
 from audits.evidence.case import Case
 from schemas.report import Outcome, Severity
-from tests.factories import case, result_of
+from tests.factories import case, memoriser, result_of
 
 
 def curve(epochs: int = 60, *, turn: int = 20, rise: float = 0.6, noise: float = 0.005, seed: int = 0) -> dict:
@@ -21,12 +23,12 @@ def curve(epochs: int = 60, *, turn: int = 20, rise: float = 0.6, noise: float =
     }
 
 
-def with_history(history: dict, exported: int | None = None) -> Case:
+def with_history(history: dict, exported: int | None = None, **world: Any) -> Case:
     """A case whose own validation loss is that of epoch `exported`, or of none."""
-    one = case(history=history)
+    one = case(history=history, **world)
     own = float(np.nanmean(one.scorer.losses(one.validation.labels, one.validation.predictions)))
     scale = own / history["val_loss"][exported] if exported is not None else 100.0 * own
-    return case(history={name: [v * scale for v in values] for name, values in history.items()})
+    return case(history={name: [v * scale for v in values] for name, values in history.items()}, **world)
 
 
 @pytest.mark.parametrize("rise", [0.15, 0.6, 3.0])
@@ -49,11 +51,62 @@ def test_severity_follows_the_rise():
 
 
 def test_unconfirmed_where_no_epoch_has_the_models_loss():
-    result = result_of(CODE, with_history(curve()))
+    """A model that overfits, and a history that says why."""
+    result = result_of(CODE, with_history(curve(), model=memoriser, signal=0.5))
 
     assert result.outcome is Outcome.FAIL
     assert not result.confirmation.confirmed
     assert result.finding.evidence["exported_epoch"] is None
+    assert "not known" in result.finding.summary
+
+
+def test_inconclusive_where_no_epoch_has_the_models_loss_and_the_model_is_well():
+    """Early stopping on rows of its own: the best weights were restored, and no logged loss is that of these rows."""
+    result = result_of(CODE, with_history(curve()))
+
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert "cannot be told" in result.reason
+
+
+def test_inconclusive_where_one_loss_is_near_by_chance():
+    history = curve()
+    one = with_history(history, exported=50)
+    near = {"val_loss": [v * 1.01 for v in one.history["val_loss"]], "loss": one.history["loss"]}
+
+    assert result_of(CODE, case(history=near)).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_fires_on_a_loss_that_rose_at_once_and_levelled_off(noise: float):
+    rng = np.random.default_rng(4)
+    losses = np.r_[1.0, 0.5, 0.4, 0.7, np.full(60, 0.8)] * (1 + noise * rng.normal(size=64))
+    history = {"loss": list(np.geomspace(1.0, 0.01, 64)), "val_loss": list(losses)}
+
+    result = result_of(CODE, with_history(history, exported=-1))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.finding.evidence["held"] > 5
+    assert result.confirmation.confirmed
+
+
+def test_a_level_accuracy_makes_it_a_matter_of_calibration():
+    one = with_history(curve(rise=1.0), exported=-1)
+    history = one.history | {"val_accuracy": [0.5, 0.7, *[0.8] * 58]}
+
+    result = result_of(CODE, case(history=history))
+
+    assert result.finding.severity is Severity.WARNING
+    assert "not the decisions" in result.finding.summary
+
+
+def test_stays_silent_on_a_training_loss_that_rises_too():
+    history = curve()
+    history["loss"] = [0.9 * v for v in history["val_loss"]]
+
+    result = result_of(CODE, with_history(history, exported=-1))
+
+    assert result.outcome is Outcome.PASS
+    assert "unstable" in result.reason
 
 
 def test_stays_silent_when_the_best_epoch_was_exported():
@@ -64,23 +117,6 @@ def test_stays_silent_when_the_best_epoch_was_exported():
 
     assert result.outcome is Outcome.PASS
     assert "was exported" in result.reason
-
-
-def test_finds_the_exported_epoch():
-    history = curve()
-
-    one = with_history(history, exported=40)
-
-    assert exported_epoch(one, one.history["val_loss"]) == pytest.approx(40, abs=2)
-    assert exported_epoch(one, [1000.0] * 60) is None
-
-
-def test_of_several_epochs_of_one_loss_the_last_was_exported():
-    """Training exports its end unless told otherwise."""
-    one = case()
-    own = float(np.nanmean(one.scorer.losses(one.validation.labels, one.validation.predictions)))
-
-    assert exported_epoch(one, [3 * own, own, 2 * own, own, 4 * own]) == 3
 
 
 @pytest.mark.parametrize("seed", range(5))

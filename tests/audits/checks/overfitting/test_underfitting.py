@@ -1,5 +1,6 @@
 """overfitting.underfitting: a simple learner does better, even on the network's own rows."""
 
+import numpy as np
 import pytest
 
 from audits.checks.overfitting.underfitting import CODE
@@ -69,3 +70,36 @@ def test_inconclusive_without_a_control_learner():
 
     assert result.outcome is Outcome.INCONCLUSIVE
     assert "40 rows" in result.reason
+
+
+STRAIGHT = [float(v) for v in np.linspace(1, 0.2, 40)]
+LEVEL = [float(v) for v in 0.3 + 0.7 * np.exp(-np.arange(40) / 4)]
+
+
+def test_a_loss_that_was_still_falling_says_why():
+    history = {"loss": STRAIGHT, "val_loss": STRAIGHT}
+    result = result_of(CODE, case(model=constant(0.5), history=history))
+
+    assert result.outcome is Outcome.FAIL
+    assert "still falling" in result.finding.summary
+    assert "Train longer" in result.finding.remedy.text
+
+
+def test_a_training_that_was_unstable_says_why():
+    result = result_of(CODE, case(model=constant(0.5), history={"loss": [*LEVEL, float("nan")]}))
+
+    assert "no number from epoch 41 on" in result.finding.summary
+    assert "Lower the learning rate" in result.finding.remedy.text
+
+
+@pytest.mark.parametrize("losses", [STRAIGHT, [*LEVEL, float("nan")]])
+def test_of_a_model_that_does_well_it_is_an_observation(losses: list[float]):
+    result = result_of(CODE, case(history={"loss": losses}))
+
+    assert result.outcome is Outcome.PASS
+    assert result.finding.severity is Severity.INFO
+    assert not result.ranks
+
+
+def test_stays_silent_on_a_loss_that_levelled_off():
+    assert result_of(CODE, case(history={"loss": LEVEL, "val_loss": LEVEL})).finding is None

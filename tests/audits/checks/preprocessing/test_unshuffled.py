@@ -1,12 +1,17 @@
 """preprocessing.unshuffled: a file that is sorted by its label."""
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from audits.checks.preprocessing.unshuffled import CODE
+from audits.evidence.case import Case
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
-from tests.factories import Part, case, result_of
+from tests.audits.checks.timeseries import with_roles
+from tests.factories import Part, Task, case, case_of, fitted, request_for, result_of, splits
 
 
 def ordered(part: Part, train: Part, rng: np.random.Generator) -> Part:
@@ -68,3 +73,55 @@ def test_stays_silent_on_labels_that_take_turns():
 
 def test_inconclusive_on_few_rows():
     assert result_of(CODE, case(n_train=19)).outcome is Outcome.INCONCLUSIVE
+
+
+def cut_by_position(task: Task, *, order: str = "sorted", share: float = 0.7, classes: int = 3, **roles: Any) -> Case:
+    """The whole file in an order, its first part for training."""
+    train, validation = splits(task, classes=classes, n_train=500, n_validation=300)
+    x, y = pd.concat([train.x, validation.x], ignore_index=True), np.concatenate([train.y, validation.y])
+    at = (
+        np.argsort(y, kind="stable")
+        if order == "sorted"
+        else np.argsort(y + np.random.default_rng(1).normal(0, 0.6 * y.std(), 800))
+    )
+    whole = Part(x.iloc[at].reset_index(drop=True), y[at])
+    cut = int(share * 800)
+    parts = whole.at(np.arange(cut)), whole.at(np.arange(cut, 800))
+    one = case_of(*parts, fitted(train, task), request=request_for(task=task))
+    for name in ("train", "validation") if roles else ():
+        one = with_roles(one, name, time=np.arange(getattr(one, name).n, dtype=float))
+    return one
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_fires_on_a_sorted_file_that_was_split_by_position(task: Task):
+    result = result_of(CODE, cut_by_position(task))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.finding.severity is Severity.CRITICAL
+    assert "split by position" in result.finding.summary
+    assert result.finding.evidence["share_beyond_training"] > 0.8
+
+
+def test_the_classes_that_training_hardly_has_are_named():
+    result = result_of(CODE, cut_by_position("multiclass"))
+
+    assert result.finding.evidence["labels"] == ["2"]
+    assert "are of 2" in result.finding.summary
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_a_drift_that_was_split_by_position_is_no_sorted_file(task: Task):
+    result = result_of(CODE, cut_by_position(task, order="drifting"))
+
+    assert result.finding is None or result.finding.severity is Severity.INFO
+
+
+def test_stays_silent_on_a_series_with_a_trend():
+    """Named times say that the split was by time."""
+    assert result_of(CODE, cut_by_position("regression", time=True)).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_sorted_training_file_beside_drawn_validation_rows_is_an_observation(task: Task):
+    assert result_of(CODE, case(task, train_fault=ordered)).finding.severity is Severity.INFO
