@@ -9,8 +9,8 @@ from audits.artefacts import Array
 
 # Divisors that people use: decimal units, percent, bytes, minutes, hours.
 DIVISORS = (10.0, 60.0, 100.0, 255.0, 1000.0, 3600.0, 10_000.0, 100_000.0, 1_000_000.0)
-# Beyond, an exponential is no answer any more.
-LARGEST_EXPONENT = 250.0
+# Beyond, an exponential is no answer any more, and its square overflows.
+LARGEST_EXPONENT = 100.0
 
 
 @dataclass(frozen=True)

@@ -204,8 +204,8 @@ def _on_the_scale_of_labels(case: Case, validation: Subject, as_it_is: Subject, 
     before, after = case.score(validation), case.score(as_it_is)
     return Mismatch(
         title="The output is neither a probability nor a logit",
-        summary=f"The answers ({_shown(scores)}) are on the scale of the labels 0 and 1 without being bounded to it, "
-        f"as a linear or relu output gives them. Read as logits they reach a {case.scorer.title} of {before:.2f}; cut at "
+        summary=f"The answers ({_shown(scores)}) are on the scale of the labels 0 and 1 and not bounded to it, as a "
+        f"linear or relu output gives them. Read as logits they reach a {case.scorer.title} of {before:.2f}; cut at "
         f"{case.meaning.threshold:g} as they are, {after:.2f}.",
         effect=Effect(name="gain", estimate=cast(float, gain.estimate), interval=interval, limit=limits.min_loss),
         evidence={"low": float(low), "high": float(high)},

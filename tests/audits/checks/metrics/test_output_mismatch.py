@@ -338,6 +338,13 @@ def test_stays_silent_on_a_fitting_output(task: Task, n: int):
             assert output_mismatch(case(task, n_train=n, n_validation=n, seed=seed, signal=signal)).finding is None
 
 
+def test_answers_beyond_all_bounds_are_no_unit_and_no_crash():
+    """A model that ran away: its squares overflow."""
+    one = case("regression", model=through(lambda a: a * 1e150))
+
+    assert output_mismatch(one).finding is None
+
+
 def test_rows_without_an_answer_are_left_out():
     silent = case("regression", model=through(lambda a: np.where(np.arange(len(a)) % 3 == 0, np.nan, a / 255)))
 
