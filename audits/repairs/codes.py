@@ -81,7 +81,8 @@ def _coded(name: str, reference: Array, subject: Array, limits: CategoryMismatch
     known_a, known_b = ~pd.isna(reference), ~pd.isna(subject)
     if not known_a.any() or not known_b.any():
         return None
-    step = 0.0
+    step, keys = 0.0, np.concatenate([reference[known_a], subject[known_b]])
+    values = keys
     if reference.dtype != object:
         ours, theirs = np.unique(reference[known_a]), np.unique(subject[known_b])
         if not 2 <= len(ours) <= limits.max_levels or len(theirs) > 2 * limits.max_levels:
@@ -89,9 +90,10 @@ def _coded(name: str, reference: Array, subject: Array, limits: CategoryMismatch
         step = float(np.diff(ours).min())
         if not _on_grid(ours, ours[0], step) or not _on_grid(theirs, ours[0], step):
             return None
-        # what scaling left of whole numbers is the same number again
-        reference, subject = (ours[0] + step * np.round((x - ours[0]) / step) for x in (reference, subject))
-    levels, codes = np.unique(np.concatenate([reference[known_a], subject[known_b]]), return_inverse=True)
+        # what scaling left of whole numbers counts by its place; a level is written as the reference writes it
+        keys = np.round((keys - ours[0]) / step).astype(int)
+    _, at, codes = np.unique(keys, return_index=True, return_inverse=True)
+    levels = values[at]
     first = np.full(len(reference), -1)
     first[known_a] = codes[: int(known_a.sum())]
     second = np.full(len(subject), -1)

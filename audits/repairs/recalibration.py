@@ -20,8 +20,8 @@ def recalibrated_model(logits_model):
     """Of a model that ends in logits: the same with the numbers built in."""
     import keras
 
-    scaled = keras.layers.Rescaling(1 / TEMPERATURE, BIAS)(logits_model.output)
-    return keras.Model(logits_model.input, keras.layers.Activation("sigmoid")(scaled))
+    scaled = keras.layers.Rescaling(1 / TEMPERATURE, BIAS)(logits_model.outputs[0])
+    return keras.Model(logits_model.inputs, keras.layers.Activation("sigmoid")(scaled))
 '''
 MULTICLASS = '''
 
@@ -41,8 +41,8 @@ def recalibrated_model(logits_model):
     """Of a model that ends in logits: the same with the temperature built in."""
     import keras
 
-    scaled = keras.layers.Rescaling(1 / TEMPERATURE)(logits_model.output)
-    return keras.Model(logits_model.input, keras.layers.Softmax()(scaled))
+    scaled = keras.layers.Rescaling(1 / TEMPERATURE)(logits_model.outputs[0])
+    return keras.Model(logits_model.inputs, keras.layers.Softmax()(scaled))
 '''
 
 

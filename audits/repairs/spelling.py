@@ -230,7 +230,8 @@ class WordSpelling:
         return WordSpelling(self.known.elements(), shuffled)
 
     def __call__(self, text: str) -> str:
-        mended = mended_encoding(text) if self.unknown_share([text]) else text
+        # letters and accents written apart are one letter
+        mended = unicodedata.normalize("NFC", mended_encoding(text)) if self.unknown_share([text]) else text
         return re.sub(_WORDS, lambda match: self._spelled(match[0]), mended)
 
     def _spelled(self, word: str) -> str:

@@ -74,15 +74,23 @@ def respelled_columns(case: Case, reference: Subject, subject: Subject) -> dict[
 
 
 def at_random(
-    reference: Subject, changes: Mapping[str, Mapping[Hashable, Any]], rng: np.random.Generator
-) -> dict[str, dict[Hashable, Any]]:
-    """The same texts read as other training categories, drawn at random."""
-    result: dict[str, dict[Hashable, Any]] = {}
+    reference: Subject, rows: Rows, changes: Mapping[str, Mapping[Hashable, Any]], rng: np.random.Generator
+) -> Rows:
+    """The rows in which the same cells hold training categories drawn at random, as frequent as in training.
+
+    Cell by cell, since among few categories another consistent reading may serve a model as well as the right one.
+    """
+    if not changes:
+        return rows
+    frame = cast("pd.DataFrame", rows)
+    changed: dict[str, Any] = {}
     for name, mapping in changes.items():
-        known = sorted(cast("pd.DataFrame", reference.rows)[name].dropna().unique())
-        others = {old: [value for value in known if value != right] for old, right in mapping.items()}
-        result[name] = {old: values[rng.integers(len(values))] for old, values in others.items() if values}
-    return result
+        known = cast("pd.DataFrame", reference.rows)[name].dropna().to_numpy(dtype=object)
+        values = frame[name].to_numpy(dtype=object).copy()
+        hit = np.array([value in mapping for value in values], dtype=bool)
+        values[hit] = rng.choice(known, int(hit.sum()))
+        changed[name] = values
+    return frame.assign(**changed)
 
 
 @dataclass(frozen=True)

@@ -239,6 +239,8 @@ for code, source in snippets.items():
         model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
     if "with_scaled_inputs" in names:
         model = names["with_scaled_inputs"](model, x)
+    for change in ("recalibrated_model", "with_fitting_output", "compile_with_huber"):
+        model = names[change](model) if change in names else model
     model.compile("adam", "mse")
     model.fit(x, y, validation_data=(x, y), epochs=2, verbose=0, callbacks=callbacks)
     if "learns_one_batch" in names:

@@ -66,7 +66,7 @@ def activation_remedy(case: Case, text: str) -> Remedy:
         text=f"{text}: {layer} with the loss {loss}.",
         code="import keras\n\n"
         "def with_fitting_output(model):\n"
-        f"    output = {layer}(model.layers[-2].output)\n"
+        f"    output = {layer}(model.layers[-1].input)\n"
         "    fitting = keras.Model(model.inputs, output)\n"
         f"    fitting.compile('adam', loss={loss!r})\n"
         "    return fitting\n",

@@ -127,13 +127,16 @@ def _best_unit(train: Subject, limits: OutputMismatch) -> LabelUnit | None:
     answers, labels = cast("Array", train.predictions.values), train.labels
     if np.ptp(answers) == 0:
         return None
-    fits = [(float(metrics.r2(labels, unit.back(answers))), unit) for unit in units_of(labels)]
-    fit, unit = max(fits, key=lambda pair: pair[0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        fits = [(float(metrics.r2(labels, unit.back(answers))), unit) for unit in units_of(labels)]
+    fit, unit = max(fits, key=lambda pair: np.nan_to_num(pair[0], nan=-np.inf))
+    if not fit >= limits.min_fit:
+        return None
     mapped = unit.back(answers)
     slope = float(np.cov(mapped, labels)[0, 1] / max(float(mapped.var(ddof=1)), 1e-300))
     best_line = float(np.corrcoef(mapped, labels)[0, 1] ** 2)
     tolerance = limits.max_slope if unit.exact else 1 + (limits.max_slope - 1) / 2
-    if fit < limits.min_fit or fit - float(metrics.r2(labels, answers)) < limits.min_gain:
+    if fit - float(metrics.r2(labels, answers)) < limits.min_gain:
         return None
     return unit if 1 / tolerance < slope < tolerance and best_line - fit < limits.max_misfit else None
 

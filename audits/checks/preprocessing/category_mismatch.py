@@ -37,6 +37,7 @@ from schemas.report import Effect, Outcome, Remedy
 CODE = "preprocessing.category_mismatch"
 TITLE = "Categories are spelled or coded otherwise in the validation data"
 FOLDS = 5
+PLACEBO_PARTS = 3
 MAX_LISTED = 50
 Changes = dict[str, dict[Hashable, Any]]
 
@@ -78,8 +79,8 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         return case.rerun(faulty, recoded.out_of_fold(case, rows))
 
     def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
-        rows = sentences.at_random(rng).apply(remapped(case, faulty.rows, texts.at_random(reference, respelled, rng)))
-        return replace(faulty, rows=remapped(case, rows, recoded.at_random(rng)))
+        rows = sentences.at_random(rng).apply(texts.at_random(reference, faulty.rows, respelled, rng))
+        return replace(faulty, rows=recoded.at_random(case, rows, rng))
 
     names = tuple(dict.fromkeys([*changes, *sentences.columns]))
     return Suspicion(
@@ -141,8 +142,19 @@ class _Recoded:
             positions.append(held)
         return take(concatenate(parts), np.argsort(np.concatenate(positions)))
 
-    def at_random(self, rng: np.random.Generator) -> Changes:
-        """As many columns recoded at random, no category as the repair reads it."""
+    def at_random(self, case: Case, rows: Rows, rng: np.random.Generator) -> Rows:
+        """As many columns recoded at random, no category as the repair reads it.
+
+        Each part of the rows in another way: among few categories one wrong order may serve a model as well.
+        """
+        if not self.columns:
+            return rows
+        part_of = rng.integers(0, PLACEBO_PARTS, len(rows))
+        positions = [np.flatnonzero(part_of == part) for part in range(PLACEBO_PARTS)]
+        parts = [remapped(case, take(rows, held), self._wrong(rng)) for held in positions]
+        return take(concatenate(parts), np.argsort(np.concatenate(positions)))
+
+    def _wrong(self, rng: np.random.Generator) -> Changes:
         free = [*self.others]
         changes: Changes = {}
         for column, reading in self.columns:

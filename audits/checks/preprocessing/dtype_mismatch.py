@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from audits.artefacts import Array, Rows
+from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.repairs.codes import remapped
 from audits.repairs.judgement import judge
@@ -73,17 +73,13 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     if not casts and not fractions:
         return None
 
-    def changed(rows: Rows, mapping: dict[str, dict[Hashable, Any]], to_whole: Change) -> Rows:
-        return replaced(case, remapped(case, rows, mapping), dict.fromkeys(fractions, to_whole))
-
     def apply(faulty: Subject) -> Subject:
-        return case.rerun(faulty, changed(faulty.rows, casts, np.round))
+        rows = remapped(case, faulty.rows, casts)
+        return case.rerun(faulty, replaced(case, rows, dict.fromkeys(fractions, np.round)))
 
     def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
-        mapping = at_random(reference, casts, rng)
-        return replace(
-            faulty, rows=changed(faulty.rows, mapping, lambda x: np.floor(x) + (x % 1 > 0) * rng.integers(0, 2, len(x)))
-        )
+        rows = at_random(reference, faulty.rows, casts, rng)
+        return replace(faulty, rows=replaced(case, rows, dict.fromkeys(fractions, _up_or_down(rng))))
 
     touched = np.zeros(len(subject), dtype=bool)
     for name, mapping in casts.items():
@@ -126,6 +122,10 @@ def _fractions(case: Case, reference: Subject, subject: Subject) -> list[str]:
         if np.isfinite(ours).any() and not _is_fraction(ours).any() and _is_fraction(theirs).mean() > MIN_FRACTIONS:
             found.append(name)
     return found
+
+
+def _up_or_down(rng: np.random.Generator) -> Change:
+    return lambda values: np.floor(values) + _is_fraction(values) * rng.integers(0, 2, len(values))
 
 
 def _is_fraction(values: Array) -> Array:

@@ -293,6 +293,25 @@ def test_logits_that_are_read_rightly_are_an_observation_alone():
     assert logits_read("logit").finding is None
 
 
+def test_fires_on_scores_on_the_scale_of_the_labels():
+    """Least squares on 0 and 1: a sigmoid over them makes nearly all of them positive."""
+    train, validation = splits()
+    answer = fitted(train, "regression")
+
+    result = output_mismatch(single(case_of(train, validation, answer, request=request_for(task="binary"))))
+
+    assert result.finding.title == "The output is neither a probability nor a logit"
+    assert result.confirmation.after > result.confirmation.before + 0.2
+    assert result.recovered.interval[0] > 0
+
+
+def test_logits_in_the_wrong_place_are_the_thresholds_matter():
+    moved = case(model=through(lambda p: logit(p) + 2.2), kind="logit", prevalence=0.1, n_train=1000)
+    result = output_mismatch(single(replace(moved, request=request_for(task="binary"))))
+
+    assert result.outcome is Outcome.PASS
+
+
 def test_sigmoids_of_exclusive_classes_are_an_observation_alone():
     def sigmoids(train: Part, task: Task):
         answer = fitted(train, task)
@@ -317,6 +336,13 @@ def test_stays_silent_on_a_fitting_output(task: Task, n: int):
     for seed in range(3):
         for signal in (0.5, 3.0):
             assert output_mismatch(case(task, n_train=n, n_validation=n, seed=seed, signal=signal)).finding is None
+
+
+def test_answers_beyond_all_bounds_are_no_unit_and_no_crash():
+    """A model that ran away: its squares overflow."""
+    one = case("regression", model=through(lambda a: a * 1e150))
+
+    assert output_mismatch(one).finding is None
 
 
 def test_rows_without_an_answer_are_left_out():

@@ -38,14 +38,16 @@ SHIFTED = {5: (1, 2, 3), 6: (1, 2, 3, 4), 7: (1, 2, 3, 4, 5)}
 coded = partial(case, model=by_category, columns=5, categories=3, n_train=600)
 
 
-def spelled(spell: Callable[[str], str], *, names=TOWNS, seed: int = 0, n: int = 400, share: float = 1.0) -> Case:
+def spelled(spell: Callable[[str], str], *, names=TOWNS, seed: int = 0, n: int = 600, share: float = 1.0) -> Case:
     """A model that looks its categories up, and validation rows that spell a share of them otherwise."""
-    train, validation = splits(n_train=600, n_validation=n, columns=3, categories=2, strength=1.5, seed=seed)
+    train, validation = splits(
+        n_train=600, n_validation=n, columns=3, categories=2, signal=1.0, strength=4.0, seed=seed
+    )
     named = [Part(p.x.assign(g1=np.array(names, dtype=object)[p.x["g1"]]), p.y) for p in (train, validation)]
 
     def encoded(frame: pd.DataFrame) -> np.ndarray:
         looked_up = np.stack([(frame["g1"] == name).to_numpy(dtype=float) for name in names], axis=1)
-        return np.column_stack([frame[["c0", "c1", "c2", "g0"]].to_numpy(dtype=float), 3 * looked_up])
+        return np.column_stack([frame[["c0", "c1", "c2", "g0"]].to_numpy(dtype=float), looked_up])
 
     model = LogisticRegression(max_iter=2000).fit(encoded(named[0].x), train.y)
     hit = np.random.default_rng(seed).random(n) < share
@@ -69,9 +71,8 @@ def reviews(spell: Callable[[str], str], *, seed: int = 0) -> Case:
         texts.append(" ".join(rng.permutation(drawn)))
     words = CountVectorizer(lowercase=False, token_pattern=r"\w+").fit(texts[:400])
     model = LogisticRegression().fit(words.transform(texts[:400]), y[:400])
-    frames = [
-        pd.DataFrame({"text": np.array(part, dtype=object)}) for part in (texts[:400], map_all(spell, texts[400:]))
-    ]
+    parts = (texts[:400], map_all(spell, texts[400:]))
+    frames = [pd.DataFrame({"text": np.array(part, dtype=object)}) for part in parts]
     train, validation = (Part(frame, labels) for frame, labels in zip(frames, (y[:400], y[400:]), strict=True))
 
     def predict(frame: pd.DataFrame) -> np.ndarray:
@@ -166,7 +167,7 @@ def test_each_fault_is_told_under_one_name(fault, cause: str):
         "edu_{}".format,
         "{}_v2".format,
         lambda v: v[:4],
-        lambda v: v.replace("o", "ö"),
+        lambda v: v.replace("a", "ä"),
         lambda v: v.encode().decode("latin-1"),
         lambda v: v[:-2] + v[-1] if len(v) > 4 else v,
     ],
@@ -185,13 +186,13 @@ def test_fires_on_categories_spelled_otherwise(spell: Callable[[str], str]):
 def test_fires_on_names_that_have_nothing_in_common():
     """Letters for towns: who they are shows in how frequent they are and in which rows they stand."""
     letters = dict(zip(TOWNS, ["W", "X", "Y", "Z"], strict=True))
-    result = result_of(CODE, spelled(lambda v: letters[v], n=600))
+    result = result_of(CODE, spelled(lambda v: letters[v]))
 
     assert result.outcome is Outcome.FAIL
     assert result.finding.evidence["read_as"]["g1"] == {new: old for old, new in letters.items()}
 
 
-@pytest.mark.parametrize("spell", [str.upper, str.title, lambda t: t.replace("café", "cafe").replace("d", "d\u0301")])
+@pytest.mark.parametrize("spell", [str.upper, str.title, lambda t: t.replace("e", "e\u0301")])
 def test_fires_on_words_spelled_otherwise(spell: Callable[[str], str]):
     result = result_of(CODE, reviews(spell))
 

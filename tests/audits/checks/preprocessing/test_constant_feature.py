@@ -39,7 +39,7 @@ def untrained(seed: int = 0, n_validation: int = 300):
 @pytest.mark.parametrize("layout", ["table", "vector"])
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_fires_on_columns_that_the_validation_data_lost(task: str, layout: str):
-    result = result_of(CODE, case(task, layout=layout, fault=frozen(0, 2, 3), seed=1))
+    result = result_of(CODE, case(task, layout=layout, fault=frozen(0, 2, 3), seed=2))
 
     assert result.outcome is Outcome.FAIL
     assert len(result.finding.affected.columns) == 3
@@ -58,7 +58,7 @@ def test_fires_on_a_column_that_was_constant_in_training_alone():
 
 
 def test_what_is_recovered_is_no_more_than_the_gap():
-    one = case(fault=frozen(0, 1, 2, 3, 4), seed=1)
+    one = case(fault=frozen(0, 1, 2, 3, 4), seed=2)
 
     result = result_of(CODE, one)
 
@@ -109,7 +109,7 @@ def test_texts_can_be_lost_too():
 
 
 def test_the_remedys_code_refuses_a_lost_column():
-    result = result_of(CODE, case(fault=frozen(0, 2, 3), seed=1))
+    result = result_of(CODE, case(fault=frozen(0, 2, 3), seed=2))
     train, validation = splits(seed=1)
     require = defined_by(remedy_of(result))["require_varied"]
 
