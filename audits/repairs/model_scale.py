@@ -167,7 +167,7 @@ def _hypotheses(case: Case, pairs: list[UnitPair], limits: ScalingMismatch) -> I
     far = [p for p in pairs if p.unit in layers and _is_far(p, layers[p.unit], limits)]
     if far:
         held = {pair.unit: layers[pair.unit] for pair in far}
-        if all(pair.target_is_standard and pair.source_is_standard for pair in far):
+        if all(pair.target_is_standard for pair in far):
             maps = {u: ScaleMap(layer.sd, layer.mean) for u, layer in held.items()}
             words = "undo the standardisation of {columns}, which the model makes itself,"
             yield Hypothesis("standardised_twice", words, maps, held)

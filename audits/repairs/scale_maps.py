@@ -164,8 +164,8 @@ def pairs_of(case: Case, reference: Subject, subject: Subject) -> list[UnitPair]
 def is_standard(mean: float, sd: float, n: int) -> bool:
     """Whether a column of n values has been standardised, with its own statistics or with those of rows like it."""
     noise = STANDARD_ERRORS / np.sqrt(max(n, 1))
-    near = abs(mean) < max(STANDARD_MEAN, noise)
-    return bool(near and abs(np.log(max(sd, 1e-300))) < max(np.log(STANDARD_SPREAD), noise))
+    spread = abs(float(np.log(max(sd, 1e-300))))
+    return bool(abs(mean) < max(STANDARD_MEAN, noise) and spread < max(np.log(STANDARD_SPREAD), noise))
 
 
 def fills_unit_interval(values: Array) -> bool:

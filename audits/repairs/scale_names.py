@@ -138,10 +138,8 @@ def named(pairs: Sequence[UnitPair], considered: int) -> list[NamedMap]:
             if one.fits and (name.fault != ESTIMATED or one.misfit <= free[pair.unit].misfit + MAX_WORSE):
                 candidates.setdefault(name, {})[pair.unit] = one
     if not few and _mostly_standard(pairs):
-        # behind a scaler, a physical unit does not change in some of so many columns by its mere factor
-        candidates = {
-            name: ones for name, ones in candidates.items() if name.fault != "unit" or len(ones) >= MOSTLY * len(pairs)
-        }
+        # columns of which most are off behind a scaler never went through it: no factor is their fault
+        candidates = {name: ones for name, ones in candidates.items() if name.fault not in {"unit", ESTIMATED}}
     chosen: dict[int, NamedMap] = {}
     while candidates:
         open_to = {

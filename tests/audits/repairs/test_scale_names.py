@@ -198,9 +198,7 @@ def test_nothing_is_named_of_nothing():
     assert named([], considered=3) == []
 
 
-@pytest.mark.parametrize(
-    "values", [np.array([1.0, 2.0]), np.repeat([0.0, 1.0], 20), np.full(30, 1e300) * np.arange(30)]
-)
+@pytest.mark.parametrize("values", [np.array([1.0, 2.0]), np.repeat([0.0, 1.0], 20), np.full(30, 1e30) * np.arange(30)])
 def test_odd_columns_do_not_crash(values: Array):
     odd = UnitPair(0, "c0", np.sort(values), np.sort(values * 3 + 1), len(values), len(values))
 
