@@ -15,15 +15,20 @@ from audits.checks.overfitting.underfitting import underfitting
 from audits.checks.preprocessing import (
     distribution_shift,
     duplicate_leakage,
+    duplicates,
     feature_order,
+    group_leakage,
     imputation_spike,
     label_encoding,
+    label_noise,
     missing_values,
     non_finite_output,
     outliers,
+    prior_shift,
     scaling_mismatch,
     sentinel_values,
     target_leakage,
+    temporal_leakage,
     unshuffled,
 )
 from audits.evidence.case import Case
@@ -53,8 +58,13 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("preprocessing.label_encoding", label_encoding.label_encoding),
     ("preprocessing.duplicate_leakage", duplicate_leakage.duplicate_leakage),
     ("preprocessing.target_leakage", target_leakage.target_leakage),
+    ("preprocessing.group_leakage", group_leakage.group_leakage),
+    ("preprocessing.temporal_leakage", temporal_leakage.temporal_leakage),
+    ("preprocessing.duplicates", duplicates.duplicates),
+    ("preprocessing.prior_shift", prior_shift.prior_shift),
     ("preprocessing.distribution_shift", distribution_shift.distribution_shift),
     ("preprocessing.outliers", outliers.outliers),
+    ("preprocessing.label_noise", label_noise.label_noise),
     ("preprocessing.unshuffled", unshuffled.unshuffled),
 )
 
