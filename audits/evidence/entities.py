@@ -39,9 +39,13 @@ def _key(value: Any) -> str | None:
 def comparable_times(train: Array, validation: Array) -> tuple[Array, Array] | None:
     """(rows,) float64 of each split on one scale, NaN where missing; None where they are of different kinds.
 
-    Numbers stay as they are (epochs, years, days since something); stamps become seconds since 1970.
+    Numbers stay as they are (epochs, years, days since something); stamps become seconds since 1970. Texts of both
+    splits are read alike.
     """
-    kinds = [_times(values) for values in (train, validation)]
+    if train.dtype == object and validation.dtype == object:
+        both = _texts(np.concatenate([train, validation]))
+        return None if both is None else (both[1][: len(train)], both[1][len(train) :])
+    kinds = [_texts(v) if v.dtype == object else _typed(v) for v in (train, validation)]
     if kinds[0] is None or kinds[1] is None or kinds[0][0] != kinds[1][0]:
         return None
     return kinds[0][1], kinds[1][1]
@@ -55,26 +59,34 @@ def looks_like_times(values: Array) -> bool:
     )
 
 
-def _times(values: Array) -> tuple[str, Array] | None:
-    if values.dtype.kind in "iufb":
-        numbers = np.asarray(values, dtype=np.float64)
-        return "number", np.where(np.isfinite(numbers), numbers, np.nan)
+def _typed(values: Array) -> tuple[str, Array]:
     if values.dtype.kind == "M":
         return "stamp", _seconds(pd.Series(values))
-    texts = pd.Series(values, dtype=object).map(lambda v: str(v).strip() if v is not None else None).replace("", None)
+    numbers = np.asarray(values, dtype=np.float64)
+    return "number", np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _texts(values: Array) -> tuple[str, Array] | None:
+    texts = pd.Series(values, dtype=object).map(_key).astype(object)
     known = int(texts.notna().sum())
     if not known:
         return "stamp", np.full(len(values), np.nan)
     numbers = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64)
     if np.isfinite(numbers).sum() >= MIN_PARSED * known:
         return "number", np.where(np.isfinite(numbers), numbers, np.nan)
-    parsed = [
-        pd.to_datetime(texts, errors="coerce", utc=True, format="mixed", dayfirst=first) for first in (False, True)
-    ]
-    best = max(parsed, key=lambda series: int(series.notna().sum()))
-    if best.notna().sum() < MIN_PARSED * known:
+    parsed = pd.to_datetime(texts, errors="coerce", utc=True, format="mixed", dayfirst=_day_first(texts))
+    if parsed.notna().sum() < MIN_PARSED * known:
         return None
-    return "stamp", _seconds(best.dt.tz_localize(None))
+    return "stamp", _seconds(parsed.dt.tz_localize(None))
+
+
+def _day_first(texts: "pd.Series[Any]") -> bool:
+    """Whether dates such as 3.4.2025 begin with the day: some first number is beyond 12, or dots part the numbers."""
+    parts = texts.dropna().astype(str).str.extract(r"^(\d{1,2})([./-])(\d{1,2})[./-]\d{2,4}").dropna()
+    if parts.empty:
+        return False
+    first, second = parts[0].astype(int), parts[2].astype(int)
+    return bool((first > 12).any() or ((parts[1] == ".").any() and not (second > 12).any()))
 
 
 def _seconds(stamps: "pd.Series[Any]") -> Array:

@@ -248,7 +248,7 @@ class LabelNoise(Limits):
         "and a hard row look alike.",
     )
     min_sure_share: float = Field(
-        0.5,
+        0.6,
         gt=0,
         le=1,
         description="The excess where learners are sure, against the excess in all. Wrong labels do not spare "

@@ -234,8 +234,8 @@ def _gain_of_leaving_out(case: Case, subject: Subject, kept: Array) -> Estimate:
 
 def _remedy(case: Case, rows: list[int], split: str) -> Remedy:
     text = (
-        f"Look at the named {split} rows, the most suspicious first, and correct or drop those that are wrong; find out "
-        "who or what wrote them. Then "
+        f"Look at the named {split} rows, the most suspicious first, and correct or drop those that are wrong; find "
+        "out who or what wrote them. Then "
         + ("train again." if split == "training" else "judge the model again; it may be better than it looks.")
     )
     if case.is_regression:

@@ -2,8 +2,9 @@
 
 What it measures: the odds of each class in both splits, after all proven faults were repaired, with simultaneous
     intervals; the shares that the model's answers give without any label (maximum likelihood, and the training
-    confusion inverted), which must tell the same; accuracy, precision and log loss at the training shares, by weighting the
-    validation rows; and the log loss after the probabilities were corrected for the shares, estimated without labels.
+    confusion inverted), which must tell the same; accuracy, precision and log loss at the training shares, by
+    weighting the validation rows; and the log loss after the probabilities were corrected for the shares, estimated
+    without labels.
 Why it matters: recall keeps its value when a class becomes rare, precision does not, and the probabilities of a model
     that was trained at other shares are wrong by a known factor. Numbers that depend on the shares cannot be compared
     between the splits.
@@ -20,17 +21,16 @@ from typing import cast
 
 import numpy as np
 from pydantic import JsonValue
-from scipy.stats import norm
 
 from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.evidence.gap import shift_auc
 from audits.evidence.labels import UNKNOWN
 from audits.evidence.scoring import quantile_interval
+from audits.evidence.shares import Change, Shares, Told
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics import metrics, priors, resampling
-from audits.statistics.intervals import difference, wilson
 from schemas.limits.preprocessing import DistributionShift, PriorShift
 from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
 
@@ -46,7 +46,7 @@ def prior_shift(case: Case) -> CheckResult:
     limits = cast(PriorShift, case.limits[CODE])
     if case.is_regression:
         return CheckResult.not_applicable("a regression has no classes")
-    shares = _Shares.of(case)
+    shares = Shares.of(case)
     if min(shares.train.sum(), shares.validation.sum()) < limits.min_rows:
         return CheckResult.inconclusive(f"{int(shares.validation.sum())} of {limits.min_rows} validation rows")
     change = shares.largest()
@@ -56,105 +56,9 @@ def prior_shift(case: Case) -> CheckResult:
     subject = case.mended.at(np.asarray((case.mended.labels != UNKNOWN) & case.mended.predictions.answered))
     if len(subject) < limits.min_rows:
         return CheckResult.inconclusive(f"the model answers {len(subject)} of {len(case.mended)} validation rows")
-    told = _Told.of(case, shares, subject)
+    told = Told.of(case, shares, subject)
     seen = _Seen(subject, shares, change, told, _costs(case, shares, subject), _correction(case, shares, told, subject))
     return _result(case, seen, limits)
-
-
-@dataclass(frozen=True)
-class _Change:
-    """One class's odds in validation against training, as a factor of at least 1 in either direction.
-
-    Attributes:
-        low, width: the factor's lower bound, and the factor by which the bound and the estimate differ.
-        difference: lower bound of the absolute difference of the shares.
-    """
-
-    k: int
-    factor: float
-    low: float
-    width: float
-    difference: float
-
-
-@dataclass(frozen=True)
-class _Shares:
-    """Rows of each class, (classes,), of all training rows and of the mended validation rows."""
-
-    train: Array
-    validation: Array
-
-    @classmethod
-    def of(cls, case: Case) -> "_Shares":
-        parts = [labels[labels != UNKNOWN] for labels in (case.train.labels, case.mended.labels)]
-        ours, theirs = (np.bincount(part, minlength=case.labels.n_classes).astype(float) for part in parts)
-        return cls(ours, theirs)
-
-    @property
-    def source(self) -> Array:
-        return np.asarray(self.train / self.train.sum())
-
-    @property
-    def target(self) -> Array:
-        return np.asarray(self.validation / self.validation.sum())
-
-    def largest(self) -> _Change:
-        """The class whose odds have certainly moved most; intervals hold for all classes at once (Bonferroni)."""
-        classes = int(((self.train + self.validation) > 0).sum())
-        confidence = 1 - 0.05 / max(1, classes - 1 if classes == 2 else classes)
-        z = float(norm.ppf((1 + confidence) / 2))
-        totals = self.train.sum(), self.validation.sum()
-        changes = []
-        for k, (ours, theirs) in enumerate(zip(self.train, self.validation, strict=True)):
-            # half a row in every cell keeps empty classes finite (Haldane, 1956)
-            cells = np.array([ours, totals[0] - ours, theirs, totals[1] - theirs]) + 0.5
-            moved = abs(float(np.log(cells[2] / cells[3]) - np.log(cells[0] / cells[1])))
-            half = z * float(np.sqrt((1 / cells).sum()))
-            apart = difference(
-                ours / totals[0],
-                wilson(ours, totals[0], confidence),
-                theirs / totals[1],
-                wilson(theirs, totals[1], confidence),
-            )
-            certain = max(apart[0], -apart[1], 0.0)
-            factors = np.exp(np.minimum([moved, max(moved - half, 0.0), half], 50.0))
-            changes.append(_Change(k, float(factors[0]), float(factors[1]), float(factors[2]), certain))
-        return max(changes, key=lambda change: (change.low, change.factor))
-
-
-@dataclass(frozen=True)
-class _Told:
-    """The validation shares that the model's answers give without labels, (classes,); None where they cannot."""
-
-    likelihood: Array | None
-    confusion: Array | None
-
-    @classmethod
-    def of(cls, case: Case, shares: _Shares, subject: Subject) -> "_Told":
-        probabilities = cast("Array", subject.predictions.probabilities)
-        classes = case.labels.n_classes
-        train = case.train.sample
-        table = metrics.confusion(train.labels, cast("Array", train.predictions.decisions), classes)[:, :classes]
-        answers = np.bincount(cast("Array", subject.predictions.decisions), minlength=classes)
-        confusion = priors.shares_by_confusion(table, answers)
-        if case.meaning.kind == "class" or (shares.train == 0).any():
-            return cls(None, confusion)
-        return cls(priors.shares_by_expectation(probabilities, shares.source), confusion)
-
-    @property
-    def best(self) -> Array | None:
-        return self.likelihood if self.likelihood is not None else self.confusion
-
-    def agrees(self, shares: _Shares) -> bool:
-        """Whether the answers lie nearer to the validation shares than to those of training."""
-        if self.best is None:
-            return False
-        return _distance(self.best, shares.target) < _distance(self.best, shares.source)
-
-
-def _distance(p: Array, q: Array) -> float:
-    """Total variation."""
-    return float(np.abs(p - q).sum() / 2)
 
 
 @dataclass(frozen=True)
@@ -172,7 +76,7 @@ class _Cost:
         return {"as_is": self.as_is, "at_training_shares": self.at_training, "difference": list(self.interval)}
 
 
-def _costs(case: Case, shares: _Shares, subject: Subject) -> dict[str, _Cost]:
+def _costs(case: Case, shares: Shares, subject: Subject) -> dict[str, _Cost]:
     """Metrics that depend on the shares, with the validation rows weighted to the training shares."""
     labels, classes = subject.labels, case.labels.n_classes
     decisions, probabilities = (
@@ -222,7 +126,7 @@ class _Correction:
         return low > 0 and cast(float, self.gain.estimate) > self.placebo
 
 
-def _correction(case: Case, shares: _Shares, told: _Told, subject: Subject) -> _Correction | None:
+def _correction(case: Case, shares: Shares, told: Told, subject: Subject) -> _Correction | None:
     """The placebo deals the ratios of the shares to the classes at random, for every row anew."""
     if told.likelihood is None:
         return None
@@ -251,9 +155,9 @@ class _Seen:
     """All that was measured."""
 
     subject: Subject
-    shares: _Shares
-    change: _Change
-    told: _Told
+    shares: Shares
+    change: Change
+    told: Told
     costs: dict[str, _Cost]
     correction: _Correction | None
 
@@ -311,7 +215,7 @@ def _result(case: Case, seen: _Seen, limits: PriorShift) -> CheckResult:
     )
 
 
-def _told_of(shares: _Shares, told: _Told, k: int) -> dict[str, JsonValue]:
+def _told_of(shares: Shares, told: Told, k: int) -> dict[str, JsonValue]:
     return {
         "training": float(shares.source[k]),
         "validation": float(shares.target[k]),
@@ -338,7 +242,7 @@ def _confirmation(case: Case, seen: _Seen) -> Confirmation:
     return _answers_brought_back(case, seen.shares, seen.subject)
 
 
-def _answers_brought_back(case: Case, shares: _Shares, subject: Subject) -> Confirmation:
+def _answers_brought_back(case: Case, shares: Shares, subject: Subject) -> Confirmation:
     """How far the model's answers moved between the splits, and what is left with the rows at the training shares."""
     classes = case.labels.n_classes
     train = case.train.sample.predictions
@@ -386,7 +290,7 @@ def _sentence(costs: dict[str, _Cost], correction: _Correction | None) -> str:
     return "".join(parts)
 
 
-def _remedy(case: Case, shares: _Shares) -> Remedy:
+def _remedy(case: Case, shares: Shares) -> Remedy:
     text = (
         "Report balanced accuracy or the ROC AUC, which do not depend on the class shares. Where the validation shares "
         "are those of use, correct the probabilities as below and choose the threshold anew; otherwise draw validation "
