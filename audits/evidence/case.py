@@ -199,6 +199,8 @@ class ControlMatrix:
         scores: train->train, train->validation, validation->validation, validation->train; None where a
             learner could not be fitted.
         domain_train, domain_validation: (rows,) scores of the two-sample classifier.
+        forward, backward: the learners fitted on the training and on the validation rows, with all their outputs;
+            None where one could not be fitted.
     """
 
     reason: str | None
@@ -211,6 +213,8 @@ class ControlMatrix:
     intervals: dict[str, tuple[float, float] | None] = field(default_factory=dict)
     domain_train: Array = field(default_factory=lambda: np.empty(0))
     domain_validation: Array = field(default_factory=lambda: np.empty(0))
+    forward: control.Transfer | None = None
+    backward: control.Transfer | None = None
 
 
 def control_matrix(case: Case) -> ControlMatrix:
@@ -227,17 +231,13 @@ def control_matrix(case: Case) -> ControlMatrix:
         return ControlMatrix(f"training data: {reason}")
     if len(validation) < control.MIN_CLASS_ROWS:
         return ControlMatrix(f"validation data: {len(validation)} rows that are no copies of training rows")
-    encode = case.encoder
-    if case.leaked and case.space.layout == "table":
-        space = replace(
-            case.space, units=_without(case.space.units, case.leaked), texts=_without(case.space.texts, case.leaked)
-        )
-        encode = control.ControlEncoder(space, train.rows)
+    encode = control_encoder(case, train.rows)
     at_home, away = encode(train.rows), encode(validation.rows)
     if at_home.shape[1] == 0:
         return ControlMatrix("no numeric or text feature")
     forward = control.transfer(at_home, train.labels, away, classes=classes, score=case.scorer.score_of_answers)
     answers = {"train->train": (train, forward.home), "train->validation": (validation, forward.away)}
+    backward = None
     if control.usable(validation.labels, classes) is None:
         backward = control.transfer(
             away, validation.labels, at_home, classes=classes, score=case.scorer.score_of_answers
@@ -255,8 +255,26 @@ def control_matrix(case: Case) -> ControlMatrix:
     raw = [encode.columns(s.rows) for s in (train, validation)]
     domain = control.domain_scores(raw[0], raw[1], *_class_balance(case, train.labels, validation.labels))
     return ControlMatrix(
-        None, forward.learner, train, validation, forward.home, forward.away, scores, intervals, *domain
+        None,
+        forward.learner,
+        train,
+        validation,
+        forward.home,
+        forward.away,
+        scores,
+        intervals,
+        *domain,
+        forward,
+        backward,
     )
+
+
+def control_encoder(case: Case, train: Rows) -> control.ControlEncoder:
+    """The case's encoder, or one without the columns that know the answer."""
+    if not case.leaked or case.space.layout != "table":
+        return case.encoder
+    units, texts = (_without(names, case.leaked) for names in (case.space.units, case.space.texts))
+    return control.ControlEncoder(replace(case.space, units=units, texts=texts), train)
 
 
 def _without(names: tuple[str, ...], left_out: tuple[str, ...]) -> tuple[str, ...]:

@@ -25,7 +25,10 @@ from audits.artefacts import Array, Rows
 from audits.evidence.features import FeatureSpace
 from audits.evidence.labels import UNKNOWN
 
+FOREST, LINEAR = "forest of randomised trees", "linear"
 TREES = 60
+# A bootstrap sample leaves out a row with probability 1/e.
+OUT_OF_BAG = round(TREES / np.e)
 MAX_CONTROL_ROWS = 2_500
 MAX_CONTROL_COLUMNS = 64
 MAX_CATEGORIES = 50
@@ -98,11 +101,16 @@ class Transfer:
         home: (rows,) cross-fitted answers on its own split.
         away: (rows,) answers on the other split.
         learner: which learner it was.
+        home_outputs: (rows, classes) cross-fitted probabilities at home; (rows,) quantities for a regression.
+        away_outputs: likewise away, from as few trees or rows as a row at home is answered from, so that the two
+            differ only where the splits do.
     """
 
     home: Array
     away: Array
     learner: str
+    home_outputs: Array
+    away_outputs: Array
 
 
 def transfer(
@@ -122,31 +130,57 @@ def transfer(
 
 
 def _forest(features: Array, labels: Array, other: Array, classes: int) -> Transfer:
-    settings: dict[str, Any] = {
-        "n_estimators": TREES,
-        "bootstrap": True,
-        "oob_score": True,
-        "random_state": 0,
-    }
-    if classes:
-        model = ExtraTreesClassifier(class_weight="balanced_subsample", min_samples_leaf=2, **settings)
-        _fit(model, features, labels)
-        home = model.classes_[np.nan_to_num(model.oob_decision_function_).argmax(axis=1)]
-        return Transfer(home, model.predict(other), "forest of randomised trees")
-    model = ExtraTreesRegressor(max_features=1 / 3, min_samples_leaf=2, **settings)
+    model = _trees(classes, oob_score=True)
     _fit(model, features, labels)
-    return Transfer(model.oob_prediction_, model.predict(other), "forest of randomised trees")
+    if not classes:
+        home = model.oob_prediction_
+        return Transfer(home, model.predict(other), FOREST, home, _few_trees(model, other, "predict"))
+    at_home = np.nan_to_num(model.oob_decision_function_)
+    home = model.classes_[at_home.argmax(axis=1)]
+    outputs = [_by_class(p, model.classes_, classes) for p in (at_home, _few_trees(model, other, "predict_proba"))]
+    return Transfer(home, model.predict(other), FOREST, *outputs)
+
+
+def _trees(classes: int, **settings: Any) -> Any:
+    settings |= {"n_estimators": TREES, "bootstrap": True, "random_state": 0, "min_samples_leaf": 2}
+    if classes:
+        return ExtraTreesClassifier(class_weight="balanced_subsample", **settings)
+    return ExtraTreesRegressor(max_features=1 / 3, **settings)
+
+
+def _few_trees(model: Any, rows: Array, method: str) -> Array:
+    """What as many trees answer as have not seen a row of their own training data."""
+    rows = rows.astype(np.float32)
+    return np.asarray(np.mean([getattr(tree, method)(rows) for tree in model.estimators_[:OUT_OF_BAG]], axis=0))
+
+
+def _by_class(probabilities: Array, present: Array, classes: int) -> Array:
+    """(rows, classes) from the columns of the classes that the learner has seen."""
+    result = np.zeros((len(probabilities), classes))
+    result[:, present] = probabilities
+    return result
 
 
 def _linear(features: Array, labels: Array, other: Array, classes: int) -> Transfer:
     build = _logistic if classes else _ridge
     home = np.empty(len(labels), dtype=labels.dtype if classes else np.float64)
+    shape = (classes,) if classes else ()
+    at_home, away = np.zeros((len(labels), *shape)), np.zeros((len(other), *shape))
     folds: Any = (
         StratifiedKFold(FOLDS, shuffle=True, random_state=0) if classes else KFold(FOLDS, shuffle=True, random_state=0)
     )
-    for fit, held_out in folds.split(features, labels):
-        home[held_out] = build().fit(features[fit], labels[fit]).predict(features[held_out])
-    return Transfer(home, build().fit(features, labels).predict(other), "linear")
+    for fold, (fit, held_out) in enumerate(folds.split(features, labels)):
+        model = build().fit(features[fit], labels[fit])
+        home[held_out] = model.predict(features[held_out])
+        # rows of the other split are shared out among the folds, as the rows at home are
+        for outputs, rows, at in ((at_home, features, held_out), (away, other, np.arange(fold, len(other), FOLDS))):
+            if len(at):
+                outputs[at] = (
+                    _by_class(model.predict_proba(rows[at]), model.classes_, classes)
+                    if classes
+                    else (model.predict(rows[at]))
+                )
+    return Transfer(home, build().fit(features, labels).predict(other), LINEAR, at_home, away)
 
 
 def _logistic() -> Any:
@@ -205,3 +239,24 @@ def _fit(model: Any, features: Array, labels: Array) -> None:
         # in a few rows a tree or two may be all that has not seen a row; such votes are worth less, not wrong
         warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
         model.fit(features, labels)
+
+
+def refitted(learner: str, features: Array, labels: Array, other: Array, *, classes: int) -> Array:
+    """(other rows, classes) probabilities, or (other rows,) quantities, of one of `transfer`'s learners fitted anew."""
+    if learner == LINEAR:
+        model = (_logistic if classes else _ridge)().fit(features, labels)
+    else:
+        model = _trees(classes)
+        _fit(model, features, labels)
+    return (
+        _by_class(model.predict_proba(other), model.classes_, classes) if classes else np.asarray(model.predict(other))
+    )
+
+
+def losses(labels: Array, outputs: Array) -> Array:
+    """(rows,) log loss of (rows, classes) probabilities, squared error of (rows,) quantities."""
+    if outputs.ndim == 1:
+        return np.asarray(np.square(labels - outputs))
+    # a vote of few trees is no certainty
+    share = np.clip(outputs[np.arange(len(labels)), labels], 0.5 / TREES, 1.0)
+    return np.asarray(-np.log(share))

@@ -281,6 +281,118 @@ class UnscaledInputs(Limits):
         gt=1,
         description="Ratio between the largest and the smallest deviation of the columns, or of the largest value to "
         "1, from which gradient descent on raw columns is expected to fail.",
+class GroupLeakage(Limits):
+    min_share: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Share of the validation rows whose group was trained on; fewer cannot move the metric by much.",
+    )
+    min_groups: int = Field(
+        10,
+        ge=2,
+        description="Fewer groups in either split are categories (sex, site, weekday) that every split has.",
+    )
+    min_inflation: float = Field(
+        0.03,
+        gt=0,
+        description="Lower bound by which rows of seen groups must score better for the finding to be critical.",
+    )
+
+
+class TemporalLeakage(Limits):
+    min_share: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Share of the validation rows from before the end of the training data; rows of the day of the cut "
+        "may stand on either side.",
+    )
+    min_fall: float = Field(
+        0.03,
+        gt=0,
+        description="Lower bound of the metric's fall towards later rows from which the finding is critical.",
+    )
+
+
+class Duplicates(Limits):
+    min_share: float = Field(
+        0.01, gt=0, lt=1, description="Share of the training rows that must repeat an earlier one to be mentioned."
+    )
+    min_ratio: float = Field(
+        1.5, ge=1, description="Copies must be this many times more frequent than columns of such few values give."
+    )
+    large_share: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="From this share on, the rows are materially fewer than they look, whatever the metric says.",
+    )
+    max_conflicts: float = Field(
+        0.02,
+        gt=0,
+        lt=1,
+        description="Lower bound of the share of rows with another label than their copies: no model can learn both.",
+    )
+    min_inflation: float = Field(
+        0.01, gt=0, description="Lower bound of the change of the training metric without copies that is material."
+    )
+
+
+class PriorShift(Limits):
+    min_odds_ratio: float = Field(
+        2.0,
+        gt=1,
+        description="Lower bound of the factor between a class's odds in the two splits; at less, precision and "
+        "probabilities change by what their intervals hide.",
+    )
+    large_odds_ratio: float = Field(
+        5.0, gt=1, description="A factor that matters whatever the metric: where it would go unseen, nothing is said."
+    )
+    certain_difference: float = Field(
+        0.10,
+        gt=0,
+        lt=1,
+        description="Lower bound of the difference of a class's shares from which numbers that depend on the shares "
+        "speak of another population, whatever it costs.",
+    )
+    min_cost: float = Field(
+        0.02, gt=0, description="Bound of the change of accuracy, precision or log loss that is material."
+    )
+    min_rows: int = Field(30, ge=10)
+
+
+class LabelNoise(Limits):
+    min_rate: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Lower bound of the share of wrong labels. Curated data sets hold up to a few per cent "
+        "(Northcutt, Athalye & Mueller, 2021: 3.3 % on average).",
+    )
+    critical_rate: float = Field(0.2, gt=0, lt=1, description="Lower bound from which the labels are not usable.")
+    material_rate: float = Field(
+        0.2, gt=0, lt=1, description="A share that must not go unseen: where it would, nothing is said."
+    )
+    min_sure_agreement: float = Field(
+        0.85,
+        gt=0.5,
+        le=1,
+        description="Labels of the better split that agree with learners where these are sure; below, a wrong label "
+        "and a hard row look alike.",
+    )
+    min_sure_share: float = Field(
+        0.6,
+        gt=0,
+        le=1,
+        description="The excess where learners are sure, against the excess in all. Wrong labels do not spare "
+        "clear rows; hard or noisy rows do.",
+    )
+    max_shift_auc: float = Field(
+        0.6,
+        gt=0.5,
+        lt=1,
+        description="Lower bound of the two-sample AUC from which rows, not labels, may be what differs.",
     )
 
 
@@ -301,4 +413,9 @@ LIMITS: dict[str, type[Limits]] = {
     "preprocessing.identifier_feature": IdentifierFeature,
     "preprocessing.dtype_mismatch": DtypeMismatch,
     "preprocessing.unscaled_inputs": UnscaledInputs,
+    "preprocessing.group_leakage": GroupLeakage,
+    "preprocessing.temporal_leakage": TemporalLeakage,
+    "preprocessing.duplicates": Duplicates,
+    "preprocessing.prior_shift": PriorShift,
+    "preprocessing.label_noise": LabelNoise,
 }

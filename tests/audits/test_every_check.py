@@ -26,9 +26,14 @@ from tests.audits.checks.metrics.test_output_mismatch import softmax_over_one_un
 from tests.audits.checks.overfitting.test_overtraining import curve, with_history
 from tests.audits.checks.preprocessing.test_distribution_shift import selected
 from tests.audits.checks.preprocessing.test_image_geometry import of_pictures
+from tests.audits.checks.preprocessing.test_duplicates import repeated
+from tests.audits.checks.preprocessing.test_group_leakage import leaking as leaking_groups
 from tests.audits.checks.preprocessing.test_imputation_spike import imputed
+from tests.audits.checks.preprocessing.test_label_noise import EASY, mislabelled
 from tests.audits.checks.preprocessing.test_non_finite_output import silent_above
+from tests.audits.checks.preprocessing.test_prior_shift import thinned
 from tests.audits.checks.preprocessing.test_target_leakage import leaking
+from tests.audits.checks.preprocessing.test_temporal_leakage import leaking as leaking_times
 from tests.audits.checks.preprocessing.test_unshuffled import ordered
 from tests.factories import (
     Task,
@@ -83,6 +88,11 @@ FAULTY = {
     "preprocessing.target_leakage": leaking,
     "preprocessing.distribution_shift": lambda: selected(3.0, hard=True, n=4000),
     "preprocessing.outliers": lambda: case("regression", fault=outlying(0.05, 100.0)),
+    "preprocessing.group_leakage": leaking_groups,
+    "preprocessing.temporal_leakage": leaking_times,
+    "preprocessing.duplicates": lambda: case(train_fault=repeated(0.4)),
+    "preprocessing.prior_shift": lambda: case(signal=4.0, fault=thinned(0.08)),
+    "preprocessing.label_noise": lambda: case(train_fault=mislabelled(0.25), **EASY),
     "preprocessing.unshuffled": lambda: case(train_fault=ordered),
 }
 every_check = pytest.mark.parametrize("code", CODES)
