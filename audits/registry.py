@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from audits.checks.metrics.decision_threshold import decision_threshold
 from audits.checks.metrics.imbalanced_accuracy import imbalanced_accuracy
 from audits.checks.metrics.majority_class import majority_class
+from audits.checks.metrics.reported_mismatch import reported_mismatch
 from audits.checks.metrics.small_validation import small_validation
 from audits.checks.metrics.weak_model import weak_model
 from audits.checks.overfitting.generalization_gap import generalization_gap
@@ -44,6 +45,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("metrics.decision_threshold", decision_threshold),
     ("metrics.small_validation", small_validation),
     ("metrics.weak_model", weak_model),
+    ("metrics.reported_mismatch", reported_mismatch),
     ("preprocessing.missing_values", missing_values.missing_values),
     ("preprocessing.sentinel_values", sentinel_values.sentinel_values),
     ("preprocessing.imputation_spike", imputation_spike.imputation_spike),
