@@ -8,6 +8,7 @@ from audits.checks.metrics.majority_class import majority_class
 from audits.checks.metrics.reported_mismatch import reported_mismatch
 from audits.checks.metrics.small_validation import small_validation
 from audits.checks.metrics.weak_model import weak_model
+from audits.checks.metrics.weak_segment import weak_segment
 from audits.checks.overfitting.generalization_gap import generalization_gap
 from audits.checks.overfitting.memorization import memorization
 from audits.checks.overfitting.no_signal import no_signal
@@ -45,6 +46,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("metrics.decision_threshold", decision_threshold),
     ("metrics.small_validation", small_validation),
     ("metrics.weak_model", weak_model),
+    ("metrics.weak_segment", weak_segment),
     ("metrics.reported_mismatch", reported_mismatch),
     ("preprocessing.missing_values", missing_values.missing_values),
     ("preprocessing.sentinel_values", sentinel_values.sentinel_values),
