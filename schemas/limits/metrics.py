@@ -15,6 +15,13 @@ class ImbalancedAccuracy(Limits):
     min_illusion: float = Field(
         0.05, gt=0, description="Lower bound of accuracy minus balanced accuracy that misleads."
     )
+    min_lead: float = Field(
+        0.02,
+        gt=0,
+        lt=1,
+        description="Lead of the model over the constant answer from which a metric tells them apart: less is what "
+        "training once more, or on a few rows more, changes.",
+    )
 
 
 class MajorityClass(Limits):
@@ -100,11 +107,11 @@ class WeakSegment(Limits):
         30, ge=10, description="Validation rows that a segment needs: fewer rows give any share by chance."
     )
     min_deficit: float = Field(
-        0.05,
+        0.10,
         gt=0,
         lt=1,
         description="By how much the rows elsewhere must fare better (lower bound, on rows that did not choose the "
-        "segment): share of right answers, or R2.",
+        "segment): share of right answers, or R2. Healthy models differ by less between any two tails of a column.",
     )
     min_excess: float = Field(
         0.05,

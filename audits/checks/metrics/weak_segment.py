@@ -37,7 +37,8 @@ from schemas.limits.metrics import WeakSegment
 from schemas.report import Affected, Confirmation, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "metrics.weak_segment"
-MAX_Q = 0.05
+# Stricter than usual: trees look at more segments than are tried.
+MAX_Q = 0.01
 # A segment is a part: with more than this share of the rows, it is the rest that is unusual.
 MAX_SHARE = 0.6
 # Two segments that share more than this of their rows are one.
