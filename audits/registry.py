@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from audits.checks.metrics.decision_threshold import decision_threshold
 from audits.checks.metrics.imbalanced_accuracy import imbalanced_accuracy
+from audits.checks.metrics.incomplete_report import incomplete_report
 from audits.checks.metrics.majority_class import majority_class
 from audits.checks.metrics.reported_mismatch import reported_mismatch
 from audits.checks.metrics.small_validation import small_validation
@@ -48,6 +49,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("metrics.weak_model", weak_model),
     ("metrics.weak_segment", weak_segment),
     ("metrics.reported_mismatch", reported_mismatch),
+    ("metrics.incomplete_report", incomplete_report),
     ("preprocessing.missing_values", missing_values.missing_values),
     ("preprocessing.sentinel_values", sentinel_values.sentinel_values),
     ("preprocessing.imputation_spike", imputation_spike.imputation_spike),

@@ -76,7 +76,7 @@ class ReportedMismatch(Limits):
 
 class IncompleteReport(Limits):
     material_gap: float = Field(
-        0.2,
+        0.3,
         gt=0,
         lt=1,
         description="How far below what is reported the upper bound of the missing metric must lie: a smaller gap "

@@ -15,6 +15,7 @@ Reference: Reinke et al., 2024, https://doi.org/10.1038/s41592-023-02150-0; Zou 
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+import numpy as np
 from pydantic import JsonValue
 
 from audits.evidence.case import Case, Subject
@@ -96,7 +97,9 @@ def reported_mismatch(case: Case) -> CheckResult:
     claims = [claim for one in case.request.reported_metrics if (claim := read_claim(case, one)) is not None]
     if not claims:
         return CheckResult.not_applicable("no number is reported whose metric is known")
-    verdicts = [_compare(case, claim, len(claims)) for claim in claims]
+    verdicts = [v for claim in claims if (v := _compare(case, claim, len(claims))) is not None]
+    if not verdicts:
+        return CheckResult.inconclusive("the rows do not define what is reported")
     off = [_explained(case, verdict) for verdict in verdicts if not verdict.fits]
     off = [v for v in off if v.distance() > v.margin(limits) or v.found.certain or v.healed]
     if not off:
@@ -109,14 +112,17 @@ def reported_mismatch(case: Case) -> CheckResult:
     return CheckResult(Outcome.FAIL, finding=finding, confirmation=_confirmation(worst))
 
 
-def _compare(case: Case, claim: Claim, claims: int) -> Verdict:
-    """Against the reading that comes closest to the reported number."""
+def _compare(case: Case, claim: Claim, claims: int) -> Verdict | None:
+    """Against the reading that comes closest to the reported number; None where these rows define none."""
     split = case.train if claim.split == "train" else case.validation
     rows, groups = judged(case, split), groups_of(case, split)
-    name = min(claim.metrics, key=lambda m: abs(METRICS[m](rows) - claim.value))
-    value = METRICS[name](rows)
+    values = {name: METRICS[name](rows) for name in claim.metrics} if len(rows) else {}
+    values = {name: value for name, value in values.items() if np.isfinite(value)}
+    if not values:
+        return None
+    name = min(values, key=lambda m: abs(values[m] - claim.value))
     bounds = interval(METRICS[name], rows, case.rng(f"reported {name}"), groups)
-    return Verdict(claim, name, value, bounds, stretched(value, bounds, claims), len(rows))
+    return Verdict(claim, name, values[name], bounds, stretched(values[name], bounds, claims), len(rows))
 
 
 def _explained(case: Case, verdict: Verdict) -> Verdict:

@@ -37,7 +37,7 @@ from schemas.limits.metrics import WeakSegment
 from schemas.report import Affected, Confirmation, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "metrics.weak_segment"
-# Stricter than usual: trees look at more segments than are tried.
+# Stricter than usual: with few rows of skewed errors, the p-values are approximate.
 MAX_Q = 0.01
 # A segment is a part: with more than this share of the rows, it is the rest that is unusual.
 MAX_SHARE = 0.6
