@@ -5,12 +5,17 @@ from collections.abc import Callable, Sequence
 from audits.checks.metrics.decision_threshold import decision_threshold
 from audits.checks.metrics.dominated_by_few import dominated_by_few
 from audits.checks.metrics.imbalanced_accuracy import imbalanced_accuracy
+from audits.checks.metrics.incomplete_report import incomplete_report
 from audits.checks.metrics.majority_class import majority_class
 from audits.checks.metrics.miscalibration import miscalibration
 from audits.checks.metrics.output_mismatch import output_mismatch
 from audits.checks.metrics.small_validation import small_validation
 from audits.checks.metrics.weak_model import weak_model
 from audits.checks.overfitting.excess_capacity import excess_capacity
+from audits.checks.metrics.reported_mismatch import reported_mismatch
+from audits.checks.metrics.small_validation import small_validation
+from audits.checks.metrics.weak_model import weak_model
+from audits.checks.metrics.weak_segment import weak_segment
 from audits.checks.overfitting.generalization_gap import generalization_gap
 from audits.checks.overfitting.memorization import memorization
 from audits.checks.overfitting.no_signal import no_signal
@@ -63,6 +68,9 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("metrics.dominated_by_few", dominated_by_few),
     ("metrics.small_validation", small_validation),
     ("metrics.weak_model", weak_model),
+    ("metrics.weak_segment", weak_segment),
+    ("metrics.reported_mismatch", reported_mismatch),
+    ("metrics.incomplete_report", incomplete_report),
     ("preprocessing.missing_values", missing_values.missing_values),
     ("preprocessing.sentinel_values", sentinel_values.sentinel_values),
     ("preprocessing.imputation_spike", imputation_spike.imputation_spike),

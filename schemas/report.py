@@ -150,9 +150,20 @@ class SplitMetrics(Sent):
     per_class: list[ClassMetrics] = []
 
 
+class Recommendation(Sent):
+    """A metric that suits the problem, and why."""
+
+    name: str
+    reason: str
+
+
 class Metrics(Sent):
     primary: str = Field(description="The metric in which gaps and gains are measured.")
-    recommended: list[str] = []
+    recommended: list[str] = Field([], description="The names of the recommendations.")
+    recommendations: list[Recommendation] = []
+    fingerprint: dict[str, JsonValue] = Field(
+        {}, description="The properties of the problem that the recommendations rest on."
+    )
     train: SplitMetrics
     validation: SplitMetrics
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from audits.artefacts import Array
 from audits.evidence.case import Case, SplitEvidence
+from audits.evidence.fingerprint import fingerprint, recommendations
 from audits.evidence.labels import UNKNOWN
 from audits.evidence.scoring import quantile_interval
 from audits.statistics import metrics, resampling
@@ -13,8 +14,6 @@ from audits.statistics.intervals import auc_interval, mean_interval, wilson
 from schemas.base import finite
 from schemas.report import ClassMetrics, Estimate, Metrics, SplitMetrics
 
-# A class below this share makes the problem imbalanced, and accuracy a poor choice.
-IMBALANCED = 0.2
 # Average precision is sorted anew in every resample.
 MAX_RESAMPLED = 2000
 RANKING_RESAMPLES = 500
@@ -25,31 +24,16 @@ Statistic = Callable[[Array | None, Array, Array], Array]
 
 def summarise_metrics(case: Case) -> Metrics:
     """Every usual metric of both splits as submitted."""
+    seen = fingerprint(case)
+    suitable = recommendations(seen)
     return Metrics(
         primary=case.scorer.metric,
-        recommended=recommended(case),
+        recommended=[one.name for one in suitable],
+        recommendations=suitable,
+        fingerprint=seen.describe(),
         train=_split(case, case.train),
         validation=_split(case, case.validation),
     )
-
-
-def recommended(case: Case) -> list[str]:
-    """The metrics that suit the task and the class shares (after Maier-Hein et al., 2024,
-    https://doi.org/10.1038/s41592-023-02151-z).
-    """
-    if case.is_regression:
-        return ["mae", "rmse", "r2"]
-    shares = np.bincount(case.validation.labels[case.validation.labels != UNKNOWN], minlength=case.labels.n_classes)
-    smallest = shares[shares > 0].min() / max(1, shares.sum()) if shares.any() else 0.0
-    if smallest * case.labels.n_classes / 2 >= IMBALANCED:
-        return [
-            "accuracy",
-            "balanced_accuracy",
-            "log_loss",
-            *(["roc_auc"] if case.labels.n_classes == 2 else []),
-        ]
-    ranking = ["average_precision", "roc_auc"] if case.labels.n_classes == 2 else ["macro_f1"]
-    return ["balanced_accuracy", "mcc", *ranking]
 
 
 def _split(case: Case, split: SplitEvidence) -> SplitMetrics:

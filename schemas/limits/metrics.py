@@ -15,6 +15,13 @@ class ImbalancedAccuracy(Limits):
     min_illusion: float = Field(
         0.05, gt=0, description="Lower bound of accuracy minus balanced accuracy that misleads."
     )
+    min_lead: float = Field(
+        0.02,
+        gt=0,
+        lt=1,
+        description="Lead of the model over the constant answer from which a metric tells them apart: less is what "
+        "training once more, or on a few rows more, changes.",
+    )
 
 
 class MajorityClass(Limits):
@@ -129,6 +136,82 @@ class DominatedByFew(Limits):
     placebos: int = Field(19, ge=19, description="Random rows that are left out, as many as the few.")
 
 
+class ReportedMismatch(Limits):
+    min_difference: float = Field(
+        0.02,
+        gt=0,
+        lt=1,
+        description="How far a reported share must lie outside the interval of the recomputed one: two points are what "
+        "other rows of the same kind, or a restart of the training, easily make.",
+    )
+    critical_difference: float = Field(
+        0.10, gt=0, lt=1, description="Distance by which the reported share overstates the model beyond use."
+    )
+    min_relative: float = Field(
+        0.10,
+        gt=0,
+        description="The same for errors and losses, which have no common scale: as a share of the recomputed one.",
+    )
+    critical_relative: float = Field(0.5, gt=0, description="Likewise, beyond use.")
+
+
+class IncompleteReport(Limits):
+    material_gap: float = Field(
+        0.3,
+        gt=0,
+        lt=1,
+        description="How far below what is reported the upper bound of the missing metric must lie: a smaller gap "
+        "between, say, precision and recall is the usual trade between them.",
+    )
+    near_zero: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="A target is near zero below this share of the median size: there, an error of a typical size is "
+        "an error of 2,000 %.",
+    )
+    max_near_zero: float = Field(
+        0.01, ge=0, lt=1, description="Share of such targets up to which a percentage error still means something."
+    )
+    min_spread: float = Field(
+        0.7,
+        gt=0,
+        lt=1,
+        description="Deviation of the validation targets over that of the training targets: outside this and its "
+        "inverse, R2 tells of the rows and not of the model.",
+    )
+    material_r2: float = Field(0.1, gt=0, description="By how much R2 must differ from R2 at the training spread.")
+
+
+class WeakSegment(Limits):
+    min_rows: int = Field(
+        30, ge=10, description="Validation rows that a segment needs: fewer rows give any share by chance."
+    )
+    min_deficit: float = Field(
+        0.10,
+        gt=0,
+        lt=1,
+        description="By how much the rows elsewhere must fare better (lower bound, on rows that did not choose the "
+        "segment): share of right answers, or R2. Healthy models differ by less between any two tails of a column.",
+    )
+    min_excess: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="By how much a simple learner must beat the model inside (lower bound): where it does not, the "
+        "segment is hard for everyone.",
+    )
+    max_segments: int = Field(
+        8, ge=1, description="Segments that go from the half that finds to the half that confirms: each costs power."
+    )
+    material_deficit: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="The deficit of a quarter of the rows that a silent check must have been able to see.",
+    )
+
+
 LIMITS: dict[str, type[Limits]] = {
     "metrics.imbalanced_accuracy": ImbalancedAccuracy,
     "metrics.majority_class": MajorityClass,
@@ -138,4 +221,7 @@ LIMITS: dict[str, type[Limits]] = {
     "metrics.output_mismatch": OutputMismatch,
     "metrics.small_validation": SmallValidation,
     "metrics.weak_model": WeakModel,
+    "metrics.weak_segment": WeakSegment,
+    "metrics.reported_mismatch": ReportedMismatch,
+    "metrics.incomplete_report": IncompleteReport,
 }

@@ -23,6 +23,8 @@ from schemas.report import Outcome
 from tests.audits.checks.metrics.test_dominated_by_few import dominated
 from tests.audits.checks.metrics.test_miscalibration import sharpened
 from tests.audits.checks.metrics.test_output_mismatch import softmax_over_one_unit
+from tests.audits.checks.metrics.test_reported_mismatch import claimed
+from tests.audits.checks.metrics.test_weak_segment import blind_to_a_place
 from tests.audits.checks.overfitting.test_overtraining import curve, with_history
 from tests.audits.checks.preprocessing.test_distribution_shift import selected
 from tests.audits.checks.preprocessing.test_image_geometry import of_pictures
@@ -76,6 +78,9 @@ FAULTY = {
     "metrics.dominated_by_few": dominated,
     "metrics.small_validation": lambda: case(n_validation=40, signal=1.0),
     "metrics.weak_model": lambda: case(model=constant(0.1)),
+    "metrics.weak_segment": blind_to_a_place,
+    "metrics.reported_mismatch": lambda: claimed("binary", {"name": "accuracy", "value": 1.0}),
+    "metrics.incomplete_report": lambda: case(reported=["precision"], model=miscut(-4.0)),
     "preprocessing.missing_values": lambda: case(fault=holes(0.3)),
     "preprocessing.non_finite_output": lambda: case(model=silent_above(0.8)),
     "preprocessing.sentinel_values": lambda: case(fault=sentinels(-999.0, 0.4)),

@@ -1,7 +1,8 @@
 """Accuracy is blind to the class that matters, because that class is rare.
 
 What it measures: accuracy minus balanced accuracy on the validation data, with a bootstrap interval, where the
-    smallest class is rare; and accuracy's lead over always answering the majority class.
+    smallest class is rare. The proof is an experiment: the majority class is answered to everyone in place of the
+    model. Where accuracy does not fall by more than `min_lead` for sure, it cannot tell the model from that answer.
 Why it matters: with 95 % negatives, answering "no" to everyone is 95 % accurate and finds nobody.
 When it is inconclusive: when the interval of the difference reaches the limit.
 How to fix: report balanced accuracy or MCC with the recall and precision of every class, rank with average
@@ -16,13 +17,15 @@ import numpy as np
 
 from audits.artefacts import Array
 from audits.evidence.case import Case
+from audits.evidence.forensics import reading_of
 from audits.evidence.labels import UNKNOWN
 from audits.evidence.scoring import quantile_interval
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics import metrics
+from audits.statistics.intervals import mean_of_paired_differences
 from schemas.limits.metrics import ImbalancedAccuracy
-from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
+from schemas.report import Affected, Confirmation, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "metrics.imbalanced_accuracy"
 MIN_ROWS = 20
@@ -33,14 +36,8 @@ def imbalanced_accuracy(case: Case) -> CheckResult:
     limits = cast(ImbalancedAccuracy, case.limits[CODE])
     if case.is_regression:
         return CheckResult.not_applicable("the task is a regression")
-    reported = {metric.name.casefold() for metric in case.request.reported_metrics}
-    if reported and not reported & {
-        "accuracy",
-        "acc",
-        "binary_accuracy",
-        "categorical_accuracy",
-        "sparse_categorical_accuracy",
-    }:
+    reported = [reading_of(case, metric) for metric in case.request.reported_metrics]
+    if reported and not any(reading.metrics[:1] == ("accuracy",) for reading in reported):
         return CheckResult.not_applicable("accuracy is not among the reported metrics")
     labels, answers = case.mended.labels, case.scorer.answers(case.mended.predictions)
     known = labels != UNKNOWN
@@ -98,7 +95,35 @@ def imbalanced_accuracy(case: Case) -> CheckResult:
         },
         remedy=class_weight_remedy(case),
     )
-    return CheckResult(Outcome.FAIL, finding=finding)
+    return CheckResult(Outcome.FAIL, finding=finding, confirmation=constant_answer(case, labels, answers))
+
+
+def constant_answer(case: Case, labels: Array, answers: Array) -> Confirmation:
+    """What becomes of accuracy when everybody is answered the majority class, and of balanced accuracy.
+
+    Confirmed where accuracy does not tell the model from the constant, while balanced accuracy either does or shows
+    that the model is as blind as the constant.
+    """
+    limits = cast(ImbalancedAccuracy, case.limits[CODE])
+    majority = int(np.bincount(labels, minlength=case.labels.n_classes).argmax())
+    right, constant_right = answers == labels, labels == majority
+    gained, lost = int((constant_right & ~right).sum()), int((right & ~constant_right).sum())
+    n = len(labels)
+    change = mean_of_paired_differences(np.array([gained]), np.array([lost]), np.array([n]))
+    blind_to_it = change[1] >= -limits.min_lead
+    low, high = case.scorer.interval(labels, answers, case.rng("constant answer"))
+    chance, accuracy = case.scorer.chance, float(right.mean())
+    told = low > chance + limits.min_lead or high < (chance + accuracy) / 2
+    return Confirmation(
+        confirmed=bool(blind_to_it and told),
+        intervention=f"answer {case.labels.names[majority]!r} to everyone in place of the model: balanced accuracy "
+        f"goes from {case.scorer.score_of_answers(labels, answers):.2f} [{low:.2f}, {high:.2f}] to {chance:.2f}",
+        metric="accuracy",
+        before=accuracy,
+        after=float(constant_right.mean()),
+        gain_interval=change,
+        n=n,
+    )
 
 
 def _illusion(case: Case, labels: Array, answers: Array) -> tuple[float, tuple[float, float]]:

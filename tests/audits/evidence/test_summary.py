@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, matthews_corrcoef, recall_score, roc_auc_score
 
-from audits.evidence.summary import recommended, summarise_metrics
+from audits.evidence.summary import summarise_metrics
 from tests.factories import case, constant
 
 
@@ -85,7 +85,11 @@ def test_unanswered_rows_are_counted():
     ],
 )
 def test_the_recommended_metrics_follow_the_class_shares(world: dict, metrics: list[str]):
-    assert recommended(case(**world)) == metrics
+    told = summarise_metrics(case(**world))
+
+    assert told.recommended == metrics
+    assert [one.name for one in told.recommendations] == metrics
+    assert all(one.reason for one in told.recommendations)
 
 
 @pytest.mark.parametrize("answer", [math.nan, 0.9])

@@ -7,7 +7,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from audits.checks.metrics.imbalanced_accuracy import CODE, class_weights
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
-from tests.factories import case, constant, result_of, splits
+from tests.factories import Part, case, case_of, constant, result_of, splits
 
 
 @pytest.mark.parametrize("prevalence", [0.02, 0.1, 0.9])
@@ -107,3 +107,46 @@ def test_inconclusive_where_the_interval_reaches_zero():
     result = result_of(CODE, case(prevalence=0.1, n_validation=40, signal=4.0, fault=thin))
 
     assert result.outcome in {Outcome.INCONCLUSIVE, Outcome.PASS}
+
+
+@pytest.mark.parametrize("prevalence", [0.02, 0.1, 0.9])
+def test_the_constant_answer_proves_that_accuracy_is_blind(prevalence: float):
+    """Everybody is answered the majority class: accuracy does not fall."""
+    answer = 0.9 if prevalence > 0.5 else 0.1
+
+    proof = result_of(CODE, case(prevalence=prevalence, model=constant(answer), n_validation=600)).confirmation
+
+    assert proof.confirmed
+    assert proof.metric == "accuracy"
+    assert proof.after == proof.before
+    assert proof.gain_interval[0] < 0 < proof.gain_interval[1]
+
+
+def test_a_model_whose_lead_accuracy_shows_is_no_proof():
+    """It misses many of the rare class, but answers far better than the constant: accuracy sees that much."""
+    one = case(prevalence=0.18, n_train=3000, n_validation=3000, signal=4.0, limits={CODE: {"min_illusion": 0.02}})
+
+    result = result_of(CODE, one)
+
+    assert result.outcome is Outcome.FAIL
+    assert result.confirmation.after < result.confirmation.before - 0.05
+    assert not result.confirmation.confirmed
+
+
+def test_a_model_that_finds_some_is_told_apart_by_balanced_accuracy_alone():
+    """A few true alarms and as many false ones: accuracy stays, balanced accuracy shows the skill."""
+    rng = np.random.default_rng(0)
+
+    def some(train, task):
+        return lambda m: np.where(m[:, 0] > 0, 0.9, 0.1)
+
+    n = 2000
+    y = (rng.random(n) < 0.05).astype(np.int64)
+    alarm = np.where(y == 1, rng.random(n) < 0.5, rng.random(n) < 0.025)
+    part = Part(np.column_stack([np.where(alarm, 1.0, -1.0), rng.normal(size=n)]).astype(np.float32), y)
+
+    proof = result_of(CODE, case_of(part, part, some(None, None))).confirmation
+
+    assert proof.confirmed
+    assert abs(proof.after - proof.before) < 0.01
+    assert "balanced accuracy goes from 0.7" in proof.intervention
