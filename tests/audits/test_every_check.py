@@ -21,13 +21,18 @@ from audits.results import CheckResult
 from schemas.limits import LIMITS
 from schemas.report import Outcome
 from tests.audits.checks.overfitting.test_overtraining import curve, with_history
+from tests.audits.checks.preprocessing.test_constant_feature import frozen
 from tests.audits.checks.preprocessing.test_distribution_shift import selected
+from tests.audits.checks.preprocessing.test_dtype_mismatch import truncating
+from tests.audits.checks.preprocessing.test_identifier_feature import by_heart
 from tests.audits.checks.preprocessing.test_imputation_spike import imputed
 from tests.audits.checks.preprocessing.test_non_finite_output import silent_above
 from tests.audits.checks.preprocessing.test_target_leakage import leaking
+from tests.audits.checks.preprocessing.test_unscaled_inputs import drowned
 from tests.audits.checks.preprocessing.test_unshuffled import ordered
 from tests.factories import (
     Task,
+    by_category,
     case,
     case_of,
     constant,
@@ -40,6 +45,7 @@ from tests.factories import (
     miscut,
     outlying,
     permuted_labels,
+    recoded,
     reordered,
     request_for,
     scaled,
@@ -74,6 +80,13 @@ FAULTY = {
     "preprocessing.target_leakage": leaking,
     "preprocessing.distribution_shift": lambda: selected(3.0, hard=True, n=4000),
     "preprocessing.outliers": lambda: case("regression", fault=outlying(0.05, 100.0)),
+    "preprocessing.category_mismatch": lambda: case(
+        categories=2, model=by_category, fault=recoded({6: (1, 2, 3), 7: (2, 3, 0, 1)})
+    ),
+    "preprocessing.constant_feature": lambda: case("regression", fault=frozen(0, 2, 3), seed=1),
+    "preprocessing.dtype_mismatch": truncating,
+    "preprocessing.identifier_feature": by_heart,
+    "preprocessing.unscaled_inputs": drowned,
     "preprocessing.unshuffled": lambda: case(train_fault=ordered),
 }
 every_check = pytest.mark.parametrize("code", CODES)
