@@ -26,19 +26,24 @@ from tests.audits.checks.metrics.test_output_mismatch import softmax_over_one_un
 from tests.audits.checks.metrics.test_reported_mismatch import claimed
 from tests.audits.checks.metrics.test_weak_segment import blind_to_a_place
 from tests.audits.checks.overfitting.test_overtraining import curve, with_history
+from tests.audits.checks.preprocessing.test_constant_feature import frozen
 from tests.audits.checks.preprocessing.test_distribution_shift import selected
 from tests.audits.checks.preprocessing.test_image_geometry import of_pictures
 from tests.audits.checks.preprocessing.test_duplicates import repeated
 from tests.audits.checks.preprocessing.test_group_leakage import leaking as leaking_groups
+from tests.audits.checks.preprocessing.test_dtype_mismatch import truncating
+from tests.audits.checks.preprocessing.test_identifier_feature import by_heart
 from tests.audits.checks.preprocessing.test_imputation_spike import imputed
 from tests.audits.checks.preprocessing.test_label_noise import EASY, mislabelled
 from tests.audits.checks.preprocessing.test_non_finite_output import silent_above
 from tests.audits.checks.preprocessing.test_prior_shift import thinned
 from tests.audits.checks.preprocessing.test_target_leakage import leaking
 from tests.audits.checks.preprocessing.test_temporal_leakage import leaking as leaking_times
+from tests.audits.checks.preprocessing.test_unscaled_inputs import drowned
 from tests.audits.checks.preprocessing.test_unshuffled import ordered
 from tests.factories import (
     Task,
+    by_category,
     case,
     case_of,
     constant,
@@ -51,6 +56,7 @@ from tests.factories import (
     miscut,
     outlying,
     permuted_labels,
+    recoded,
     reordered,
     request_for,
     scaled,
@@ -98,6 +104,13 @@ FAULTY = {
     "preprocessing.duplicates": lambda: case(train_fault=repeated(0.4)),
     "preprocessing.prior_shift": lambda: case(signal=4.0, fault=thinned(0.08)),
     "preprocessing.label_noise": lambda: case(train_fault=mislabelled(0.25), **EASY),
+    "preprocessing.category_mismatch": lambda: case(
+        categories=2, model=by_category, fault=recoded({6: (1, 2, 3), 7: (2, 3, 0, 1)})
+    ),
+    "preprocessing.constant_feature": lambda: case("regression", fault=frozen(0, 2, 3), seed=1),
+    "preprocessing.dtype_mismatch": truncating,
+    "preprocessing.identifier_feature": by_heart,
+    "preprocessing.unscaled_inputs": drowned,
     "preprocessing.unshuffled": lambda: case(train_fault=ordered),
 }
 every_check = pytest.mark.parametrize("code", CODES)
