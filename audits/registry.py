@@ -9,13 +9,11 @@ from audits.checks.metrics.incomplete_report import incomplete_report
 from audits.checks.metrics.majority_class import majority_class
 from audits.checks.metrics.miscalibration import miscalibration
 from audits.checks.metrics.output_mismatch import output_mismatch
-from audits.checks.metrics.small_validation import small_validation
-from audits.checks.metrics.weak_model import weak_model
-from audits.checks.overfitting.excess_capacity import excess_capacity
 from audits.checks.metrics.reported_mismatch import reported_mismatch
 from audits.checks.metrics.small_validation import small_validation
 from audits.checks.metrics.weak_model import weak_model
 from audits.checks.metrics.weak_segment import weak_segment
+from audits.checks.overfitting.excess_capacity import excess_capacity
 from audits.checks.overfitting.generalization_gap import generalization_gap
 from audits.checks.overfitting.memorization import memorization
 from audits.checks.overfitting.no_signal import no_signal
@@ -29,9 +27,9 @@ from audits.checks.preprocessing import (
     duplicate_leakage,
     duplicates,
     feature_order,
+    group_leakage,
     identifier_feature,
     image_geometry,
-    group_leakage,
     imputation_spike,
     label_encoding,
     label_noise,
@@ -42,8 +40,8 @@ from audits.checks.preprocessing import (
     scaling_mismatch,
     sentinel_values,
     target_leakage,
-    unscaled_inputs,
     temporal_leakage,
+    unscaled_inputs,
     unshuffled,
 )
 from audits.evidence.case import Case

@@ -281,6 +281,9 @@ class UnscaledInputs(Limits):
         gt=1,
         description="Ratio between the largest and the smallest deviation of the columns, or of the largest value to "
         "1, from which gradient descent on raw columns is expected to fail.",
+    )
+
+
 class GroupLeakage(Limits):
     min_share: float = Field(
         0.05,

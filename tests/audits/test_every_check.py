@@ -28,11 +28,11 @@ from tests.audits.checks.metrics.test_weak_segment import blind_to_a_place
 from tests.audits.checks.overfitting.test_overtraining import curve, with_history
 from tests.audits.checks.preprocessing.test_constant_feature import frozen
 from tests.audits.checks.preprocessing.test_distribution_shift import selected
-from tests.audits.checks.preprocessing.test_image_geometry import of_pictures
+from tests.audits.checks.preprocessing.test_dtype_mismatch import truncating
 from tests.audits.checks.preprocessing.test_duplicates import repeated
 from tests.audits.checks.preprocessing.test_group_leakage import leaking as leaking_groups
-from tests.audits.checks.preprocessing.test_dtype_mismatch import truncating
 from tests.audits.checks.preprocessing.test_identifier_feature import by_heart
+from tests.audits.checks.preprocessing.test_image_geometry import of_pictures
 from tests.audits.checks.preprocessing.test_imputation_spike import imputed
 from tests.audits.checks.preprocessing.test_label_noise import EASY, mislabelled
 from tests.audits.checks.preprocessing.test_non_finite_output import silent_above
