@@ -8,24 +8,42 @@ from audits.evidence.case import Case
 from audits.results import CheckResult
 from schemas.report import Cause, Estimate, Finding, Outcome, Severity, TestedRepair
 
-# Findings without a measured share, in the order in which they answer "why does it perform poorly": first what
-# the training did, then what the number hides, then what can only be said of the data, last what cannot be told.
+# Findings without a measured share, in the order in which they answer "why does it perform poorly": first what makes
+# the number no answer at all, then what the training did, then what the number hides, then what can only be said of
+# the data, last what cannot be told.
 ORDER = (
     "preprocessing.label_encoding",
+    "metrics.output_mismatch",
     "preprocessing.non_finite_output",
     "preprocessing.duplicate_leakage",
     "preprocessing.target_leakage",
+    "preprocessing.group_leakage",
+    "preprocessing.temporal_leakage",
+    "preprocessing.identifier_feature",
     "overfitting.overtraining",
     "overfitting.memorization",
+    "preprocessing.unscaled_inputs",
     "overfitting.underfitting",
+    "preprocessing.prior_shift",
     "metrics.imbalanced_accuracy",
     "metrics.majority_class",
     "overfitting.no_signal",
+    "preprocessing.label_noise",
+    "preprocessing.category_mismatch",
+    "preprocessing.constant_feature",
+    "preprocessing.dtype_mismatch",
+    "preprocessing.image_geometry",
     "preprocessing.distribution_shift",
+    "metrics.reported_mismatch",
     "overfitting.generalization_gap",
+    "metrics.miscalibration",
+    "metrics.dominated_by_few",
     "metrics.weak_model",
+    "metrics.weak_segment",
     "preprocessing.missing_values",
     "preprocessing.imputation_spike",
+    "preprocessing.duplicates",
+    "metrics.incomplete_report",
     "metrics.small_validation",
 )
 NO_SIGNAL = "overfitting.no_signal"
@@ -33,7 +51,10 @@ OVERTRAINING = "overfitting.overtraining"
 # A finding that others tell with more knowledge of it is found, but not ranked beside them.
 TOLD_BY = {
     "overfitting.generalization_gap": (OVERTRAINING, "overfitting.memorization"),
-    "metrics.weak_model": (NO_SIGNAL, "overfitting.underfitting", "metrics.majority_class"),
+    "metrics.weak_model": (NO_SIGNAL, "overfitting.underfitting", "metrics.majority_class", "metrics.output_mismatch"),
+    "metrics.majority_class": ("metrics.output_mismatch",),
+    "overfitting.underfitting": ("metrics.output_mismatch", "preprocessing.unscaled_inputs"),
+    "preprocessing.distribution_shift": ("preprocessing.constant_feature",),
 }
 MIN_GAP = 0.01
 

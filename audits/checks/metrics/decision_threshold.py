@@ -1,7 +1,9 @@
 """The ranking is good, the cut is not.
 
 What it measures: what balanced accuracy gains when the threshold is chosen for it on one half of the validation
-    rows and used on the other, and the reverse (cross-fitting), with a paired bootstrap interval.
+    rows and used on the other, and the reverse (cross-fitting), with a paired bootstrap interval; and what becomes
+    of accuracy and of Matthews' correlation. A cut that serves one metric at the expense of the others is a
+    trade-off, which every rare class offers, and no fault: it is mentioned and no more.
 Why it matters: a classifier is trained for probabilities; 0.5 is right only where both errors cost the same and
     the classes are calibrated. A good ranking with a bad cut looks like a bad model.
 When it is inconclusive: a class has fewer than `min_class_rows` rows.
@@ -18,6 +20,7 @@ import numpy as np
 from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.evidence.labels import UNKNOWN
+from audits.evidence.scoring import quantile_interval
 from audits.evidence.thresholds import best_threshold
 from audits.repairs.protocol import gain_of
 from audits.results import CheckResult
@@ -57,10 +60,12 @@ def decision_threshold(case: Case) -> CheckResult:
         f"accuracy of {before:.2f}; near {threshold:.3g} it is {score:.2f}"
         + (f", while accuracy goes from {accuracy[0]:.2f} to {accuracy[1]:.2f}." if accuracy[1] < accuracy[0] else ".")
     )
+    traded = _is_trade_off(case, subject, after)
+    loud = Severity.CRITICAL if estimate >= limits.critical_gain else Severity.WARNING
     finding = Finding(
         code=CODE,
         family="metrics",
-        severity=Severity.CRITICAL if estimate >= limits.critical_gain else Severity.WARNING,
+        severity=Severity.INFO if traded else loud,
         title="The decision threshold does not suit the metric",
         summary=summary,
         effect=Effect(name="gain_in_balanced_accuracy", estimate=estimate, interval=interval, limit=limits.min_gain),
@@ -75,6 +80,9 @@ def decision_threshold(case: Case) -> CheckResult:
         },
         remedy=_remedy(threshold),
     )
+    if traded:
+        reason = "a trade-off: what balanced accuracy gains, accuracy loses"
+        return CheckResult(Outcome.PASS, reason, finding=finding, ranks=False, smallest_visible_effect=limits.min_gain)
     confirmation = Confirmation(
         confirmed=True,
         intervention=f"cut at a cross-fitted threshold near {threshold:.3g} instead of {case.meaning.threshold:g}",
@@ -93,6 +101,19 @@ def decision_threshold(case: Case) -> CheckResult:
         recovered=gain,
         repair=lambda decided: cross_fitted(case, decided),
     )
+
+
+def _is_trade_off(case: Case, subject: Subject, after: Subject) -> bool:
+    """Whether accuracy falls for certain while Matthews' correlation does not rise for certain."""
+    columns = (subject.labels, *(case.scorer.answers(s.predictions) for s in (subject, after)))
+
+    def changes(weights: Array, y: Array, a: Array, b: Array) -> Array:
+        accuracy = metrics.accuracy(y, b, weights) - metrics.accuracy(y, a, weights)
+        return np.stack([accuracy, metrics.mcc(y, b, 2, weights) - metrics.mcc(y, a, 2, weights)], axis=-1)
+
+    draws = case.scorer.resample(columns, changes, case.rng("trade-off"), subject.groups)
+    accuracy, correlation = quantile_interval(draws[:, 0]), quantile_interval(draws[:, 1])
+    return accuracy[1] < 0 and correlation[0] <= 0
 
 
 def cross_fitted(case: Case, subject: Subject) -> Subject:
