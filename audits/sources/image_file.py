@@ -73,11 +73,10 @@ def decoded(path: Path, size: ImageSize, *, field: str) -> Array:
 @contextmanager
 def _opened(path: Path, field: str) -> Iterator[Image.Image]:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise _too_large(path, field, f"has more than {MAX_FILE_BYTES:,} bytes")
+        _require(path.stat().st_size <= MAX_FILE_BYTES, path, field, f"has more than {MAX_FILE_BYTES:,} bytes")
         with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise _too_large(path, field, f"is {image.width:,} x {image.height:,} pixels, more than {MAX_PIXELS:,}")
+            size = f"is {image.width:,} x {image.height:,} pixels, more than {MAX_PIXELS:,}"
+            _require(image.width * image.height <= MAX_PIXELS, path, field, size)
             yield image
     except DataError:
         raise
@@ -91,8 +90,10 @@ def _opened(path: Path, field: str) -> Iterator[Image.Image]:
         ) from None
 
 
-def _too_large(path: Path, field: str, why: str) -> DataError:
-    return DataError(
+def _require(small: bool, path: Path, field: str, why: str) -> None:
+    if small:
+        return
+    raise DataError(
         "image_too_large",
         f"{path.name} {why}; it is not decoded. Resize it to what the model takes.",
         field=field,
@@ -101,32 +102,31 @@ def _too_large(path: Path, field: str, why: str) -> DataError:
 
 
 def _pixels(image: Image.Image, channels: int) -> Array:
-    """(height, width, channels) float32; 16 bits become 8, of an animation the first frame is read."""
+    """(height, width, channels) uint8; of 16 bits the upper ones are read, of an animation the first frame."""
     if image.mode.startswith("I;16"):
-        grey = np.asarray(image, dtype=np.float32)[..., None] // 256
-        return np.repeat(grey, channels, axis=2) if channels != 4 else _opaque(grey)
-    values = np.asarray(image.convert(MODES[channels]), dtype=np.float32)
-    return values.reshape(image.height, image.width, channels)
-
-
-def _opaque(grey: Array) -> Array:
-    return np.concatenate([np.repeat(grey, 3, axis=2), np.full_like(grey, 255.0)], axis=2)
+        grey = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        return _pixels(grey, channels)
+    return np.asarray(image.convert(MODES[channels])).reshape(image.height, image.width, channels)
 
 
 def resized(pixels: Array, height: int, width: int) -> Array:
     """Bilinear between pixel centres, without antialiasing: what `tf.image.resize` gives by default.
 
     Args:
-        pixels: (rows, columns, channels) float32.
+        pixels: (rows, columns, channels).
         height: wanted.
         width: wanted.
+
+    Returns:
+        (height, width, channels) float32.
     """
     if pixels.shape[:2] == (height, width):
-        return pixels
+        return pixels.astype(np.float32)
     above, below, down = _neighbours(pixels.shape[0], height)
     left, right, across = _neighbours(pixels.shape[1], width)
     down, across = down[:, None, None], across[None, :, None]
-    top, bottom = pixels[above], pixels[below]
+    # a large image stays in bytes; only what is wanted of it becomes floating point
+    top, bottom = pixels[above].astype(np.float32), pixels[below].astype(np.float32)
     upper = top[:, left] + (top[:, right] - top[:, left]) * across
     lower = bottom[:, left] + (bottom[:, right] - bottom[:, left]) * across
     return np.asarray(upper + (lower - upper) * down)

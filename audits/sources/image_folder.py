@@ -26,7 +26,8 @@ from schemas.request import Data
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
 MAX_IMAGES = 500_000
 BATCH_BYTES = 64 * 2**20
-THREADS = min(8, os.cpu_count() or 1)
+# Each may hold one large image.
+THREADS = min(4, os.cpu_count() or 1)
 MAX_CHANNELS = 4
 MAX_FOLDERS_SEARCHED = 200
 # Rows come in an order that does not depend on the classes, as they do in training.
@@ -61,7 +62,7 @@ class ImageFolderSplit:
     ) -> None:
         self.name = name
         self.files = found.folders
-        self.row_shape = size.shape if not channels_first else (size.channels, size.height, size.width)
+        self.row_shape: tuple[int, ...] = size.shape if not channels_first else (size.channels, size.height, size.width)
         self._found = found
         self._size = size
         self._channels_first = channels_first
@@ -177,7 +178,7 @@ def open_image_splits(
     wanted, channels_first = _wanted(model)
     first = found["train"].files[0]
     size = wanted.filled(size_of(first, field="data.train.uri"))
-    splits = [
+    splits: list[Split] = [
         ImageFolderSplit(
             name,
             found[name],

@@ -207,15 +207,15 @@ def _preferred(case: Case, form: ImageForm, subject: Subject, tied: Array) -> in
 
 def _by_answers(case: Case, form: ImageForm, reference: Subject, subject: Subject) -> _Found | None:
     """The change after which the model's answers are distributed as on the training images, if they are not now."""
-    at_home = _summary(case, _part(reference).predictions)
+    at_home = _summary(_part(reference).predictions)
     part = _part(subject)
-    as_is = _summary(case, part.predictions)
+    as_is = _summary(part.predictions)
     if min(len(at_home), len(as_is)) < 2:
         return None
     before = ks_2samp_statistic(as_is, at_home)
     if before < MIN_DISTANCE or ks_pvalue(before, len(as_is), len(at_home)) > LEVEL:
         return None
-    answers = (_summary(case, one.predictions) for one in _rerun_after(case, form, part, form.simple))
+    answers = (_summary(one.predictions) for one in _rerun_after(case, form, part, form.simple))
     after = np.array([ks_2samp_statistic(answer, at_home) for answer in answers])
     close = np.argsort(after, kind="stable")
     best = _preferred(case, form, subject, close[np.sort(after) <= after.min() + TIED_DISTANCE])
@@ -232,7 +232,7 @@ def _part(subject: Subject) -> Subject:
     return subject if len(subject) <= MAX_RUN else subject.at(np.linspace(0, len(subject) - 1, MAX_RUN).astype(int))
 
 
-def _summary(case: Case, predictions: Predictions) -> Array:
+def _summary(predictions: Predictions) -> Array:
     """(answered rows,) the confidence in the chosen class, or the predicted quantity."""
     told = predictions.values if predictions.probabilities is None else predictions.probabilities.max(axis=1)
     assert told is not None  # noqa: S101 - one of the two is there by construction

@@ -43,11 +43,13 @@ def folders(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def problem_of(opened: Open, *names: str, model: ModelDescription | None = None, read: bool = True, **data):
-    with pytest.raises(ProblemError) as caught:
-        splits = opened(*(names or ("train", "validation")), options={"model": model}, **data)
-        for split in splits if read else ():
+def problem_of(opened: Open, *names: str, model: ModelDescription | None = None, **data):
+    def open_and_read() -> None:
+        for split in opened(*(names or ("train", "validation")), options={"model": model}, **data):
             everything(split)
+
+    with pytest.raises(ProblemError) as caught:
+        open_and_read()
     return caught.value
 
 

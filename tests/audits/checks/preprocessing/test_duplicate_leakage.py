@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from audits.checks.preprocessing.duplicate_leakage import CODE
 from schemas.report import Outcome, Severity
@@ -147,3 +148,12 @@ def test_images_of_one_value_are_nobodys_copies():
     blank = Part(np.full_like(validation.x, 0.5), validation.y)
 
     assert result_of(CODE, case_of(train, blank, answering(train, "multiclass"))).outcome is Outcome.PASS
+
+
+def test_stays_silent_on_images_that_are_alike_because_they_are_blurred():
+    """Without its noise, a validation image resembles some training image closely, and its like just as much."""
+    train, validation = pictures(300), pictures(200)
+    blurred = gaussian_filter(validation.x, (0, 0.7, 0.7, 0))
+
+    for part in (Part(blurred, validation.y), Part(pictures(200, noise=0.01).x, validation.y)):
+        assert result_of(CODE, case_of(train, part, answering(train, "multiclass"))).outcome is not Outcome.FAIL
