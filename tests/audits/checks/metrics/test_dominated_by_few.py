@@ -73,6 +73,18 @@ def test_stays_silent_on_usual_errors(n: int, tail: str):
         assert dominated_by_few(of_errors(15 * errors, seed, n)).finding is None
 
 
+def test_stays_silent_on_usual_errors_however_small_the_margins():
+    """What chance gives the few is no finding, even where any share and any change would matter."""
+    loose = {"metrics.dominated_by_few": {"min_share": 0.05, "min_change": 0.001}}
+    found = [
+        dominated_by_few(case("regression", n_validation=n, seed=seed, signal=1.0, limits=loose)).finding
+        for n in (50, 100, 300)
+        for seed in range(6)
+    ]
+
+    assert found == [None] * len(found)
+
+
 def test_stays_silent_where_the_metric_does_not_depend_on_them():
     """A model that is right to a thousandth: a few rows carry the rest of the loss, and it is no matter."""
     errors = np.full(500, 1e-3)

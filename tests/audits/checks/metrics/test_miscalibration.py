@@ -107,6 +107,23 @@ def test_stays_silent_on_a_model_that_knows_nothing(model: ModelFactory):
     assert "class shares" in result.reason
 
 
+def sure_at_random(train: Part, task: Task):
+    """Sure of itself along a direction that has nothing to do with the labels."""
+    x = train.numbers
+    direction = np.random.default_rng(5).normal(size=x.shape[1])
+    centre, spread = x.mean(axis=0), x.std(axis=0)
+    return lambda m: expit(4 * ((m - centre) / spread @ direction))
+
+
+@pytest.mark.parametrize("seed", [2, 7])
+def test_a_recalibrated_model_must_say_more_than_the_class_shares(seed: int):
+    """By chance the true labels gain a little more than shuffled ones; the shares are as good all the same."""
+    result = miscalibration(case(model=sure_at_random, signal=0.0, n_validation=1000, seed=seed))
+
+    assert result.outcome is Outcome.PASS
+    assert "class shares" in result.reason
+
+
 def test_copies_of_training_rows_do_not_flatter_a_model_that_is_too_sure():
     """A memoriser is right on copies; it is judged on the others."""
     train, validation = splits(n_train=400, n_validation=300, signal=2.0)

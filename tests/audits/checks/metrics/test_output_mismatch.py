@@ -338,6 +338,11 @@ def test_stays_silent_on_a_fitting_output(task: Task, n: int):
             assert output_mismatch(case(task, n_train=n, n_validation=n, seed=seed, signal=signal)).finding is None
 
 
+def test_a_unit_that_leaves_an_offset_is_none():
+    """Divided by 255 and moved by 0.4 deviations: a fitted line would do better, so that it is a line and no unit."""
+    assert output_mismatch(case("regression", model=through(lambda a: (a + 12) / 255))).finding is None
+
+
 def test_answers_beyond_all_bounds_are_no_unit_and_no_crash():
     """A model that ran away: its squares overflow."""
     one = case("regression", model=through(lambda a: a * 1e150))
