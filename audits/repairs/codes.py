@@ -18,6 +18,7 @@ from scipy.stats import rankdata
 
 from audits.artefacts import Array, Rows
 from audits.evidence.case import Case, Subject
+from audits.repairs import padding
 from audits.statistics.matching import IMPOSSIBLE, Levels, best_matching, cost_of, matching_costs, whitener
 from schemas.limits.preprocessing import CategoryMismatch
 
@@ -70,7 +71,8 @@ def column_values(case: Case, rows: Rows, name: str) -> Array:
 
 def coded_columns(case: Case, reference: Subject, subject: Subject, limits: CategoryMismatch) -> list[Coded]:
     """The columns that hold few values in the reference, on one grid where they are numbers."""
-    if case.space.layout == "image" or len(case.space.units) > limits.max_columns:
+    too_wide = len(case.space.units) > limits.max_columns
+    if case.space.layout == "image" or too_wide or padding.padded_end(case, reference) is not None:
         return []
     names = [*case.space.units, *case.space.texts]
     pairs = ((n, column_values(case, reference.rows, n), column_values(case, subject.rows, n)) for n in names)

@@ -3,7 +3,8 @@
 What it measures: which training column each validation column resembles, by its quantiles (over all rows and
     within the classes or label thirds) and by its correlations with the other columns; the assignment of least
     cost is found by the Hungarian method and refined by exchanges. It is suspect when it costs less than the
-    given order by more than in every random halving of the training rows.
+    given order by more than in every random halving of the training rows. Sequences of ids are looked at for padding
+    that stands at the other end.
 Why it matters: a model reads columns by position. A reordered file gives no error, only wrong answers.
 When it is inconclusive: fewer than `min_rows` validation rows; more than `max_columns` columns are not searched.
 How to fix: select the columns by name, in the training order, where the data reach the model; better, export a
@@ -21,7 +22,8 @@ from scipy.stats import rankdata
 from audits.artefacts import Array, Rows
 from audits.evidence.case import Case, Subject
 from audits.evidence.features import concatenate, take
-from audits.repairs.judgement import judge
+from audits.repairs import padding
+from audits.repairs.judgement import judge, trial_of
 from audits.repairs.protocol import Suspicion
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
@@ -47,7 +49,7 @@ def feature_order(case: Case) -> CheckResult:
         return CheckResult.not_applicable("pixels have a place, not a name")
     if columns < 2:
         return CheckResult.not_applicable("fewer than two numeric columns")
-    if columns > limits.max_columns:
+    if columns > limits.max_columns and trial_of(case, CODE) is None and padding.padded_end(case, case.mended) is None:
         return CheckResult.not_applicable(f"{columns} columns, {limits.max_columns} are searched at most")
     return judge(
         case,
@@ -61,6 +63,10 @@ def feature_order(case: Case) -> CheckResult:
 def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
     """An order of the columns in which the validation data resemble the training data far better."""
     limits = cast(FeatureOrder, case.limits[CODE])
+    ends = [padding.padded_end(case, s) for s in (reference, subject)]
+    if ends[0] is not None and ends[1] is not None and len(subject) >= limits.min_rows:
+        # positions of a sequence are no columns: only the padding can stand elsewhere
+        return None if ends[0] == ends[1] else padding.suspicion(CODE, case, subject, ends[0])
     columns = len(case.space.units)
     searched = case.space.layout != "image" and 2 <= columns <= limits.max_columns
     if not searched or len(subject) < limits.min_rows:
