@@ -48,12 +48,29 @@ ORDER = (
 )
 NO_SIGNAL = "overfitting.no_signal"
 OVERTRAINING = "overfitting.overtraining"
+MEMORIZATION = "overfitting.memorization"
+OUTPUT = "metrics.output_mismatch"
 # A finding that others tell with more knowledge of it is found, but not ranked beside them.
 TOLD_BY = {
-    "overfitting.generalization_gap": (OVERTRAINING, "overfitting.memorization"),
-    "metrics.weak_model": (NO_SIGNAL, "overfitting.underfitting", "metrics.majority_class", "metrics.output_mismatch"),
-    "metrics.majority_class": ("metrics.output_mismatch",),
-    "overfitting.underfitting": ("metrics.output_mismatch", "preprocessing.unscaled_inputs"),
+    "overfitting.generalization_gap": (OVERTRAINING, MEMORIZATION),
+    "overfitting.underfitting": (OUTPUT, "preprocessing.unscaled_inputs"),
+    "overfitting.no_signal": (OUTPUT,),
+    "metrics.decision_threshold": (OUTPUT,),
+    "metrics.majority_class": (OUTPUT,),
+    "metrics.weak_model": (NO_SIGNAL, "overfitting.underfitting", "metrics.majority_class", OUTPUT),
+    "metrics.miscalibration": (
+        OUTPUT,
+        OVERTRAINING,
+        MEMORIZATION,
+        NO_SIGNAL,
+        "metrics.decision_threshold",
+        "metrics.majority_class",
+        "preprocessing.distribution_shift",
+        "preprocessing.label_noise",
+        "preprocessing.prior_shift",
+        "preprocessing.target_leakage",
+    ),
+    "metrics.dominated_by_few": (OUTPUT, MEMORIZATION, "preprocessing.outliers"),
     "preprocessing.distribution_shift": ("preprocessing.constant_feature",),
 }
 MIN_GAP = 0.01
