@@ -10,8 +10,10 @@ from audits.evidence.case import Case
 from audits.evidence.scoring import quantile_interval
 from audits.evidence.series import MIN_STEPS, Series, series_of
 from audits.statistics.resampling import count_chunks
-from audits.statistics.series import block_codes, block_length, leaning, mase, skill_over
+from audits.statistics.series import block_codes, block_length, forecast_sums, leaning, mase, skill_over
 from schemas.base import finite
+
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -90,17 +92,19 @@ def naive_comparison(case: Case) -> NaiveComparison | None:
     if not np.ptp(y) > 0 or not np.any(b != y):
         return None
     groups, block = _units(y, a, b, None if subject.groups is None else subject.groups[in_order])
-    skills, leans = [], []
-    for counts in count_chunks(len(y), case.rng("naive forecast"), groups=groups):
-        skills.append(skill_over(y, a, b, counts))
-        leans.append(leaning(y, a, b, counts))
+    sums = forecast_sums(y, a, b)
+    # rows that are drawn together are one row of their sums
+    drawn = sums if groups is None else np.stack([np.bincount(groups, column) for column in sums.T], axis=-1)
+    chunks = count_chunks(len(drawn), case.rng("naive forecast"), n_resamples=RESAMPLES)
+    draws = np.concatenate([counts @ drawn for counts in chunks])
+    whole = sums.sum(axis=0)
     return NaiveComparison(
         series,
         len(y),
-        float(skill_over(y, a, b)),
-        quantile_interval(np.concatenate(skills)),
-        float(leaning(y, a, b)),
-        quantile_interval(np.concatenate(leans)),
+        float(skill_over(whole)),
+        quantile_interval(skill_over(draws)),
+        float(leaning(whole)),
+        quantile_interval(leaning(draws)),
         mase(y, a, series.naive_error),
         block,
     )
@@ -109,6 +113,6 @@ def naive_comparison(case: Case) -> NaiveComparison | None:
 def _units(y: Array, a: Array, b: Array, groups: Array | None) -> tuple[Array | None, int]:
     """What is drawn together: groups, or blocks as long as the differences of the squared errors depend."""
     if groups is not None:
-        return groups, 1
+        return np.unique(groups, return_inverse=True)[1], 1
     length = max(block_length(np.square(a - y) - np.square(b - y)), block_length(np.square(y - y.mean())))
     return (None if length <= 1 else block_codes(np.arange(len(y)), length)), length

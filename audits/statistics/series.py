@@ -53,31 +53,33 @@ def effective_rows(rows: int, independent_error: float, error: float) -> float:
     return float(rows) if error <= independent_error or error <= 0 else rows * (independent_error / error) ** 2
 
 
-def skill_over(labels: Array, answers: Array, baseline: Array, weights: Array | None = None) -> Array:
-    """1 - squared error of the answers / squared error of the baseline; with weights, one number a resample.
-
-    1 is perfect, 0 as good as the baseline, below 0 worse.
-    """
-    total = np.ones(len(labels)) if weights is None else weights
-    ours, theirs = total @ np.square(answers - labels), total @ np.square(baseline - labels)
-    return np.asarray(1 - ours / np.maximum(theirs, 1e-300))
-
-
-def leaning(labels: Array, answers: Array, last: Array, weights: Array | None = None) -> Array:
-    """Correlation of the answers with the last known value minus that with the truth; above 0 for copies."""
-    total = np.ones(len(labels)) if weights is None else weights
+def forecast_sums(labels: Array, answers: Array, naive: Array) -> Array:
+    """(rows, 11) of which `skill_over` and `leaning` need no more than sums over the rows drawn."""
     # moved to zero, so that squares of a high level do not swallow the differences
-    y, a, b = (values - np.mean(values) for values in (labels, answers, last))
-    columns = np.stack([np.ones(len(y)), y, a, b, y * y, a * a, b * b, a * y, a * b], axis=-1)
-    n, y1, a1, b1, yy, aa, bb, ay, ab = np.moveaxis(total @ columns, -1, 0)
-    spread = aa - a1**2 / n
-    return np.asarray(
-        _correlation(ab - a1 * b1 / n, spread, bb - b1**2 / n) - _correlation(ay - a1 * y1 / n, spread, yy - y1**2 / n)
-    )
+    y, a, b = (np.asarray(values - np.mean(values), dtype=float) for values in (labels, answers, naive))
+    errors = [np.square(answers - labels), np.square(naive - labels)]
+    return np.stack([*errors, np.ones(len(y)), y, a, b, y * y, a * a, b * b, a * y, a * b], axis=-1)
 
 
-def _correlation(both: Array, one: Array, other: Array) -> Array:
-    spread = one * other
+def skill_over(sums: Array) -> Array:
+    """1 - squared error of the answers / squared error of the naive forecast, of (..., 11) sums.
+
+    1 is perfect, 0 as good as the naive forecast, below 0 worse.
+    """
+    return np.asarray(1 - sums[..., 0] / np.maximum(sums[..., 1], 1e-300))
+
+
+def leaning(sums: Array) -> Array:
+    """Correlation of the answers with the naive forecast minus that with the truth, of (..., 11) sums; above 0 for
+    copies of it.
+    """
+    n, y, a, b, yy, aa, bb, ay, ab = np.moveaxis(sums[..., 2:], -1, 0)
+    spread = aa - a**2 / n
+    with_naive = _correlation(ab - a * b / n, spread * (bb - b**2 / n))
+    return np.asarray(with_naive - _correlation(ay - a * y / n, spread * (yy - y**2 / n)))
+
+
+def _correlation(both: Array, spread: Array) -> Array:
     return np.where(spread > 0, both / np.sqrt(np.maximum(spread, 1e-300)), 0.0)
 
 

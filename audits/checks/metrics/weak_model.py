@@ -120,7 +120,7 @@ def _score(case: Case) -> tuple[float, tuple[float, float]]:
         return case.mended_score
     answers = case.scorer.answers(case.mended.predictions)
     interval = case.scorer.interval(case.mended.labels, answers, case.rng("score over blocks"), blocks)
-    return case.mended_score[0], interval
+    return case.score(case.mended), interval
 
 
 def _skill(case: Case, score: float) -> float:

@@ -110,15 +110,15 @@ def unshuffled(case: Case) -> CheckResult:
 
 def _cut_off(case: Case) -> _Cut | None:
     """Whether the validation rows have the labels at which the sorted training file ends."""
-    if case.validation.n < MIN_CUT_ROWS:
+    if case.validation.n < MIN_CUT_ROWS or "time" in case.train.roles:
+        # what has times is split by them with good reason
         return None
     return _quantities_beyond(case) if case.is_regression else _classes_beyond(case)
 
 
 def _quantities_beyond(case: Case) -> _Cut | None:
     train, validation = case.train.labels, case.validation.labels
-    if "time" in case.train.roles or abs(float(spearmanr(np.arange(len(train)), train).statistic)) < SORTED:
-        # a series with a trend is split by time with good reason
+    if abs(float(spearmanr(np.arange(len(train)), train).statistic)) < SORTED:
         return None
     low, high = np.quantile(train, [OUTER, 1 - OUTER])
     share = float(max(np.mean(validation > high), np.mean(validation < low)))

@@ -7,6 +7,7 @@ from audits.statistics.series import (
     block_codes,
     block_length,
     effective_rows,
+    forecast_sums,
     leaning,
     mase,
     skill_over,
@@ -80,8 +81,10 @@ def test_effective_rows():
 def test_skill_by_hand():
     labels, answers, naive = np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 2.0])
 
-    assert float(skill_over(labels, answers, naive)) == pytest.approx(1 - 1 / 6)
-    assert skill_over(labels, answers, naive, np.array([[1.0, 1, 1], [1, 1, 0]])) == pytest.approx([5 / 6, 1.0])
+    sums = forecast_sums(labels, answers, naive)
+
+    assert float(skill_over(sums.sum(axis=0))) == pytest.approx(1 - 1 / 6)
+    assert skill_over(np.array([[1.0, 1, 1], [1, 1, 0]]) @ sums) == pytest.approx([5 / 6, 1.0])
 
 
 def test_leaning_is_a_difference_of_correlations(rng):
@@ -89,13 +92,13 @@ def test_leaning_is_a_difference_of_correlations(rng):
     answers = last + 0.3 * rng.normal(size=50)
     expected = pearsonr(answers, last).statistic - pearsonr(answers, labels).statistic
 
-    assert float(leaning(labels, answers, last)) == pytest.approx(expected)
-    twice = np.r_[np.full(25, 2.0), np.zeros(25)]
+    sums = forecast_sums(labels, answers, last)
+
+    assert float(leaning(sums.sum(axis=0))) == pytest.approx(expected)
     half = slice(0, 25)
-    assert float(leaning(labels, answers, last, twice)) == pytest.approx(
-        float(leaning(labels[half], answers[half], last[half]))
-    )
-    assert float(leaning(labels, np.ones(50), last)) == 0.0
+    alone = pearsonr(answers[half], last[half]).statistic - pearsonr(answers[half], labels[half]).statistic
+    assert float(leaning(2 * sums[half].sum(axis=0))) == pytest.approx(alone)
+    assert float(leaning(forecast_sums(labels, np.ones(50), last).sum(axis=0))) == 0.0
 
 
 def test_mase_by_hand():

@@ -117,9 +117,10 @@ def test_a_drift_that_was_split_by_position_is_no_sorted_file(task: Task):
     assert result.finding is None or result.finding.severity is Severity.INFO
 
 
-def test_stays_silent_on_a_series_with_a_trend():
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_stays_silent_on_a_series_with_a_trend(task: Task):
     """Named times say that the split was by time."""
-    assert result_of(CODE, cut_by_position("regression", time=True)).outcome is Outcome.PASS
+    assert result_of(CODE, cut_by_position(task, time=True)).outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
