@@ -63,6 +63,10 @@ REFUSED = 1e-3
 # A mere factor says twice that it is right, by its size and by the offset that it does without; behind a scaler, once.
 UNIT_NAMES, SCALED_UNIT_NAMES = 8, 2 * len(UNIT_FACTORS)
 MAX_UNITS_CHANGED, MOSTLY = 0.5, 0.8
+# A likelihood ratio of 20, as a difference of G statistics.
+AMBIGUOUS = 6.0
+# On so small a range a function is as good as an affine map, and no fault of its own.
+STRAIGHT = 0.99
 # An estimated factor is no more exact than a free map, so it must fit nearly as well.
 ESTIMATED, MAX_WORSE = "factor", 3.0
 # What a known factor may fit worse than an estimated one.
@@ -149,9 +153,26 @@ def named(pairs: Sequence[UnitPair], considered: int) -> list[NamedMap]:
         best = max(saved, key=lambda name: saved[name])
         if saved[best] <= 0:
             break
-        chosen |= open_to[best]
-        del candidates[best]
+        rivals = _rivals(best, open_to, saved)
+        if not rivals:
+            chosen |= open_to[best]
+        for name in (best, *rivals):
+            del candidates[name]
     return [chosen.get(pair.unit, free[pair.unit]) for pair in pairs]
+
+
+def _rivals(best: Name, open_to: Mapping[Name, Mapping[int, NamedMap]], saved: Mapping[Name, float]) -> list[Name]:
+    """Other units that these columns cannot tell from the best one: then none is named."""
+    if best.fault != "unit":
+        return []
+    return [
+        name
+        for name, ones in open_to.items()
+        if name.fault == "unit"
+        and name.detail != best.detail
+        and saved[name] > saved[best] - AMBIGUOUS
+        and not open_to[best].keys().isdisjoint(ones)
+    ]
 
 
 def _mostly_standard(pairs: Sequence[UnitPair]) -> bool:
@@ -184,11 +205,13 @@ def free_map(pair: UnitPair) -> NamedMap:
 
 
 def _fitted_after(function: str, pair: UnitPair) -> ScaleMap | None:
-    """The function, and then the map onto the target's mean and deviation; None where it is not defined."""
+    """The function, then the map onto the target's mean and deviation; None where it is not defined, or straight."""
     with np.errstate(all="ignore"):
         through = FUNCTIONS[function](pair.source)
         mean, sd = float(through.mean()), float(through.std())
     if not np.isfinite(through).all() or not np.isfinite(sd) or sd == 0:
+        return None
+    if abs(float(np.corrcoef(through, pair.source)[0, 1])) > STRAIGHT:
         return None
     scale = pair.target_moments[1] / sd
     return ScaleMap(scale, pair.target_moments[0] - scale * mean, function)

@@ -203,7 +203,7 @@ def test_only_the_checks_asked_for_are_run(run: Workbench, checks: dict[str, lis
 def test_the_engine_and_the_factories_build_the_same_case(run: Workbench):
     report = run(fault=scaled(3.0))
 
-    _, results = examined(case(fault=scaled(3.0)))
+    _, results = examined(case(fault=scaled(3.0), parameters=report.model["parameters"]))
 
     # the model's input is float32 here
     assert outcomes(report) == {code: result.outcome.value for code, result in results.items()}

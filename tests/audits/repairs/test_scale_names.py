@@ -194,6 +194,26 @@ def test_raw_columns_are_not_called_units_by_accident(seed: int):
     assert words_of(found, considered=6)[0] == "not_standardised"
 
 
+def test_no_unit_is_named_where_the_rows_cannot_tell_two_apart():
+    """Inches and pounds are a tenth apart: forty rows about nought do not tell 2.54 from 2.2."""
+    right, faulty = np.random.default_rng(0).normal(size=(60, 3)), np.random.default_rng(1).normal(size=(40, 3))
+
+    found = named(pairs(2.54 * faulty, right), considered=9)
+
+    assert "unit" not in {one.name.fault for one in found}
+
+
+def test_a_function_is_not_named_where_it_is_straight():
+    """Tiny values about nought: log(1 + x) is x there."""
+    rng = np.random.default_rng(0)
+    right = rng.normal(size=(M, 1))
+    faulty = 0.05 * np.where(rng.random((N, 1)) < 0.3, 2.0, 1.0) * rng.normal(size=(N, 1))
+
+    (one,) = named(pairs(faulty, right), considered=1)
+
+    assert one.name.fault != "transformed"
+
+
 def test_nothing_is_named_of_nothing():
     assert named([], considered=3) == []
 
