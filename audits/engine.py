@@ -21,6 +21,7 @@ from audits.evidence.binding import Binding, bind
 from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.collect import RawSplit, collect
 from audits.evidence.control import MIN_CONTROL_ROWS
+from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace
 from audits.evidence.history import history_of
 from audits.evidence.internals import bound, describe_internals
@@ -226,7 +227,8 @@ def _meaning(opened: _Opened, train: RawSplit) -> tuple[LabelSpace, OutputMeanin
 
 def _evidence(raw: RawSplit, labels: Array, meaning: OutputMeaning) -> SplitEvidence:
     predictions: Predictions = meaning.read(raw.outputs)
-    groups = raw.roles.get("group")
+    named = raw.roles.get("group")
+    groups = None if named is None else dependent_rows(named)
     at = raw.sample_index
     raw_labels = raw.labels[at] if raw.labels.ndim == 1 else labels[at]
     sample = Subject(

@@ -19,6 +19,7 @@ from audits.artefacts import Array, Batch, Column, ModelDescription, ModelIntern
 from audits.checks.preprocessing import scaling_mismatch, target_leakage
 from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.collect import RawSplit, collect
+from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace, Layout
 from audits.evidence.labels import LabelSpace, label_space
 from audits.evidence.outputs import OutputMeaning, as_matrix, infer_kind
@@ -564,7 +565,7 @@ def _meaning(request: AuditRequest, train: RawSplit) -> tuple[LabelSpace, Output
 
 def _evidence(raw: RawSplit, space: LabelSpace, meaning: OutputMeaning) -> SplitEvidence:
     predictions, labels, at = meaning.read(raw.outputs), space.encode(raw.labels, raw.name), raw.sample_index
-    groups = raw.roles.get("group")
+    groups = None if "group" not in raw.roles else dependent_rows(raw.roles["group"])
     read = raw.labels[at] if raw.labels.ndim == 1 else labels[at]
     drawn = None if groups is None else groups[at]
     sample = Subject(raw.sample_rows, labels[at], read, predictions.at(at), at, drawn)

@@ -9,6 +9,7 @@ import numpy as np
 
 from audits.artefacts import Array, ModelDescription, ModelInternals, Rows, SplitName
 from audits.evidence import control
+from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace, take
 from audits.evidence.labels import UNKNOWN, LabelSpace
 from audits.evidence.outputs import OutputMeaning, Predictions
@@ -173,7 +174,9 @@ class Case:
         self, labels: Array, predictions: Predictions, purpose: str, roles: Mapping[str, Array]
     ) -> tuple[float, tuple[float, float]]:
         answers = self.scorer.answers(predictions)
-        interval = self.scorer.interval(labels, answers, self.rng(purpose), roles.get("group"))
+        named = roles.get("group")
+        groups = None if named is None else dependent_rows(named)
+        interval = self.scorer.interval(labels, answers, self.rng(purpose), groups)
         return self.scorer.score_of_answers(labels, answers), interval
 
     @cached_property

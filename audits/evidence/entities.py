@@ -22,6 +22,13 @@ def entity_codes(train: Array, validation: Array) -> tuple[Array, Array]:
     return codes[: len(train)], codes[len(train) :]
 
 
+def dependent_rows(groups: Array) -> Array:
+    """(rows,) whole numbers of rows that stand or fall together; a row that names no group is one of its own."""
+    codes = entity_codes(groups, groups[:0])[0]
+    alone = codes == NO_ENTITY
+    return np.where(alone, codes.max(initial=0) + 1 + np.arange(len(codes)), codes)
+
+
 def _keys(values: Array) -> Array:
     """(rows,) text, None where there is none."""
     if values.dtype.kind == "M":

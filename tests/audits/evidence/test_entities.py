@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audits.artefacts import Array
-from audits.evidence.entities import NO_ENTITY, comparable_times, entity_codes, looks_like_times
+from audits.evidence.entities import NO_ENTITY, comparable_times, dependent_rows, entity_codes, looks_like_times
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,17 @@ def test_missing_identifiers_are_no_entity(values: Array):
 
     assert set(ours) == {NO_ENTITY}
     assert theirs.tolist()[1] == NO_ENTITY
+
+
+@pytest.mark.parametrize(
+    "values", [np.array(["a", None, "b", "a", None], dtype=object), np.array([1.0, np.nan, 2.0, 1.0, np.nan])]
+)
+def test_rows_without_a_group_depend_on_no_other(values: Array):
+    """They are as many groups as rows, and none of them is one that is named."""
+    groups = dependent_rows(values)
+
+    assert groups[0] == groups[3]
+    assert len(set(groups)) == 4
 
 
 def test_days_can_be_entities():

@@ -9,6 +9,7 @@ import pytest
 from audits.artefacts import Array
 from audits.checks.preprocessing.group_leakage import CODE
 from audits.evidence.case import Case
+from audits.evidence.entities import dependent_rows
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
 from tests.factories import case, case_of, fitted, request_for, result_of, splits
@@ -17,8 +18,11 @@ from tests.factories import case, case_of, fitted, request_for, result_of, split
 def grouped(train: Array, validation: Array, **world: object) -> Case:
     """A healthy case whose rows name these groups."""
     one = case(n_train=len(train), n_validation=len(validation), **world)
-    ours, theirs = (replace(s, roles={"group": g}) for s, g in ((one.train, train), (one.validation, validation)))
-    return replace(one, train=ours, validation=theirs)
+    ours, theirs = (
+        replace(s, roles={"group": g}, sample=replace(s.sample, groups=dependent_rows(g)))
+        for s, g in ((one.train, train), (one.validation, validation))
+    )
+    return replace(one, train=ours, validation=theirs, mended=theirs.sample)
 
 
 def dealt(n_groups: int = 60, n_train: int = 500, n_validation: int = 300) -> tuple[Array, Array]:
