@@ -31,7 +31,7 @@ def test_without_overrides_all_are_at_their_defaults():
 def test_an_override_changes_its_limit_alone():
     limits = limits_for({"metrics.weak_model": {"min_skill": 0.3}})
 
-    assert limits["metrics.weak_model"].model_dump() == {"min_skill": 0.3}
+    assert limits["metrics.weak_model"].model_dump() == {"min_skill": 0.3, "min_forecast_skill": 0.03}
     assert limits["metrics.majority_class"] == LIMITS["metrics.majority_class"]()
 
 
