@@ -33,6 +33,7 @@ ORDER = (
     "preprocessing.constant_feature",
     "preprocessing.dtype_mismatch",
     "preprocessing.image_geometry",
+    "preprocessing.unshuffled",
     "preprocessing.distribution_shift",
     "metrics.reported_mismatch",
     "overfitting.generalization_gap",
@@ -71,7 +72,11 @@ TOLD_BY = {
         "preprocessing.target_leakage",
     ),
     "metrics.dominated_by_few": (OUTPUT, MEMORIZATION, "preprocessing.outliers"),
-    "preprocessing.distribution_shift": ("preprocessing.constant_feature",),
+    "preprocessing.distribution_shift": (
+        "preprocessing.constant_feature",
+        "preprocessing.imputation_spike",
+        "preprocessing.unshuffled",
+    ),
 }
 MIN_GAP = 0.01
 

@@ -19,7 +19,7 @@ class Repairable(Limits):
         0.05, gt=0, description="From this gain on, the number as reported is not usable: critical."
     )
     min_rows: int = Field(
-        50,
+        30,
         ge=2,
         description="Fewer validation rows: distributions cannot be compared, only exact tests are made.",
     )

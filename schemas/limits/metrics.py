@@ -75,7 +75,13 @@ class Miscalibration(Limits):
         "stopping and dropout leave healthy models a little unsure.",
     )
     min_temperature: float = Field(
-        1.25, ge=1, description="A temperature within this factor of 1 is no fault, whatever it gains."
+        1.25, ge=1, description="A temperature above 1 within this factor is no fault, whatever it gains."
+    )
+    min_sharpening: float = Field(
+        2.5,
+        ge=1,
+        description="Likewise for a temperature below 1: dropout, weight decay and early stopping leave healthy "
+        "models unsure, and who acts on their probabilities errs on the safe side.",
     )
     min_bias_gain: float = Field(
         0.01, gt=0, description="Lower bound of the log loss by which a bias must improve on the temperature alone."

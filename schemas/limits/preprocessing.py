@@ -34,6 +34,19 @@ class ImputationSpike(Limits):
         0.03, gt=0, lt=1, description="Share of a continuous column that must repeat one value to look imputed."
     )
     min_rows: int = Field(50, ge=10)
+    min_excess: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="How much larger the share must be in the validation data for one split to have been filled alone.",
+    )
+    min_cost: float = Field(
+        0.02,
+        gt=0,
+        lt=1,
+        description="Lower bound of what the training metric loses with values filled likewise, for it to be a cause.",
+    )
+    critical_cost: float = Field(0.05, gt=0, lt=1, description="Lower bound of that loss that is critical.")
 
 
 class ScalingMismatch(Repairable):

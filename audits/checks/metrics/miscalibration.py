@@ -96,7 +96,8 @@ def miscalibration(case: Case) -> CheckResult:
     correction = _cross_fitted(case, subject, limits)
     interval = _mean_interval(case, subject, correction.gain)
     strength = correction.fitted.strength
-    unchanged = max(strength, 1 / strength) < limits.min_temperature and not correction.fitted.bias
+    slight = 1 / limits.min_temperature < strength < limits.min_sharpening
+    unchanged = slight and (strength > 1 or not correction.fitted.bias)
     if interval[0] <= limits.min_gain or unchanged:
         reason = (
             f"the probabilities are not exact (p = {test.p_value:.2g}), but a cross-fitted {correction.kind} "

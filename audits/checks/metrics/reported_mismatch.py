@@ -155,8 +155,9 @@ def _severity(case: Case, verdict: Verdict, limits: ReportedMismatch) -> Severit
     claim, distance = verdict.claim, verdict.distance()
     if verdict.healed or distance <= verdict.margin(limits) or _limited(case, claim):
         return Severity.INFO
-    if not verdict.overstates and not (verdict.found.certain and claim.split == "validation"):
-        # nobody is misled; in training, a model is measured with dropout and before its last steps
+    far = verdict.found.certain or distance > verdict.critical(limits)
+    if not verdict.overstates and not (far and claim.split == "validation"):
+        # nobody is misled by a little; in training, a model is measured with dropout and before its last steps
         return Severity.INFO
     if claim.loose and not verdict.found.proven:
         return Severity.INFO

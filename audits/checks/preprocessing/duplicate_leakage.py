@@ -50,23 +50,25 @@ FLAT = 1e-6
 def duplicate_leakage(case: Case) -> CheckResult:
     """Compare validation rows with training rows, exactly on all and nearly on the sample."""
     limits = cast(DuplicateLeakage, case.limits[CODE])
-    exact = _exact(case)
-    near = _near(case, limits)
-    copies = max(exact, near, key=lambda found: found.share)
-    low, high = wilson(int(copies.rows.sum()), len(copies.rows))
+    exact, near = _exact(case), _near(case, limits)
+    beyond_chance = [found for found in (exact, near) if found.is_beyond_chance(limits)]
+    if not beyond_chance:
+        return CheckResult.passed(smallest=max(limits.min_share, rule_of_three(case.validation.n)))
+    copies = max(beyond_chance, key=lambda found: found.share)
+    low, high = copies.interval
     by_chance = copies.chance
-    if copies.share <= limits.min_share or low <= limits.min_ratio * by_chance:
-        return CheckResult.passed(smallest=max(limits.min_share, rule_of_three(len(copies.rows))))
     inflation, clean_rows = _inflation(case, near.rows | exact.rows[case.validation.sample.index])
     summary = (
         f"{copies.share:.0%} of the validation rows are {copies.kind} copies of training rows"
         + (f" ({copies.among} it is {by_chance:.1%})" if by_chance > 0 else "")
         + "."
     )
+    # a row or two are no leak to speak of
+    severity = _severity(copies.share, inflation, limits) if low > limits.min_share else Severity.INFO
     finding = Finding(
         code=CODE,
         family="preprocessing",
-        severity=_severity(copies.share, inflation, limits),
+        severity=severity,
         title="Validation rows were trained on",
         summary=summary,
         effect=Effect(
@@ -87,6 +89,14 @@ def duplicate_leakage(case: Case) -> CheckResult:
         },
         remedy=_remedy(case),
     )
+    if severity is Severity.INFO:
+        return CheckResult(
+            Outcome.PASS,
+            "a few copies, too few to move the metric",
+            finding=finding,
+            ranks=False,
+            smallest_visible_effect=high,
+        )
     return CheckResult(
         Outcome.FAIL,
         finding=finding,
@@ -108,6 +118,13 @@ class _Copies:
     @property
     def share(self) -> float:
         return float(self.rows.mean()) if len(self.rows) else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return wilson(int(self.rows.sum()), len(self.rows))
+
+    def is_beyond_chance(self, limits: DuplicateLeakage) -> bool:
+        return self.share > limits.min_share and self.interval[0] > limits.min_ratio * self.chance
 
 
 def _exact(case: Case) -> _Copies:

@@ -2,7 +2,8 @@
 
 What it measures: continuous columns of which many rows repeat one central value (far more often than any other),
     and which statistic that value is: the mean or median of the training data, or of both splits together. What
-    imputing those cells anew, from the training data alone, brings back is measured for every method.
+    imputing those cells anew, from the training data alone, brings back is measured for every method. Where the
+    value stands in the validation data alone, what the training metric loses with as many values replaced by it.
 Why it matters: a mean over all data lets the validation data into the training, and a column with a spike in its
     middle is not the column that the model will meet.
 When it is inconclusive: fewer than `min_rows` rows in a split.
@@ -21,9 +22,10 @@ from audits.artefacts import Array
 from audits.evidence.case import Case
 from audits.repairs.imputation import METHODS, impute
 from audits.repairs.imputation_remedy import compare_imputations, imputation_remedy
+from audits.repairs.reliance import loss_from
 from audits.results import CheckResult
 from schemas.limits.preprocessing import ImputationSpike
-from schemas.report import Affected, Effect, Finding, Outcome, Severity
+from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Severity
 
 CODE = "preprocessing.imputation_spike"
 MIN_DISTINCT = 20
@@ -39,6 +41,16 @@ def imputation_spike(case: Case) -> CheckResult:
     spikes = [s for unit in range(len(case.space.units)) if (s := _spike(case, unit, limits)) is not None]
     if not spikes:
         return CheckResult.passed(smallest=limits.min_spike)
+    # a column that is one value altogether, or that knew the answer, is told as that
+    uneven = [
+        s
+        for s in spikes
+        if _excess(s) > limits.min_excess and cast(float, s["validation_share"]) < 1 and s["column"] not in case.leaked
+    ]
+    if uneven:
+        alone = _in_validation_alone(case, uneven, limits)
+        if alone is not None:
+            return alone
     # medians of a split and of both agree too often to tell them apart
     pooled = [s for s in spikes if s["equals"] == "mean of both splits"]
     names = [str(s["column"]) for s in spikes]
@@ -62,7 +74,76 @@ def imputation_spike(case: Case) -> CheckResult:
         evidence={"spikes": cast(JsonValue, spikes), "reimputed": _reimputed(case, spikes)},
         remedy=imputation_remedy(case, names),
     )
-    return CheckResult(Outcome.FAIL if pooled else Outcome.PASS, finding=finding, ranks=bool(pooled))
+    return CheckResult(
+        Outcome.FAIL if pooled else Outcome.PASS,
+        finding=finding,
+        ranks=bool(pooled),
+        smallest_visible_effect=limits.min_spike,
+    )
+
+
+def _excess(spike: dict[str, JsonValue]) -> float:
+    """How much more often the value stands in the validation rows."""
+    return cast(float, spike["validation_share"]) - cast(float, spike["train_share"])
+
+
+def _in_validation_alone(case: Case, spikes: list[dict[str, JsonValue]], limits: ImputationSpike) -> CheckResult | None:
+    """The validation holes were filled with one value: what the metric loses when training rows are filled likewise.
+
+    What was there before cannot be known, so that the fault is made in the training rows instead of mended.
+    """
+    sample, rng = case.train.sample, case.rng("filled likewise")
+    changes: dict[str, Callable[[Array], Array]] = {}
+    for spike in spikes:
+        filled = rng.random(len(sample)) < _excess(spike) / (1 - cast(float, spike["train_share"]))
+        changes[str(spike["column"])] = _filled_at(filled, cast(float, spike["value"]))
+    cost, spoilt = loss_from(case, sample, changes, "filled likewise")
+    low, high = cast("tuple[float, float]", cost.interval)
+    gap = case.train_score[0] - case.mended_score[0]
+    if low <= limits.min_cost or gap <= limits.min_cost:
+        return None
+    before, after = case.score(sample), case.score(spoilt)
+    names = [str(s["column"]) for s in spikes]
+    share = max(cast(float, s["validation_share"]) for s in spikes)
+    summary = (
+        f"{', '.join(names[:4])} {'holds' if len(names) == 1 else 'hold'} one central value in up to {share:.0%} of "
+        f"the validation rows and hardly in training: holes were filled in one split. With as many training values "
+        f"replaced by it, {case.scorer.title} falls there from {before:.2f} to {after:.2f}."
+    )
+    finding = Finding(
+        code=CODE,
+        family="preprocessing",
+        severity=Severity.CRITICAL if low > limits.critical_cost else Severity.WARNING,
+        title="Holes were filled in the validation data alone",
+        summary=summary,
+        effect=Effect(
+            name="loss_of_the_training_metric",
+            estimate=cast(float, cost.estimate),
+            interval=(low, high),
+            limit=limits.min_cost,
+        ),
+        n=case.validation.n,
+        affected=Affected(columns=names, share_of_rows=share),
+        evidence={"spikes": cast(JsonValue, spikes), "reimputed": _reimputed(case, spikes)},
+        remedy=imputation_remedy(case, names, "k nearest neighbours"),
+    )
+    confirmation = Confirmation(
+        confirmed=True,
+        intervention=f"fill as many values of {', '.join(names[:3])}{', ...' if len(names) > 3 else ''} in the "
+        "training rows with the same value",
+        metric=case.scorer.metric,
+        before=before,
+        after=after,
+        gain_interval=(-high, -low),
+        n=len(sample),
+    )
+    # no more than the gap can be due to it
+    recovered = Estimate(estimate=min(cast(float, cost.estimate), gap), interval=(low, high), n=cost.n)
+    return CheckResult(Outcome.FAIL, finding=finding, confirmation=confirmation, recovered=recovered)
+
+
+def _filled_at(rows: Array, value: float) -> Callable[[Array], Array]:
+    return lambda values: np.where(rows, value, values)
 
 
 def _spike(case: Case, unit: int, limits: ImputationSpike) -> dict[str, JsonValue] | None:

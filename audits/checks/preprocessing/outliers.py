@@ -2,7 +2,8 @@
 
 What it measures: per numeric column, the share of validation values beyond the training data's extreme
     quantiles by more than a fence, against the share of the training data itself (two-proportion test,
-    Benjamini-Hochberg over the columns); what cutting them to those quantiles brings back.
+    Benjamini-Hochberg over the columns); what cutting them to those quantiles, or the training median in their
+    place, brings back.
 Why it matters: outside the training range a network extrapolates, mostly along a straight line, and a few such
     rows can dominate the metric.
 When it is inconclusive: fewer than `min_rows` validation rows.
@@ -20,6 +21,8 @@ import numpy as np
 
 from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
+from audits.evidence.features import concatenate, take
+from audits.evidence.outputs import Predictions
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.repairs.snippets import constant
@@ -30,6 +33,7 @@ from schemas.limits.preprocessing import Outliers
 from schemas.report import Effect, Remedy
 
 CODE = "preprocessing.outliers"
+EQUAL = 0.01
 
 
 def outliers(case: Case) -> CheckResult:
@@ -63,8 +67,9 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     names = tuple(case.space.units[u] for u in flagged)
 
     def apply(faulty: Subject) -> Subject:
-        changes = {int(u): fences[u].clip for u in flagged}
-        return case.rerun(faulty, case.space.map_units(faulty.rows, changes))
+        ways = ({int(u): fences[u].clip for u in flagged}, {int(u): fences[u].fill for u in flagged})
+        cut, filled = (case.rerun(faulty, case.space.map_units(faulty.rows, way)) for way in ways)
+        return _better_by_the_other_half(case, cut, filled)
 
     def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
         changes = {int(u): fences[u].clip_at_random(rng) for u in flagged}
@@ -74,7 +79,8 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     return Suspicion(
         code=CODE,
         intervention=f"cut {', '.join(names[:3])}{', ...' if len(names) > 3 else ''} at the training quantiles "
-        f"{limits.tail:g} and {1 - limits.tail:g}",
+        f"{limits.tail:g} and {1 - limits.tail:g}, or put the training median in their place, whichever the other half "
+        "of the rows says",
         apply=apply,
         placebo=placebo,
         columns=names,
@@ -88,11 +94,29 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     )
 
 
+def _better_by_the_other_half(case: Case, cut: Subject, filled: Subject) -> Subject:
+    """For each half of the rows, the repair after which the metric of the other half is higher; cut where they tie."""
+    half = case.rng("outlier halves").permutation(len(cut)) < len(cut) // 2
+    if not 0 < half.sum() < len(half):
+        return cut
+    take_filled = np.zeros(len(cut), dtype=bool)
+    for mine, other in ((half, ~half), (~half, half)):
+        take_filled[mine] = case.score(filled.at(other)) > case.score(cut.at(other)) + EQUAL
+    if not take_filled.any():
+        return cut
+    order = np.concatenate([np.flatnonzero(~take_filled), np.flatnonzero(take_filled)])
+    rows = concatenate([take(cut.rows, ~take_filled), take(filled.rows, take_filled)])
+    back = np.argsort(order)
+    parts = [cut.predictions.at(~take_filled), filled.predictions.at(take_filled)]
+    return replace(cut, rows=take(rows, back), predictions=Predictions.concatenate(parts).at(back))
+
+
 class _Fence:
     """The range of one unit's training values, and how many of them leave the fence around it.
 
     Attributes:
         low, high: extreme training quantiles, at which is cut.
+        median: of the training values.
         margin: how far beyond them a value must lie to count.
         count: training values beyond the fence.
         rows: training values in all.
@@ -100,7 +124,7 @@ class _Fence:
 
     def __init__(self, low: float, high: float, margin: float) -> None:
         self.low, self.high, self.margin = low, high, margin
-        self.count, self.rows = 0, 0
+        self.count, self.rows, self.median = 0, 0, 0.0
 
     @classmethod
     def of(cls, values: Array, limits: Outliers) -> "_Fence":
@@ -112,6 +136,7 @@ class _Fence:
         margin = limits.fence * float(max(ninety_five - five, 1e-9 * max(abs(high), abs(low), 1e-9)))
         fence = cls(float(low), float(high), margin)
         fence.count, fence.rows = int(fence.beyond(values).sum()), len(values)
+        fence.median = float(np.median(values))
         return fence
 
     def beyond(self, values: Array) -> Array:
@@ -127,6 +152,10 @@ class _Fence:
 
     def clip(self, values: Array) -> Array:
         return np.clip(values, self.low, self.high)
+
+    def fill(self, values: Array) -> Array:
+        """What lies beyond the fence is taken for an error, and the training median for the truth."""
+        return np.where(self.beyond(values), self.median, values)
 
     def clip_at_random(self, rng: np.random.Generator) -> Callable[[Array], Array]:
         """As many values inside the fence, moved to one of its ends."""

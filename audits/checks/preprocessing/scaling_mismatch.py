@@ -18,29 +18,40 @@ Reference: Theil, 1950; Sen, 1968, https://doi.org/10.1080/01621459.1968.1048093
     https://doi.org/10.1111/j.2517-6161.1995.tb02031.x
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
+from audits.artefacts import Rows
 from audits.evidence.case import Case, Subject
+from audits.evidence.control import domain_scores
 from audits.evidence.internals import saturation
 from audits.repairs import model_scale
 from audits.repairs.judgement import judge
 from audits.repairs.model_scale import OffScale
 from audits.repairs.protocol import Suspicion
-from audits.repairs.scale_maps import pairs_of
+from audits.repairs.scale_maps import ScaleMap, pairs_of
 from audits.repairs.scale_names import NamedMap, named
 from audits.repairs.scale_placebo import random_maps
 from audits.repairs.scale_words import evidence_of, remedy_of, words_of
 from audits.results import CheckResult
 from audits.statistics.distributions import ks_pvalue
+from audits.statistics.metrics import roc_auc
 from audits.statistics.multiplicity import benjamini_hochberg
 from schemas.limits.preprocessing import ScalingMismatch
 from schemas.report import Effect, Severity
 
 CODE = model_scale.CODE
 CHANCE_LEVEL = 0.05
+# Beyond, no choice of rows moves a column of a population: in training deviations, and as a factor of the spread.
+STRONG_SHIFT = 3.0
+STRONG_FACTOR = 3.0
+# What a forest must still see of the difference, of all that it saw, for rows to have been chosen.
+SELECTED_SHARE = 0.4
+LEAST_SELECTED = 0.6
+SELECTION_ROWS = 1_500
 HALF = 0.5
 
 
@@ -102,6 +113,8 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     if not flagged:
         return None
     maps = {one.pair.unit: one.back for one in flagged}
+    if not any(_is_strong(one) for one in flagged) and _is_selection(case, reference, subject, maps):
+        return None
     worst = max(flagged, key=lambda one: one.pair.fit.ks_before)
     fault, detail, intervention = words_of(flagged, len(pairs))
 
@@ -160,6 +173,35 @@ def _is_far(one: NamedMap, limits: ScalingMismatch) -> bool:
         or factor > np.log(limits.min_scale_factor)
         or shift > limits.min_offset_sd * one.pair.target_moments[1]
     )
+
+
+def _is_strong(one: NamedMap) -> bool:
+    """Whether no choice of rows would move a column as far."""
+    if not one.back.is_affine or one.back.scale < 0:
+        return one.back.is_affine
+    mean, deviation = one.pair.source_moments[0], one.pair.target_moments[1]
+    shift = abs(float(one.back.apply(np.array(mean))) - mean)
+    return bool(abs(np.log(one.back.scale)) > np.log(STRONG_FACTOR) or shift > STRONG_SHIFT * deviation)
+
+
+def _is_selection(case: Case, reference: Subject, subject: Subject, maps: Mapping[int, ScaleMap]) -> bool:
+    """Whether the rows were chosen rather than scaled: a forest still tells the splits apart once they are mapped.
+
+    A scale that is undone gives the joint distribution back; a choice of rows has changed it.
+    """
+    rng = case.rng("selection")
+    one, other = (s.at(np.sort(rng.permutation(len(s))[:SELECTION_ROWS])) for s in (reference, subject))
+    mapped = case.space.map_units(other.rows, {u: back.apply for u, back in maps.items()})
+    before, after = (_told_apart(case, one.rows, rows) for rows in (other.rows, mapped))
+    return after > LEAST_SELECTED and after - 0.5 > SELECTED_SHARE * (before - 0.5)
+
+
+def _told_apart(case: Case, reference: Rows, rows: Rows) -> float:
+    """The AUC with which a forest, out of bag, tells two sets of rows apart."""
+    ours, theirs = case.encoder.columns(reference), case.encoder.columns(rows)
+    used = (np.ones(len(part), dtype=bool) for part in (ours, theirs))
+    scores = np.concatenate(domain_scores(ours, theirs, *used))
+    return float(roc_auc(scores, np.repeat([False, True], [len(ours), len(theirs)])))
 
 
 def _comment(flagged: list[NamedMap]) -> str:

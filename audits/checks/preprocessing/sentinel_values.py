@@ -1,7 +1,7 @@
 """A number stands for "missing" in the validation data, and the model takes it at its word.
 
 What it measures: values that many validation rows share exactly and that the training data never hold, where
-    they lie far outside the training range or the column is continuous otherwise; what taking them as missing
+    they lie outside the training range or the column is continuous otherwise; what taking them as missing
     values brings back.
 Why it matters: -999 or 9999 is a perfectly good number to a network; it answers with confidence and nonsense.
 When it is inconclusive: fewer than `min_rows` validation rows.
@@ -33,6 +33,8 @@ MAX_TRAINING_SHARE = 0.05
 # A column that is one value is constant, not missing.
 MAX_SHARE = 0.9
 CONTINUOUS_SHARE = 0.5
+# No tail holds so many of the rows at one value.
+MANY = 0.05
 
 
 def sentinel_values(case: Case) -> CheckResult:
@@ -90,29 +92,40 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
 
 
 def _sentinel(reference: Array, values: Array, limits: SentinelValues) -> float | None:
-    """The most repeated value that the training data do not know, if it is frequent enough."""
+    """The most repeated value that the training data do not know, if it is frequent and out of place."""
     reference, values = reference[np.isfinite(reference)], values[np.isfinite(values)]
     if not len(reference) or not len(values):
         return None
     candidates, counts = np.unique(values, return_counts=True)
-    top = int(counts.argmax())
-    value, share = float(candidates[top]), float(counts[top] / len(values))
-    if counts[top] < max(MIN_COUNT, limits.min_share * len(values)):
-        return None
-    filled_by_us = value == np.median(reference)
-    if filled_by_us or share > MAX_SHARE or (reference == value).mean() > MAX_TRAINING_SHARE * share:
-        return None
+    known = np.array([(reference == value).mean() for value in candidates[_frequent(counts, limits)]])
+    frequent = np.flatnonzero(_frequent(counts, limits))
+    unknown = frequent[known <= MAX_TRAINING_SHARE * counts[frequent] / len(values)]
+    for top in unknown[np.argsort(-counts[unknown], kind="stable")]:
+        value = float(candidates[top])
+        if value == np.median(reference) or counts[top] > MAX_SHARE * len(values):
+            continue  # filled by us, or constant
+        others = np.delete(counts, frequent)
+        share = float(counts[top] / len(values))
+        if _is_outside(value, share, reference, limits) or _towers(counts[top], others, reference):
+            return value
+    return None
+
+
+def _frequent(counts: Array, limits: SentinelValues) -> Array:
+    return np.asarray(counts >= max(MIN_COUNT, limits.min_share * counts.sum()))
+
+
+def _is_outside(value: float, share: float, reference: Array, limits: SentinelValues) -> bool:
+    """Whether the value lies far outside the training range, or just beyond its end and is too frequent for a tail."""
     low, high = np.quantile(reference, [0.05, 0.95])
-    distance = limits.min_distance * max(float(high - low), 1e-12)
-    far = value < reference.min() - distance or value > reference.max() + distance
-    return value if far or _towers(counts, top, reference) else None
+    distance = 0.0 if share > MANY else limits.min_distance * max(float(high - low), 1e-12)
+    return bool(value < reference.min() - distance or value > reference.max() + distance)
 
 
-def _towers(counts: Array, top: int, reference: Array) -> bool:
+def _towers(count: int, others: Array, reference: Array) -> bool:
     """Whether one value repeats in a column that is continuous otherwise and never repeats in training."""
-    others = np.delete(counts, top)
     continuous = len(np.unique(reference)) > CONTINUOUS_SHARE * len(reference)
-    return continuous and (not len(others) or int(others.max()) < 0.2 * counts[top])
+    return bool(continuous and (not len(others) or int(others.max()) < 0.2 * count))
 
 
 def _to_missing(value: float) -> Callable[[Array], Array]:
