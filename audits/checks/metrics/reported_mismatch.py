@@ -22,7 +22,6 @@ from audits.evidence.case import Case, Subject
 from audits.evidence.forensics import (
     Claim,
     Search,
-    fresh_rows,
     groups_of,
     interval,
     judged,
@@ -30,7 +29,7 @@ from audits.evidence.forensics import (
     search,
     stretched,
 )
-from audits.evidence.metric_table import METRICS, Metric
+from audits.evidence.metric_table import METRICS
 from audits.repairs.metric_code import measuring_code
 from audits.results import CheckResult
 from schemas.limits.metrics import ReportedMismatch
@@ -78,11 +77,11 @@ class Verdict:
         """From the nearest bound, in points or relative to the recomputed value; 0 inside."""
         low, high = self.interval if self.found.certain else self.wide
         outside = max(low - self.claim.value, self.claim.value - high) - self.slack
-        return max(0.0, outside) / self._scale
+        return max(0.0, outside) / self.scale_of(self.recomputed)
 
-    @property
-    def _scale(self) -> float:
-        return 1.0 if METRICS[self.metric].family == "performance" else max(abs(self.recomputed), 1e-12)
+    def scale_of(self, value: float) -> float:
+        """One point of a share; of errors and losses, their own size."""
+        return 1.0 if METRICS[self.metric].family == "performance" else max(abs(value), 1e-12)
 
     def margin(self, limits: ReportedMismatch) -> float:
         return limits.min_difference if METRICS[self.metric].family == "performance" else limits.min_relative
@@ -100,7 +99,7 @@ def reported_mismatch(case: Case) -> CheckResult:
     verdicts = [v for claim in claims if (v := _compare(case, claim, len(claims))) is not None]
     if not verdicts:
         return CheckResult.inconclusive("the rows do not define what is reported")
-    off = [_explained(case, verdict) for verdict in verdicts if not verdict.fits]
+    off = [_explained(case, verdict, limits) for verdict in verdicts if not verdict.fits]
     off = [v for v in off if v.distance() > v.margin(limits) or v.found.certain or v.healed]
     if not off:
         return _agree(verdicts, limits)
@@ -125,29 +124,31 @@ def _compare(case: Case, claim: Claim, claims: int) -> Verdict | None:
     return Verdict(claim, name, values[name], bounds, stretched(values[name], bounds, claims), len(rows))
 
 
-def _explained(case: Case, verdict: Verdict) -> Verdict:
-    return replace(verdict, found=search(case, verdict.claim), healed=_healed(case, verdict))
+def _explained(case: Case, verdict: Verdict, limits: ReportedMismatch) -> Verdict:
+    return replace(verdict, found=search(case, verdict.claim), healed=_healed(case, verdict, limits))
 
 
-def _healed(case: Case, verdict: Verdict) -> str | None:
+def _healed(case: Case, verdict: Verdict, limits: ReportedMismatch) -> str | None:
     """What must be repaired or left out for the model to give the reported number, or None."""
     if verdict.claim.split == "train":
         return None
-    metric = METRICS[verdict.metric]
-    if case.mended is not case.validation.sample and _gives(case, metric, verdict, case.mended):
-        return "after the repair of the proven faults of the data"
-    fresh = case.decontaminated
-    if not fresh_rows(case).all() and fresh.any() and _gives(case, metric, verdict, case.mended.at(fresh)):
+    if case.mended is not case.validation.sample:
+        # where a repair had to guess what was lost, the other rows show what the model gave before
+        for rows in (case.mended, case.mended.at(case.untouched)):
+            if _gives(case, verdict, rows, limits):
+                return "after the repair of the proven faults of the data"
+    if not case.decontaminated.all() and _gives(case, verdict, case.mended.at(case.decontaminated), limits):
         return "without the rows that are copies of training rows"
     return None
 
 
-def _gives(case: Case, metric: Metric, verdict: Verdict, subject: Subject) -> bool:
-    rows = judged(case, subject)
+def _gives(case: Case, verdict: Verdict, subject: Subject, limits: ReportedMismatch) -> bool:
+    rows, metric = judged(case, subject), METRICS[verdict.metric]
     if not len(rows):
         return False
     low, high = interval(metric, rows, case.rng("reported, mended"), groups_of(case, subject))
-    return low - verdict.slack <= verdict.claim.value <= high + verdict.slack
+    allowed = verdict.slack + verdict.margin(limits) * verdict.scale_of(metric(rows))
+    return low - allowed <= verdict.claim.value <= high + allowed
 
 
 def _severity(case: Case, verdict: Verdict, limits: ReportedMismatch) -> Severity:

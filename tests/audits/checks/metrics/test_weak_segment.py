@@ -1,13 +1,16 @@
 """metrics.weak_segment: part of the rows fares worse than it need."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from audits.checks.metrics.weak_segment import CODE
 from audits.evidence.case import Case
+from audits.evidence.segment_trial import Measured, Trial
 from audits.evidence.segments import Columns, Condition, Segment, simple_segments
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
@@ -117,6 +120,37 @@ def test_stays_silent_on_healthy_models():
         alarms += [seed] if result.outcome is Outcome.FAIL else []
 
     assert alarms == []
+
+
+WEAK = Trial(
+    Segment((Condition("c0", ">=", 1.0),)),
+    "trained like the model",
+    deficit=Measured(0.3, 0.05),
+    excess=Measured(0.3, 0.05),
+    contrast=Measured(0.3, 0.05),
+    elsewhere=Measured(0.0, 0.02),
+    inside=Measured(0.6, 0.05),
+    outside=Measured(0.9, 0.02),
+    rival_inside=Measured(0.9, 0.05),
+)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("deficit", Measured(0.3, 0.15)),  # perhaps no worse than elsewhere
+        ("excess", Measured(0.3, 0.15)),  # perhaps hard for everyone
+        ("contrast", Measured(0.04, 0.01)),  # no more so than elsewhere
+        ("elsewhere", Measured(0.2, 0.02)),  # weak everywhere
+    ],
+)
+def test_every_condition_of_a_weak_segment_is_needed(part: str, value: Measured):
+    assert WEAK.is_weak(0.1, 0.05)
+    assert not replace(WEAK, **{part: value}).is_weak(0.1, 0.05)
+
+
+def test_the_p_value_is_that_of_the_weakest_condition():
+    assert replace(WEAK, excess=Measured(0.1, 0.05)).p_value == pytest.approx(norm.sf(2))
 
 
 def test_few_groups_are_segments():
