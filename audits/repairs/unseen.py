@@ -63,7 +63,6 @@ def unseen_categories(case: Case, code: str, limits: CategoryMismatch) -> CheckR
         after=after,
         gain_interval=(-high, -low),
         n=len(case.train.sample),
-        by_exclusion=True,
     )
     return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=cost)
 

@@ -234,7 +234,7 @@ class CategoryMismatch(Repairable):
 
 class ConstantFeature(Repairable):
     min_cost: float = Field(
-        0.02,
+        0.01,
         gt=0,
         lt=1,
         description="Lower bound of what the training metric loses when the column is made as constant as it is in the "
@@ -280,7 +280,7 @@ class DtypeMismatch(Repairable):
         description="Share of the texts that must end at the one greatest length for it to be a cut.",
     )
     min_cost: float = Field(
-        0.02,
+        0.01,
         gt=0,
         lt=1,
         description="Lower bound of what the training metric loses when its values are rounded or cut likewise, for it "

@@ -151,7 +151,6 @@ def _lost(case: Case, limits: ConstantFeature) -> CheckResult | None:
         after=after,
         gain_interval=(-high, -low),
         n=len(sample),
-        by_exclusion=True,
     )
     return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=_at_most(cost, gap))
 

@@ -178,7 +178,6 @@ def _lost(case: Case, limits: DtypeMismatch) -> CheckResult | None:
         after=after,
         gain_interval=(-high, -low),
         n=len(sample),
-        by_exclusion=True,
     )
     told = Estimate(
         estimate=min(cast(float, cost.estimate), gap), interval=(min(low, gap), min(high, max(low, gap))), n=cost.n
