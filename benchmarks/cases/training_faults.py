@@ -61,7 +61,7 @@ def coin_tosses(draft: Draft, rows: float) -> None:
     """The labels have nothing to do with the features."""
     oversized(draft, int(rows), 120)
     for part in draft.parts():
-        part["label"] = draft.rng.permutation(part["label"].to_numpy())
+        part["label"] = draft.rng.permutation(part["label"].to_numpy(copy=True))
 
 
 @fault(
