@@ -112,7 +112,7 @@ def _write(folder: Path, network: Network, draft: Draft, truth: Truth, *, as_csv
     request: dict[str, Any] = {"model": {"uri": "model"}, "data": data}
     reported: list[dict[str, Any]] = [{"name": name} for name in draft.reported]
     reported += [
-        {"name": name, "value": round(network.accuracy(draft.validation) + by, 3)}
+        {"name": name, "value": round(min(1.0, network.accuracy(draft.validation) + by), 3)}
         for name, by in draft.exaggerated.items()
     ]
     if reported:

@@ -9,7 +9,6 @@ them. Each tool runs in an environment of its own, made below --environments on 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -92,9 +91,8 @@ def main() -> None:
     lines = gather(arguments)
     if not lines:
         raise SystemExit("no tool answered")
-    slow = max(lines, key=lambda line: statistics.median(line.seconds or [0.0]))
     content = table(lines)
-    print(f"{content}\n\nslowest: {slow.tool}")
+    print(content)
     if arguments.output:
         write_between(arguments.output, "peers", content)
 

@@ -25,8 +25,8 @@ LEVELS: dict[str, tuple[tuple[str, Callable[[str], bool]], ...]] = {
 
 
 LEGEND = """*Noticed*: an alarm that the fault may have set off. *Named*: an alarm that says what is wrong; for
-fitcheck, the first cause. What an alarm names and may notice stands in `benchmarks/peers/mapping.py`, read in the tool's favour.
-In brackets: 95 % intervals by Wilson."""
+fitcheck, the first cause. What an alarm names and may notice stands in `benchmarks/peers/mapping.py`, read in the
+tool's favour. In brackets: 95 % intervals by Wilson."""
 
 
 @dataclass
