@@ -15,12 +15,12 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks.document import rows_of, write_between
 from scripts.demo import STATE, fresh_state, request_of, running_service
 from service.cli.client import Client
 
 EXAMPLES = ("random_labels", "imbalanced", "missing_values/left_in", "wrong_scaling")
 POLL_SECONDS = 0.02
-BEGIN, END = "<!-- small_audits: begin -->", "<!-- small_audits: end -->"
 
 
 def warm_seconds(client: Client, example: str) -> float:
@@ -63,24 +63,12 @@ def measure(repeat: int) -> list[tuple[str, float, float, float]]:
 
 
 def table(rows: list[tuple[str, float, float, float]], repeat: int) -> str:
-    lines = [
-        f"Median of {repeat} runs on {os.cpu_count()} cores; load average at the end {os.getloadavg()[0]:.1f}.",
-        "",
-        "| example | warm service, s | slowest of them, s | `fitcheck audit`, s | ratio |",
-        "| --- | --- | --- | --- | --- |",
+    header = ("example", "warm service, s", "slowest of them, s", "`fitcheck audit`, s", "ratio")
+    cells = [
+        (name, f"{warm:.2f}", f"{worst:.2f}", f"{cold:.2f}", f"{cold / warm:.1f}") for name, warm, worst, cold in rows
     ]
-    lines += [
-        f"| {name} | {warm:.2f} | {worst:.2f} | {cold:.2f} | {cold / warm:.1f} |" for name, warm, worst, cold in rows
-    ]
-    return "\n".join(lines)
-
-
-def write(path: Path, content: str) -> None:
-    """Put the table between its marks."""
-    text = path.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    path.write_text(f"{before}{BEGIN}\n{content}\n{END}{after}", encoding="utf-8")
+    measured_on = f"{os.cpu_count()} cores; load average at the end {os.getloadavg()[0]:.1f}"
+    return f"Median of {repeat} runs on {measured_on}.\n\n{rows_of(header, cells)}"
 
 
 def main() -> None:
@@ -91,7 +79,7 @@ def main() -> None:
     content = table(measure(arguments.repeat), arguments.repeat)
     print(content)
     if arguments.output:
-        write(arguments.output, content)
+        write_between(arguments.output, "small_audits", content)
 
 
 if __name__ == "__main__":
