@@ -105,7 +105,10 @@ def _sentinel(reference: Array, values: Array, limits: SentinelValues) -> float 
         if value == np.median(reference) or counts[top] > MAX_SHARE * len(values):
             continue  # filled by us, or constant
         others = np.delete(counts, frequent)
-        share = float(counts[top] / len(values))
+        # just beyond the end of the range is out of place only where the other values are not
+        rest = values[values != value]
+        moved = np.mean((rest < reference.min()) | (rest > reference.max())) > MANY if len(rest) else True
+        share = 0.0 if moved else float(counts[top] / len(values))
         if _is_outside(value, share, reference, limits) or _towers(counts[top], others, reference):
             return value
     return None
