@@ -34,6 +34,8 @@ from schemas.report import Effect, Remedy
 
 CODE = "preprocessing.outliers"
 EQUAL = 0.01
+# Of a column that leaves its range more often than this, another scale is likelier than errors in single values.
+MAX_ERRORS = 0.15
 
 
 def outliers(case: Case) -> CheckResult:
@@ -67,9 +69,11 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     names = tuple(case.space.units[u] for u in flagged)
 
     def apply(faulty: Subject) -> Subject:
-        ways = ({int(u): fences[u].clip for u in flagged}, {int(u): fences[u].fill for u in flagged})
-        cut, filled = (case.rerun(faulty, case.space.map_units(faulty.rows, way)) for way in ways)
-        return _better_by_the_other_half(case, cut, filled)
+        cut = case.rerun(faulty, case.space.map_units(faulty.rows, {int(u): fences[u].clip for u in flagged}))
+        if max(beyond[u].mean() for u in flagged) > MAX_ERRORS:
+            return cut
+        changes = {int(u): fences[u].fill for u in flagged}
+        return _better_by_the_other_half(case, cut, case.rerun(faulty, case.space.map_units(faulty.rows, changes)))
 
     def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
         changes = {int(u): fences[u].clip_at_random(rng) for u in flagged}
