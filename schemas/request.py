@@ -100,7 +100,7 @@ class History(Received):
     uri: Uri = Field(
         min_length=1,
         max_length=MAX_URI_CHARACTERS,
-        description="Keras `History.history` as JSON, or a CSVLogger file.",
+        description="Keras `History.history` as JSON, a CSVLogger file, or a TensorBoard log folder.",
     )
 
 
