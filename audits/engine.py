@@ -23,19 +23,19 @@ from audits.evidence.collect import RawSplit, collect
 from audits.evidence.control import MIN_CONTROL_ROWS
 from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace
-from audits.evidence.history import history_of
 from audits.evidence.internals import bound, describe_internals
 from audits.evidence.labels import UNKNOWN, LabelSpace, label_space
 from audits.evidence.outputs import OutputMeaning, Predictions, as_matrix, choose_tensor, describe, infer_kind
 from audits.evidence.scoring import Scorer
 from audits.evidence.summary import summarise_metrics
+from audits.evidence.training.history import history_of
 from audits.models.process import start_model
 from audits.registry import CHECKS, SUSPECTS, Check, selected
-from audits.repairs.model_scale import on_the_models_scale
 from audits.repairs.protocol import mend
+from audits.repairs.scaling.against_model import on_the_models_scale
 from audits.results import CheckResult
 from audits.sources import Roots, describe_model, open_splits, read_history
-from audits.sources.internals import read_internals
+from audits.sources.graph.internals import read_internals
 from audits.sources.locations import resolve
 from schemas.base import finite
 from schemas.job import Progress, Stage

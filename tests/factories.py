@@ -25,8 +25,8 @@ from audits.evidence.labels import LabelSpace, label_space
 from audits.evidence.outputs import OutputMeaning, as_matrix, infer_kind
 from audits.evidence.scoring import Scorer
 from audits.registry import CHECKS, SUSPECTS
-from audits.repairs.model_scale import on_the_models_scale
 from audits.repairs.protocol import mend
+from audits.repairs.scaling.against_model import on_the_models_scale
 from audits.results import CheckResult
 from schemas.limits import limits_for
 from schemas.report import Severity

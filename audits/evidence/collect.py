@@ -7,7 +7,7 @@ import numpy as np
 
 from audits.artefacts import Array, Batch, Rows, Split, SplitName
 from audits.evidence.features import concatenate, take
-from audits.evidence.fingerprints import fingerprints
+from audits.evidence.row_fingerprints import fingerprints
 from schemas.problem import DataError
 
 BATCH_ROWS = 8192

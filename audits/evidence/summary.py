@@ -6,8 +6,8 @@ import numpy as np
 
 from audits.artefacts import Array
 from audits.evidence.case import Case, SplitEvidence
-from audits.evidence.fingerprint import fingerprint, recommendations
 from audits.evidence.labels import UNKNOWN
+from audits.evidence.problem import fingerprint, recommendations
 from audits.evidence.scoring import quantile_interval
 from audits.statistics import metrics, resampling
 from audits.statistics.intervals import auc_interval, mean_interval, wilson

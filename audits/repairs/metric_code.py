@@ -36,7 +36,7 @@ def measuring_code(names: list[str]) -> str:
     """A function `measured(labels, answers, scores)` that computes these metrics; those without a call are left out.
 
     Args:
-        names: keys of `audits.evidence.metric_table.METRICS`.
+        names: keys of `audits.evidence.reported.table.METRICS`.
     """
     calls = {name: _CALLS[name] for name in dict.fromkeys(names) if name in _CALLS} or {"accuracy": _CALLS["accuracy"]}
     functions = sorted({call.removeprefix("100 * ").partition("(")[0] for call in calls.values()})

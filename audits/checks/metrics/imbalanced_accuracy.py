@@ -17,8 +17,8 @@ import numpy as np
 
 from audits.artefacts import Array
 from audits.evidence.case import Case
-from audits.evidence.forensics import reading_of
 from audits.evidence.labels import UNKNOWN
+from audits.evidence.reported.forensics import reading_of
 from audits.evidence.scoring import quantile_interval
 from audits.repairs.snippets import constant
 from audits.results import CheckResult

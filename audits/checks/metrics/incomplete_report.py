@@ -21,9 +21,9 @@ from pydantic import JsonValue
 
 from audits.artefacts import Array
 from audits.evidence.case import Case
-from audits.evidence.fingerprint import near_zero_share
-from audits.evidence.forensics import groups_of, has_scores, interval, judged, reading_of
-from audits.evidence.metric_table import METRICS, Judged
+from audits.evidence.problem import near_zero_share
+from audits.evidence.reported.forensics import groups_of, has_scores, interval, judged, reading_of
+from audits.evidence.reported.table import METRICS, Judged
 from audits.repairs.metric_code import measuring_code
 from audits.results import CheckResult
 from audits.statistics.intervals import wilson

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from audits.evidence.case import Case, Subject
-from audits.evidence.forensics import (
+from audits.evidence.reported.forensics import (
     Claim,
     Search,
     groups_of,
@@ -29,7 +29,7 @@ from audits.evidence.forensics import (
     search,
     stretched,
 )
-from audits.evidence.metric_table import METRICS
+from audits.evidence.reported.table import METRICS
 from audits.repairs.metric_code import measuring_code
 from audits.results import CheckResult
 from schemas.limits.metrics import ReportedMismatch

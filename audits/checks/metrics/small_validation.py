@@ -20,7 +20,7 @@ from scipy.stats import norm
 
 from audits.artefacts import Array
 from audits.evidence.case import Case
-from audits.evidence.series import dependent_blocks
+from audits.evidence.time.series import dependent_blocks
 from audits.results import CheckResult
 from audits.statistics.power import detectable_from_standard_error
 from audits.statistics.series import effective_rows

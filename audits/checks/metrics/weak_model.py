@@ -19,8 +19,8 @@ from dataclasses import replace
 from typing import cast
 
 from audits.evidence.case import Case
-from audits.evidence.naive import NaiveComparison, naive_comparison
-from audits.evidence.series import dependent_blocks
+from audits.evidence.time.naive import NaiveComparison, naive_comparison
+from audits.evidence.time.series import dependent_blocks
 from audits.results import CheckResult
 from schemas.limits.metrics import WeakModel
 from schemas.report import Effect, Finding, Outcome, Remedy, Severity

@@ -20,7 +20,8 @@ import numpy as np
 from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.evidence.outputs import Predictions
-from audits.evidence.segment_trial import (
+from audits.evidence.segments.rules import Segment, leaves, simple_segments
+from audits.evidence.segments.trial import (
     Arena,
     Trial,
     arena,
@@ -29,7 +30,6 @@ from audits.evidence.segment_trial import (
     masks,
     on_same_rows,
 )
-from audits.evidence.segments import Segment, leaves, simple_segments
 from audits.repairs.protocol import gain_of
 from audits.results import CheckResult
 from audits.statistics.multiplicity import benjamini_hochberg

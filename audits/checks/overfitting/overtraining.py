@@ -17,9 +17,9 @@ from typing import cast
 import numpy as np
 
 from audits.evidence.case import Case
-from audits.evidence.exported import ExportedEpoch
 from audits.evidence.gap import honest_gap
-from audits.evidence.history import History, history_of
+from audits.evidence.training.exported import ExportedEpoch
+from audits.evidence.training.history import History, history_of
 from audits.results import CheckResult
 from audits.statistics.trend import Divergence, divergence, visible_rise
 from schemas.limits.overfitting import Gap, Overtraining

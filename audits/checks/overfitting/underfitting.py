@@ -19,8 +19,8 @@ from typing import cast
 from audits.artefacts import Array
 from audits.checks.metrics.decision_threshold import cross_fitted
 from audits.evidence.case import Case, Subject
-from audits.evidence.history import describe_instability, history_of
 from audits.evidence.scoring import quantile_interval
+from audits.evidence.training.history import describe_instability, history_of
 from audits.results import CheckResult
 from audits.statistics.curves import Fall
 from schemas.limits.overfitting import Underfitting

@@ -24,12 +24,12 @@ from pydantic import JsonValue
 from audits.artefacts import Array, Rows
 from audits.evidence.case import Case, Subject
 from audits.evidence.features import concatenate, take
-from audits.repairs import codes, texts
-from audits.repairs.codes import Coded, Reading, remapped
+from audits.repairs.categories import codes, texts
+from audits.repairs.categories.codes import Coded, Reading, remapped
+from audits.repairs.categories.unseen import unseen_categories
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.repairs.snippets import constant
-from audits.repairs.unseen import unseen_categories
 from audits.results import CheckResult
 from schemas.limits.preprocessing import CategoryMismatch
 from schemas.report import Effect, Outcome, Remedy

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from audits.evidence.case import Case, Subject
-from audits.repairs.codes import column_values
+from audits.repairs.categories.codes import column_values
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.repairs.reliance import loss_from, replaced, set_to

@@ -21,13 +21,13 @@ import pandas as pd
 
 from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
-from audits.repairs.codes import remapped
+from audits.repairs.categories.codes import remapped
+from audits.repairs.categories.spelling import as_cast
+from audits.repairs.categories.texts import at_random, holds_sentences
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.repairs.reliance import loss_from, replaced
 from audits.repairs.snippets import constant
-from audits.repairs.spelling import as_cast
-from audits.repairs.texts import at_random, holds_sentences
 from audits.results import CheckResult
 from audits.statistics.distributions import ks_2samp_statistic, ks_pvalue, two_proportion_test
 from audits.statistics.multiplicity import benjamini_hochberg

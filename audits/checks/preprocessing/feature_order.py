@@ -22,7 +22,7 @@ from scipy.stats import rankdata
 from audits.artefacts import Array, Rows
 from audits.evidence.case import Case, Subject
 from audits.evidence.features import concatenate, take
-from audits.repairs import padding
+from audits.repairs.categories import padding
 from audits.repairs.judgement import judge, trial_of
 from audits.repairs.protocol import Suspicion
 from audits.repairs.snippets import constant

@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 
 from audits.artefacts import Array
 from audits.evidence.case import Case
-from audits.repairs.codes import column_values
+from audits.repairs.categories.codes import column_values
 from audits.repairs.reliance import reliance
 from audits.results import CheckResult
 from schemas.limits.preprocessing import IdentifierFeature

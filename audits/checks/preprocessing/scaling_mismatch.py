@@ -28,14 +28,14 @@ from audits.artefacts import Rows
 from audits.evidence.case import Case, Subject
 from audits.evidence.control import domain_scores
 from audits.evidence.internals import saturation
-from audits.repairs import model_scale
 from audits.repairs.judgement import judge
-from audits.repairs.model_scale import OffScale
 from audits.repairs.protocol import Suspicion
-from audits.repairs.scale_maps import ScaleMap, pairs_of
-from audits.repairs.scale_names import NamedMap, named
-from audits.repairs.scale_placebo import random_maps
-from audits.repairs.scale_words import evidence_of, remedy_of, words_of
+from audits.repairs.scaling import against_model as model_scale
+from audits.repairs.scaling.against_model import OffScale
+from audits.repairs.scaling.maps import ScaleMap, pairs_of
+from audits.repairs.scaling.names import NamedMap, named
+from audits.repairs.scaling.placebo import random_maps
+from audits.repairs.scaling.words import evidence_of, remedy_of, words_of
 from audits.results import CheckResult
 from audits.statistics.distributions import ks_pvalue
 from audits.statistics.metrics import roc_auc

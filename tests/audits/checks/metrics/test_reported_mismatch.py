@@ -7,8 +7,8 @@ import pytest
 
 from audits.checks.metrics.reported_mismatch import CODE
 from audits.evidence.case import Case
-from audits.evidence.forensics import judged
-from audits.evidence.metric_table import METRICS
+from audits.evidence.reported.forensics import judged
+from audits.evidence.reported.table import METRICS
 from audits.evidence.thresholds import best_threshold
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of

@@ -10,8 +10,8 @@ from scipy.stats import norm
 
 from audits.checks.metrics.weak_segment import CODE
 from audits.evidence.case import Case
-from audits.evidence.segment_trial import Measured, Trial
-from audits.evidence.segments import Columns, Condition, Segment, simple_segments
+from audits.evidence.segments.rules import Columns, Condition, Segment, simple_segments
+from audits.evidence.segments.trial import Measured, Trial
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
 from tests.factories import Part, Task, case_of, constant, fitted, miscut, request_for, result_of, splits

@@ -1,0 +1,1 @@
+"""What was reported of the model, held against what it gives."""

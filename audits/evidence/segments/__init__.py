@@ -1,0 +1,1 @@
+"""Groups of rows in which the model fares worse."""

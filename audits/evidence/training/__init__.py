@@ -1,0 +1,1 @@
+"""How the training went, and which epoch was exported."""

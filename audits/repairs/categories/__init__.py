@@ -1,0 +1,1 @@
+"""Categories and texts that are spelled, coded or padded otherwise."""

@@ -1,0 +1,1 @@
+"""Values on another scale: which map carries them back, what it is called, and its placebo."""

@@ -1,0 +1,1 @@
+"""What a SavedModel's protobuf says, read without TensorFlow."""

@@ -1,0 +1,178 @@
+"""Values of a graph that no input has part in: constants, variables, and what is computed from them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from audits.artefacts import Array
+from audits.sources.graph.dataflow import Dataflow, Tensor, data_inputs, parse
+
+VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
+READS = frozenset({"ReadVariableOp"})
+# Beyond, an expression is none that a layer writes.
+MAX_DEPTH = 40
+MAX_CONSTANT_VALUES = 1_000_000
+
+# DataType of tensorflow/core/framework/types.proto; half precision is never a constant of a preprocessing layer.
+_CONTENT = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10: "?", 19: "<f2"}
+_UNARY: Mapping[str, Callable[[Array], Array]] = {
+    "Sqrt": np.sqrt,
+    "Rsqrt": lambda x: 1 / np.sqrt(x),
+    "Square": np.square,
+    "Neg": np.negative,
+    "Reciprocal": lambda x: 1 / x,
+    "Inv": lambda x: 1 / x,
+    "Cast": np.asarray,
+}
+_BINARY: Mapping[str, Callable[[Array, Array], Array]] = {
+    "Add": np.add,
+    "AddV2": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "RealDiv": np.divide,
+    "Div": np.divide,
+    "Maximum": np.maximum,
+    "Minimum": np.minimum,
+    "Pow": np.power,
+}
+
+
+class GraphValues:
+    """Evaluates tensors that depend on no input.
+
+    Attributes:
+        flow: of the graph.
+        key_of: name of a variable's node -> its key in the checkpoint.
+        initial: name of a variable's node -> the node that it is initialised from.
+        tables: name of a table's node -> the checkpoint's key of its keys, where it was filled from there.
+    """
+
+    def __init__(self, flow: Dataflow, restore_op: str) -> None:
+        self.flow = flow
+        self.key_of: dict[str, str] = {}
+        self.initial: dict[str, Any] = {}
+        self.tables: dict[str, str] = {}
+        self._values: Mapping[str, Array] = {}
+        self._known: dict[tuple[int, str, int], Array | None] = {}
+        self._find_keys(restore_op)
+
+    def fill(self, values: Mapping[str, Array]) -> None:
+        """Take in the checkpoint's values by key."""
+        self._values = values
+        self._known = {}
+
+    def stored(self, key: str) -> Array | None:
+        return self._values.get(key)
+
+    def variable(self, tensor: Tensor | None) -> Any | None:
+        """The node of the variable that a tensor reads, or is the handle of."""
+        for _ in range(MAX_DEPTH):
+            if tensor is None or tensor.op in VARIABLES:
+                return None if tensor is None else tensor.node
+            if tensor.op not in READS | {"Cast"}:
+                return None
+            tensor = next(iter(self.flow.inputs(tensor)), None)
+        return None
+
+    def of(self, tensor: Tensor | None, depth: int = 0) -> Array | None:
+        """The tensor's value as float64 (texts as objects); None where it depends on an input or is not known."""
+        if tensor is None or depth > MAX_DEPTH:
+            return None
+        if tensor.key not in self._known:
+            with np.errstate(all="ignore"):
+                self._known[tensor.key] = self._computed(tensor, depth)
+        return self._known[tensor.key]
+
+    def _computed(self, tensor: Tensor, depth: int) -> Array | None:
+        op = tensor.op
+        if op == "Const":
+            return constant(tensor.node.attributes["value"])
+        if op in READS | VARIABLES:
+            node = self.variable(tensor)
+            value = None if node is None else self._values.get(self.key_of.get(node.name, ""))
+            return None if value is None or value.dtype == object else np.asarray(value, dtype=np.float64)
+        if op in _UNARY or op in {"Reshape", "Squeeze", "ExpandDims"}:
+            value = self.of(self._input(tensor, 0), depth + 1)
+            return None if value is None else self._unary(tensor, value, depth)
+        if op in _BINARY:
+            left, right = (self.of(self._input(tensor, place), depth + 1) for place in (0, 1))
+            if left is None or right is None:
+                return None
+            try:
+                return np.asarray(_BINARY[op](left, right))
+            except (ValueError, TypeError):
+                return None
+        return None
+
+    def _unary(self, tensor: Tensor, value: Array, depth: int) -> Array | None:
+        if tensor.op == "Squeeze":
+            return np.squeeze(value)
+        if tensor.op in _UNARY:
+            return np.asarray(_UNARY[tensor.op](value)) if value.dtype != object else None
+        argument = self.of(self._input(tensor, 1), depth + 1)
+        if argument is None:
+            return None
+        try:
+            if tensor.op == "Reshape":
+                return value.reshape([int(size) for size in argument.ravel()])
+            return np.expand_dims(value, int(argument))
+        except ValueError:
+            return None
+
+    def _input(self, tensor: Tensor, place: int) -> Tensor | None:
+        inputs = data_inputs(tensor.node)
+        return self.flow.source(inputs[place], tensor.scope) if place < len(inputs) else None
+
+    def _find_keys(self, restore_op: str) -> None:
+        """Which key of the checkpoint each variable is restored from, as the graph's own restore operation says."""
+        scopes = [scope for scope in self.flow.calls() if scope.call.name == parse(restore_op)[0]]
+        for scope in [self.flow.graph, *scopes]:
+            for node in scope.nodes.values():
+                if node.op in {"AssignVariableOp", "Assign"}:
+                    self._note(Tensor(scope, node, 0), self.key_of)
+                elif node.op in {"LookupTableImportV2", "LookupTableImport"}:
+                    self._note(Tensor(scope, node, 0), self.tables)
+        for copy, original in self.initial.items():
+            # Keras saves copies of its variables; what the signature uses may be the original
+            if copy in self.key_of:
+                self.key_of.setdefault(original.name, self.key_of[copy])
+
+    def _note(self, assignment: Tensor, found: dict[str, str]) -> None:
+        target, value = self._input(assignment, 0), self._input(assignment, 1)
+        if target is None or value is None:
+            return
+        if value.op not in {"RestoreV2", "Restore"}:
+            self.initial[target.node.name] = self.variable(value) or value.node
+            return
+        names = self.of(self._input(value, 1))
+        if names is not None and names.ndim == 1 and value.index < len(names):
+            found[target.node.name] = bytes(names[value.index]).decode("utf-8", "replace")
+
+
+def constant(attribute: Any) -> Array | None:
+    """A constant's value; numbers as float64, or int64 where they are whole, texts as objects (bytes)."""
+    proto = attribute.constant
+    shape = [int(d.size) for d in proto.shape.dimensions]
+    count = int(np.prod(shape, dtype=np.int64))
+    if count > MAX_CONSTANT_VALUES:
+        return None
+    if proto.dtype == 7:
+        values: Array = np.empty(len(proto.strings), dtype=object)
+        values[:] = list(proto.strings)
+    elif proto.content:
+        dtype = _CONTENT.get(proto.dtype)
+        if dtype is None or len(proto.content) != count * np.dtype(dtype).itemsize:
+            return None
+        values = np.frombuffer(proto.content, dtype=dtype)
+    else:
+        listed = proto.floats or proto.doubles or proto.ints or proto.longs or proto.bools
+        values = np.array(list(listed))
+    if not len(values):
+        # protobuf leaves zeros out
+        values = np.zeros(count)
+    if len(values) < count:
+        # ... and repeats of the last value
+        values = np.concatenate([values, np.repeat(values[-1:], count - len(values))])
+    wanted = object if values.dtype == object else np.int64 if values.dtype.kind in "iub" else np.float64
+    return values[:count].astype(wanted).reshape(shape)

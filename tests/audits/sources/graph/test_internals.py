@@ -1,0 +1,215 @@
+"""What a SavedModel holds about its data: models as Keras writes them, values from the model's process."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audits.artefacts import Array, Discretisation, ModelInternals, Place
+from audits.models.process import start_model
+from audits.sources import describe_model
+from audits.sources.graph.internals import layer_of, read_internals
+from audits.sources.graph.messages import saved_model_class
+from audits.sources.graph.values import constant
+from schemas.problem import EvaluatorError, ModelError
+
+Read = Callable[..., ModelInternals]
+
+
+class Checkpointless:
+    """A model whose process answers with nothing, or with an error."""
+
+    def __init__(self, folder: Path, error: Exception | None = None) -> None:
+        self.description, self.error = describe_model(folder), error
+
+    def variables(self, keys) -> dict[str, Array]:
+        if self.error:
+            raise self.error
+        return {}
+
+    def predict(self, inputs) -> dict[str, Array]:
+        raise NotImplementedError
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.tensorflow
+@pytest.mark.usefixtures("tensorflow")
+class TestRealModels:
+    @pytest.fixture
+    def read(self, saved_models: Path) -> Read:
+        def internals(name: str, **options) -> ModelInternals:
+            with start_model(describe_model(saved_models / name, **options)) as model:
+                found = read_internals(model)
+            assert found is not None
+            return found
+
+        return internals
+
+    def test_a_normalization_layer(self, read: Read) -> None:
+        (scaler,) = read("normalised").normalisers
+
+        assert scaler.kind == "normalization"
+        assert scaler.name.startswith("scaler")
+        assert scaler.mean == pytest.approx((1, 10, 100), rel=1e-5)
+        assert scaler.sd == pytest.approx((2, 20, 200), rel=1e-5)
+        assert scaler.places == tuple(Place("features", position) for position in range(3))
+
+    def test_a_batch_normalisation_that_comes_first(self, read: Read) -> None:
+        """Its moving statistics, whatever gamma and beta make of them."""
+        found = read("batch_normalised")
+        (scaler,) = found.normalisers
+
+        assert scaler.kind == "batch_normalization"
+        assert scaler.mean == pytest.approx((1, 10, 100), rel=1e-5)
+        assert scaler.sd == pytest.approx((2, 20, 200), rel=1e-5)
+        assert sorted((len(norm.mean), norm.first) for norm in found.batch_norms) == [(1, False), (3, True)]
+
+    def test_normalised_columns_are_traced_to_their_inputs(self, read: Read) -> None:
+        found = read("normalised_columns").normalisers
+
+        scales = {
+            place.input: (mean, sd)
+            for one in found
+            for place, mean, sd in zip(one.places, one.mean, one.sd, strict=True)
+        }
+        assert scales["c"] == pytest.approx((7, 1))
+        assert scales["a"] == pytest.approx((8, 2))
+        assert scales["b"] == pytest.approx((9, 3))
+
+    def test_a_rescaling(self, read: Read) -> None:
+        (scaler,) = read("rescaled").normalisers
+
+        assert scaler.kind == "rescaling"
+        assert scaler.mean[0] == pytest.approx(127.5)
+        assert scaler.sd[0] == pytest.approx(127.5)
+
+    def test_statistics_in_variables_of_a_module_behind_a_slice(self, read: Read) -> None:
+        scaler = next(one for one in read("by_hand").normalisers if one.kind == "normalization")
+
+        assert scaler.mean == pytest.approx((5, 6))
+        assert scaler.sd == pytest.approx((2, 3))
+        assert [place.position for place in scaler.places] == [1, 2]
+
+    def test_a_model_of_tensorflow_1(self, read: Read) -> None:
+        (scaler,) = read("version_1_scaled").normalisers
+
+        assert scaler.mean == pytest.approx((3, 4))
+        assert scaler.sd == pytest.approx((5, 6))
+
+    def test_vocabularies(self, read: Read) -> None:
+        found = {place.input: one for one in read("lookups").vocabularies for place in one.places}
+
+        assert found["city"].tokens == ("Paris", "Rome")
+        assert found["shop"].tokens == (3, 5)
+        assert found["note"].tokens == ("good", "bad")
+        assert (found["note"].is_split, found["note"].is_lowered) == (True, True)
+        assert (found["city"].is_split, found["city"].is_lowered) == (False, False)
+
+    def test_embeddings_are_traced_to_ids_but_not_through_lookups(self, read: Read) -> None:
+        found = {one.name: one for one in read("lookups").embeddings}
+
+        assert (found["of_shop"].rows, found["of_shop"].width) == (9, 4)
+        assert found["of_shop"].places == (Place("shop"),)
+        assert found["of_city"].places == found["of_note"].places == ()
+
+    def test_boundaries(self, read: Read) -> None:
+        (found,) = read("lookups").discretisations
+
+        assert found == Discretisation(found.name, (18.0, 65.0), (Place("age"),))
+
+    def test_a_vocabulary_in_a_file(self, read: Read) -> None:
+        (vocabulary,), (table,) = read("asset").vocabularies, read("asset").embeddings
+
+        assert vocabulary.tokens == ("red", "green")
+        assert vocabulary.places == (Place("colour"),)
+        assert (table.rows, table.places) == (7, (Place("number"),))
+
+    def test_spectra_of_large_matrices_alone(self, read: Read) -> None:
+        weights = {one.shape: one for one in read("normalised").weights}
+
+        assert weights[3, 60].alpha is None
+        assert 1 < weights[60, 60].stable_rank < 60
+        assert weights[60, 60].alpha > 1
+
+    @pytest.mark.parametrize("name", ["sum", "image", "text", "counts", "module", "keras_softmax", "no_outputs_named"])
+    def test_models_that_hold_nothing_of_their_data(self, read: Read, name: str) -> None:
+        assert read(name).normalisers == read(name).vocabularies == ()
+
+    def test_what_types_the_kernels_compute_in(self, read: Read) -> None:
+        assert read("normalised").compute_types == ("float32",)
+
+    def test_constants_are_read_without_a_checkpoint(self, saved_models: Path) -> None:
+        (scaler,) = read_internals(Checkpointless(saved_models / "normalised")).normalisers
+
+        assert scaler.mean == pytest.approx((1, 10, 100), rel=1e-5)
+
+    def test_a_checkpoint_that_cannot_be_read_costs_the_internals_alone(self, saved_models: Path) -> None:
+        assert read_internals(Checkpointless(saved_models / "by_hand", ModelError("variables_unreadable", "x"))) is None
+        assert read_internals(Checkpointless(saved_models / "by_hand", ValueError("x"))) is None
+
+    def test_the_death_of_the_models_process_is_told(self, saved_models: Path) -> None:
+        with pytest.raises(EvaluatorError):
+            read_internals(Checkpointless(saved_models / "by_hand", EvaluatorError("model_crashed", "x")))
+
+    def test_an_asset_is_read_within_the_model_alone(self, saved_models: Path, tmp_path: Path) -> None:
+        """A file name with a path in it, or of a file that is not there, is no vocabulary."""
+        folder = tmp_path / "model"
+        shutil.copytree(saved_models / "asset", folder)
+        (tmp_path / "secret.txt").write_text("secret\n")
+        path = folder / "saved_model.pb"
+        path.write_bytes(path.read_bytes().replace(b"colours.txt", b"../../s.txt"))
+
+        assert read_internals(Checkpointless(folder)).vocabularies == ()
+
+
+class TestConstants:
+    @staticmethod
+    def attribute(dtype: int, shape: list[int], **values):
+        attribute = saved_model_class()().meta_graphs.add().graph.nodes.add().attributes["value"]
+        attribute.constant.dtype = dtype
+        for size in shape:
+            attribute.constant.shape.dimensions.add(size=size)
+        for name, value in values.items():
+            if name == "content":
+                attribute.constant.content = value
+            else:
+                getattr(attribute.constant, name).extend(value)
+        return attribute
+
+    def test_bytes_of_numbers(self) -> None:
+        content = np.array([[1, 2], [3, 4]], dtype="<f4").tobytes()
+
+        assert constant(self.attribute(1, [2, 2], content=content)).tolist() == [[1, 2], [3, 4]]
+
+    def test_the_last_value_is_repeated(self) -> None:
+        assert constant(self.attribute(1, [3], floats=[1.0, 2.0])).tolist() == [1, 2, 2]
+
+    def test_zeros_are_left_out(self) -> None:
+        assert constant(self.attribute(3, [2])).tolist() == [0, 0]
+
+    def test_texts(self) -> None:
+        assert constant(self.attribute(7, [2], strings=[b"a", b"b"])).tolist() == [b"a", b"b"]
+
+    @pytest.mark.parametrize(("dtype", "content"), [(1, b"123"), (14, b"12")])
+    def test_bytes_that_do_not_fit_are_no_value(self, dtype: int, content: bytes) -> None:
+        assert constant(self.attribute(dtype, [1], content=content)) is None
+
+    def test_huge_constants_are_not_unpacked(self) -> None:
+        assert constant(self.attribute(1, [10**9], floats=[1.0])) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("functional_1/normalization_1/truediv", "normalization_1"),
+        ("model/bn/batchnorm/add_1", "bn"),
+        ("dense/kernel", "dense"),
+        ("w", "w"),
+        ("", ""),
+    ],
+)
+def test_the_layer_in_a_name(name: str, layer: str) -> None:
+    assert layer_of(name) == layer
