@@ -95,7 +95,7 @@ def test_every_check_of_the_product_is_documented():
 def test_limits_come_with_their_defaults_and_descriptions():
     limits = {limit.name: limit for limit in entry("preprocessing.scaling_mismatch").limits}
 
-    assert limits["min_rows"].default == 50
+    assert limits["min_rows"].default == 30
     assert "rows" in (limits["min_rows"].description or "")
 
 

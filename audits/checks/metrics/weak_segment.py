@@ -70,7 +70,13 @@ def weak_segment(case: Case) -> CheckResult:
     if hard is None:
         return _nothing(field, limits)
     finding = _finding(case, field, [hard], limits, Severity.INFO)
-    return CheckResult(Outcome.PASS, "the worst segment is hard for a simple learner too", finding=finding, ranks=False)
+    return CheckResult(
+        Outcome.PASS,
+        "the worst segment is hard for a simple learner too",
+        finding=finding,
+        ranks=False,
+        smallest_visible_effect=_nothing(field, limits).smallest_visible_effect,
+    )
 
 
 def found(field: Arena, limits: WeakSegment) -> list[Segment]:

@@ -59,7 +59,7 @@ def dtype_mismatch(case: Case) -> CheckResult:
         summary="When we {intervention} and run the same model again, {metric} goes from {before} to {after}.",
         too_few=f"{n} of {limits.min_rows} validation rows" if n < limits.min_rows else None,
     )
-    if result.outcome is not Outcome.PASS:
+    if result.outcome is Outcome.FAIL or n < limits.min_rows:
         return result
     return _lost(case, limits) or _collapsed(case) or result
 

@@ -130,6 +130,12 @@ def arena(case: Case) -> Arena | str:
     if isinstance(fitted, str):
         return fitted
     train, validation, on_train, on_validation = fitted
+    if few:
+        # segments are named by the groups' own values, which are the same in both splits
+        train, validation = (
+            replace(one, groups=np.array([str(v) for v in split.roles["group"][one.index]], dtype=object))
+            for one, split in ((train, case.train), (validation, case.validation))
+        )
     labels = validation.labels
     return Arena(
         Columns(case.space, few),

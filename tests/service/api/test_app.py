@@ -193,7 +193,7 @@ class TestCatalogue:
         entry = client.get("/v1/catalogue/preprocessing.scaling_mismatch").json()
 
         assert entry["family"] == "preprocessing"
-        assert {k: entry["limits"][1 + 1][k] for k in ("name", "default")} == {"name": "min_rows", "default": 50}
+        assert {k: entry["limits"][1 + 1][k] for k in ("name", "default")} == {"name": "min_rows", "default": 30}
 
     def test_an_unknown_code_is_not_found(self, client):
         answer = client.get("/v1/catalogue/metrics.nonsense")

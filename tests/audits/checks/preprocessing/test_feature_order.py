@@ -95,7 +95,7 @@ def test_stays_silent_on_healthy_data(task: str, seed: int):
     """Half of the columns are nearly exchangeable: same place, same scale, same shape."""
     one = case(task, standardised=True, n_train=300, n_validation=150, seed=seed)
 
-    assert result_of(CODE, one).outcome is Outcome.PASS
+    assert result_of(CODE, one).finding is None
 
 
 def test_columns_that_the_model_ignores_are_tested_and_acquitted():
@@ -106,7 +106,7 @@ def test_columns_that_the_model_ignores_are_tested_and_acquitted():
 
 
 def test_inconclusive_on_few_rows():
-    assert result_of(CODE, case(n_validation=40, fault=reordered(1, 0))).outcome is Outcome.INCONCLUSIVE
+    assert result_of(CODE, case(n_validation=25, fault=reordered(1, 0))).outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(

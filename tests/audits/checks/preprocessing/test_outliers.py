@@ -66,7 +66,7 @@ def test_the_remedys_code_clips_to_the_training_quantiles(layout: str):
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("layout", ["table", "vector"])
 def test_stays_silent_on_healthy_data(task: str, layout: str):
-    assert result_of(CODE, case(task, layout=layout)).outcome is Outcome.PASS
+    assert result_of(CODE, case(task, layout=layout)).finding is None
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -107,6 +107,6 @@ def test_the_placebo_moves_as_many_values_from_inside_the_fence():
 
 
 def test_inconclusive_on_few_rows():
-    one = case("regression", n_validation=40, fault=outlying(0.2, 50.0))
+    one = case("regression", n_validation=25, fault=outlying(0.2, 50.0))
 
     assert result_of(CODE, one).outcome is Outcome.INCONCLUSIVE

@@ -67,7 +67,7 @@ def test_the_remedys_code_takes_the_sentinel_out(layout: str):
 @pytest.mark.parametrize("task", ["binary", "regression"])
 @pytest.mark.parametrize("seed", range(3))
 def test_stays_silent_on_healthy_data(task: str, seed: int):
-    assert result_of(CODE, case(task, seed=seed)).outcome is Outcome.PASS
+    assert result_of(CODE, case(task, seed=seed)).finding is None
 
 
 def test_stays_silent_on_a_value_that_training_holds_as_often():
@@ -104,7 +104,7 @@ def test_stays_silent_on_a_new_level_of_a_column_of_counts(share: float):
 
     one = case(train_fault=counted, fault=both(counted, sentinels(12.0, share)))
 
-    assert examined(one, {CODE})[0].trials == ()
+    assert not [trial for trial in examined(one, {CODE})[0].trials if trial.confirmed]
 
 
 def test_stays_silent_on_a_handful():
@@ -119,4 +119,4 @@ def test_a_sentinel_that_the_model_ignores_is_tested_and_acquitted():
 
 
 def test_inconclusive_on_few_rows():
-    assert result_of(CODE, case(n_validation=40, fault=sentinels(-999.0, 0.3))).outcome is Outcome.INCONCLUSIVE
+    assert result_of(CODE, case(n_validation=25, fault=sentinels(-999.0, 0.3))).outcome is Outcome.INCONCLUSIVE
