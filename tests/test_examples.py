@@ -199,7 +199,7 @@ def imputations(example: str, code: str, evidence: str) -> Mapping[str, Mapping[
     compared = finding(report_of(example), code).evidence[evidence]
     assert isinstance(compared, dict)
     methods = {name: value for name, value in compared.items() if isinstance(value, dict)}
-    assert set(methods) == {"mean", "median", "k nearest neighbours"}
+    assert set(methods) == {"mean", "median", "mode", "k nearest neighbours"}
     return methods
 
 

@@ -165,7 +165,7 @@ def test_few_groups_are_segments():
     result = result_of(CODE, case_of(train, spoilt, fitted(train, "binary"), request=request_for(data=data)))
 
     assert result.outcome is Outcome.FAIL
-    assert result.finding.evidence["segment"] == "hospital is 1"
+    assert result.finding.evidence["segment"] == "hospital is '1'"
 
 
 def test_the_remedys_code_selects_the_segment():
