@@ -21,7 +21,7 @@ demo: setup ## Start the service, audit a real SavedModel over HTTP, show the di
 
 .PHONY: test
 test: setup lint types contracts ## Lint, check types and imports, run every test
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto --dist loadfile
 
 .PHONY: lint
 lint: setup ## Check style and formatting
