@@ -69,13 +69,13 @@ class Miscalibration(Limits):
         0.01, gt=0, lt=1, description="Consistency resampling: chance of such an error if every probability were true."
     )
     min_gain: float = Field(
-        0.03,
+        0.05,
         gt=0,
-        description="Lower bound of the log loss, in nats, that a cross-fitted temperature must bring back: early "
-        "stopping and dropout leave healthy models a little unsure.",
+        description="Lower bound of the log loss, in nats, that a cross-fitted temperature must bring back: healthy "
+        "models of few rows are a little too sure, and early stopping and dropout leave others a little unsure.",
     )
     min_temperature: float = Field(
-        1.25, ge=1, description="A temperature above 1 within this factor is no fault, whatever it gains."
+        1.5, ge=1, description="A temperature above 1 within this factor is no fault, whatever it gains."
     )
     min_sharpening: float = Field(
         2.5,

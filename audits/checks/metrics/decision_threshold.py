@@ -60,7 +60,7 @@ def decision_threshold(case: Case) -> CheckResult:
         f"accuracy of {before:.2f}; near {threshold:.3g} it is {score:.2f}"
         + (f", while accuracy goes from {accuracy[0]:.2f} to {accuracy[1]:.2f}." if accuracy[1] < accuracy[0] else ".")
     )
-    traded = _is_trade_off(case, subject, after)
+    traded = _is_trade_off(case, subject, after, limits)
     loud = Severity.CRITICAL if estimate >= limits.critical_gain else Severity.WARNING
     finding = Finding(
         code=CODE,
@@ -103,8 +103,8 @@ def decision_threshold(case: Case) -> CheckResult:
     )
 
 
-def _is_trade_off(case: Case, subject: Subject, after: Subject) -> bool:
-    """Whether accuracy falls for certain while Matthews' correlation does not rise for certain."""
+def _is_trade_off(case: Case, subject: Subject, after: Subject, limits: DecisionThreshold) -> bool:
+    """Whether accuracy falls for certain while Matthews' correlation does not rise materially."""
     columns = (subject.labels, *(case.scorer.answers(s.predictions) for s in (subject, after)))
 
     def changes(weights: Array, y: Array, a: Array, b: Array) -> Array:
@@ -113,7 +113,7 @@ def _is_trade_off(case: Case, subject: Subject, after: Subject) -> bool:
 
     draws = case.scorer.resample(columns, changes, case.rng("trade-off"), subject.groups)
     accuracy, correlation = quantile_interval(draws[:, 0]), quantile_interval(draws[:, 1])
-    return accuracy[1] < 0 and correlation[0] <= 0
+    return accuracy[1] < 0 and correlation[0] <= limits.min_gain
 
 
 def cross_fitted(case: Case, subject: Subject) -> Subject:

@@ -25,6 +25,7 @@ from audits.repairs.protocol import Suspicion
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics.assignment import best_label_permutation
+from audits.statistics.intervals import auc_interval
 from schemas.limits.preprocessing import LabelEncoding
 from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
 
@@ -37,6 +38,7 @@ SAME_UNIT = 2.0
 # Labels read rightly bring a model back to what it was trained to; a permutation that does not is another fault's
 # shadow (a model that is worse than chance improves by turning its answers around, whatever made it worse).
 MIN_RECOVERY = 0.5
+HALF = 0.5
 
 
 def label_encoding(case: Case) -> CheckResult:
@@ -148,7 +150,7 @@ def _permuted(case: Case, subject: Subject) -> Suspicion | None:
     """The classes in another order."""
     classes = case.labels.n_classes
     order = _best_order(subject, classes)
-    if (order == np.arange(classes)).all():
+    if (order == np.arange(classes)).all() or (classes == 2 and not _is_inverted(subject)):
         return None
     half = case.rng("label encoding").permutation(len(subject)) < len(subject) // 2
 
@@ -170,6 +172,14 @@ def _permuted(case: Case, subject: Subject) -> Suspicion | None:
 
     names = {case.labels.names[k]: case.labels.names[order[k]] for k in range(classes) if order[k] != k}
     return _suspicion(case, subject, apply, f"read the validation labels {_pairs(names)}", names, replay=replay)
+
+
+def _is_inverted(subject: Subject) -> bool:
+    """Whether a binary model ranks the classes the wrong way round for certain: a weak one does so by chance."""
+    probabilities = subject.predictions.probabilities
+    assert probabilities is not None  # noqa: S101 - called for classification alone
+    known = (subject.labels != UNKNOWN) & np.isfinite(probabilities[:, 1])
+    return auc_interval(probabilities[known, 1], subject.labels[known] == 1)[1] < HALF
 
 
 def _best_order(subject: Subject, classes: int) -> Array:
