@@ -30,6 +30,9 @@ from schemas.limits.metrics import DecisionThreshold
 from schemas.report import Confirmation, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "metrics.decision_threshold"
+# Half a point of accuracy is no price to speak of; a tenth of Matthews' correlation is worth a price.
+SAME_ACCURACY = 0.005
+LARGE_RISE = 0.1
 
 
 def decision_threshold(case: Case) -> CheckResult:
@@ -60,7 +63,7 @@ def decision_threshold(case: Case) -> CheckResult:
         f"accuracy of {before:.2f}; near {threshold:.3g} it is {score:.2f}"
         + (f", while accuracy goes from {accuracy[0]:.2f} to {accuracy[1]:.2f}." if accuracy[1] < accuracy[0] else ".")
     )
-    traded = _is_trade_off(case, subject, after, limits)
+    traded = _is_trade_off(case, subject, after)
     loud = Severity.CRITICAL if estimate >= limits.critical_gain else Severity.WARNING
     finding = Finding(
         code=CODE,
@@ -103,17 +106,16 @@ def decision_threshold(case: Case) -> CheckResult:
     )
 
 
-def _is_trade_off(case: Case, subject: Subject, after: Subject, limits: DecisionThreshold) -> bool:
-    """Whether accuracy falls for certain while Matthews' correlation does not rise materially."""
+def _is_trade_off(case: Case, subject: Subject, after: Subject) -> bool:
+    """Whether accuracy falls, and Matthews' correlation does not rise so far that it hardly matters."""
     columns = (subject.labels, *(case.scorer.answers(s.predictions) for s in (subject, after)))
+    accuracy = [float(metrics.accuracy(subject.labels, answers)) for answers in columns[1:]]
 
-    def changes(weights: Array, y: Array, a: Array, b: Array) -> Array:
-        accuracy = metrics.accuracy(y, b, weights) - metrics.accuracy(y, a, weights)
-        return np.stack([accuracy, metrics.mcc(y, b, 2, weights) - metrics.mcc(y, a, 2, weights)], axis=-1)
+    def change(weights: Array, y: Array, a: Array, b: Array) -> Array:
+        return np.asarray(metrics.mcc(y, b, 2, weights) - metrics.mcc(y, a, 2, weights))
 
-    draws = case.scorer.resample(columns, changes, case.rng("trade-off"), subject.groups)
-    accuracy, correlation = quantile_interval(draws[:, 0]), quantile_interval(draws[:, 1])
-    return accuracy[1] < 0 and correlation[0] <= limits.min_gain
+    draws = case.scorer.resample(columns, change, case.rng("trade-off"), subject.groups)
+    return accuracy[1] < accuracy[0] - SAME_ACCURACY and quantile_interval(draws)[0] <= LARGE_RISE
 
 
 def cross_fitted(case: Case, subject: Subject) -> Subject:
