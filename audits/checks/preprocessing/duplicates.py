@@ -1,9 +1,9 @@
 """The training data repeat themselves.
 
 What it measures: over all training rows, the share whose features, to six significant digits, stand in an earlier
-    training row, against the share that such columns give by chance; how many of them carry another label than their
-    copy; the effective number of rows; and the training metric with every distinct row counted once, with a bootstrap
-    interval of the difference over sets of copies.
+    training row, against the share that such columns give by chance and that validation rows have with training
+    rows; how many of them carry another label than their copy; the effective number of rows; and the training metric
+    with every distinct row counted once, with a bootstrap interval of the difference over sets of copies.
 Why it matters: a row that stands there five times is learned five times as hard, and counts five times in the
     training metric. Copies that are split between training and validation leak, and copies with different labels
     cannot both be learned.
@@ -172,11 +172,17 @@ class _Copies:
 
 
 def _by_chance(case: Case) -> float:
-    """Share of rows that repeat another when each column takes its values independently; generously.
+    """Share of rows that repeat another in tables of few values; the larger of two estimates.
 
-    The chance that two rows agree is the product over the columns. Columns depend on each other, which makes
-    agreement likelier: the square root of the product allows for as much dependence as halves the information.
+    Rows that repeat each other by nature do so between the splits as well. And where each column takes its values
+    independently, the chance that two rows agree is the product over the columns; its square root allows for as much
+    dependence between them as halves the information.
     """
+    between = float(np.isin(case.validation.fingerprints, case.train.fingerprints).mean())
+    return max(between, _of_independent_columns(case))
+
+
+def _of_independent_columns(case: Case) -> float:
     rows = case.train.sample.rows
     n = case.train.n
     if isinstance(rows, pd.DataFrame):

@@ -5,7 +5,7 @@ import pytest
 
 from audits.evidence.disagreement import excess_disagreement
 from tests.audits.checks.preprocessing.test_label_noise import EASY, mislabelled
-from tests.factories import case
+from tests.factories import case, permuted_labels
 
 
 def test_the_sides_are_mirror_images():
@@ -40,6 +40,16 @@ def test_wrong_labels_do_not_spare_the_sure_rows():
     assert excess.sure_low > 0
     assert excess.among_sure > 0.6 * excess.estimate
     assert excess.sure_agreement > 0.95
+
+
+def test_learners_that_accuse_each_other_do_not_agree():
+    """After a swap of the validation labels, each learner finds the other split's labels wrong."""
+    one = case(fault=permuted_labels(1, 0), **EASY)
+
+    excess = excess_disagreement(one, one.control)
+
+    assert min(excess.by_learner.values()) < -0.3
+    assert not excess.agrees
 
 
 def test_says_nothing_without_a_learner_on_the_validation_rows():

@@ -81,7 +81,7 @@ def test_stays_silent_on_tables_of_few_values(columns: int, n_train: int):
     def rounded(part: Part, train: Part, rng: np.random.Generator) -> Part:
         return part.with_numbers(np.round((part.numbers - train.numbers.mean(0)) / train.numbers.std(0)))
 
-    one = case(columns=columns, n_train=n_train, n_validation=60, train_fault=rounded)
+    one = case(columns=columns, n_train=n_train, n_validation=60, train_fault=rounded, fault=rounded)
 
     assert result_of(CODE, one).finding is None
 
@@ -90,10 +90,19 @@ def test_stays_silent_on_columns_that_depend_on_each_other():
     """Ten columns that all say the same repeat like one of them."""
 
     def echoed(part: Part, train: Part, rng: np.random.Generator) -> Part:
-        first = np.round((part.numbers[:, :1] - train.numbers[:, :1].mean()) / train.numbers[:, :1].std())
-        return part.with_numbers(np.tile(first, (1, 2)))
+        first = np.round(100 * (part.numbers[:, :1] - train.numbers[:, :1].mean()) / train.numbers[:, :1].std())
+        return part.with_numbers(np.tile(first, (1, 10)))
 
-    assert result_of(CODE, case(columns=2, train_fault=echoed)).finding is None
+    assert result_of(CODE, case(columns=10, train_fault=echoed, fault=echoed)).finding is None
+
+
+def test_stays_silent_on_repeats_by_chance_that_the_validation_rows_do_not_show():
+    """A few validation rows meet no training row; what the columns give by chance tells all the same."""
+
+    def rounded(part: Part, train: Part, rng: np.random.Generator) -> Part:
+        return part.with_numbers(np.round(6 * (part.numbers - train.numbers.mean(0)) / train.numbers.std(0)))
+
+    assert result_of(CODE, case(columns=2, n_train=300, train_fault=rounded)).finding is None
 
 
 def test_stays_silent_on_an_oversampled_class():

@@ -89,6 +89,12 @@ def test_stays_silent_on_days_that_only_touch():
     assert result_of(CODE, timed(days(0, 301, 500), days(300, 400, 300))).finding is None
 
 
+def test_stays_silent_on_the_year_in_which_training_ended():
+    years = np.random.default_rng(0).integers(2018, 2021, 500)
+
+    assert result_of(CODE, timed(years, np.full(300, 2020))).finding is None
+
+
 def test_stays_silent_on_one_stray_stamp():
     train = days(0, 300, 500)
     train[7] = np.datetime64("2099-01-01", "ns")
