@@ -146,7 +146,7 @@ def test_stays_silent_on_a_loss_that_holds_a_penalty():
 
 @pytest.mark.parametrize(
     ("fault", "code"),
-    [(scaled(3.0), "preprocessing.scaling_mismatch"), (holes(0.4, (0, 1, 2)), "preprocessing.missing_values")],
+    [(scaled(3.0), "preprocessing.scaling_mismatch"), (holes(0.4, (0, 1, 2, 3)), "preprocessing.missing_values")],
 )
 def test_a_number_of_healthy_data_is_explained_by_the_repair(fault: Fault, code: str):
     """Reported before the validation data were spoilt: the data are to blame, not the report.
