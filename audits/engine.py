@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 from pydantic import JsonValue
@@ -256,9 +255,7 @@ def _examine(case: Case, opened: _Opened, codes: set[str], audit_id: str, tell: 
         case = _on_the_models_scale(case)
     if target_leakage.CODE in codes:
         case = _without_leak(case)
-    before = case.trials
     case = mend(case, [(code, suspect) for code, suspect in SUSPECTS if code in codes], on_trial)
-    case = replace(case, trials=(*before, *case.trials))
     results, records = _run_checks(case, codes, tell)
     tell("diagnosing", 0.0, "ranking the causes")
     attribution = diagnosis.attribute(case, results)
@@ -295,18 +292,12 @@ def _on_the_models_scale(case: Case) -> Case:
 def _without_leak(case: Case) -> Case:
     """Look for a column that knows the answer; where only the training data have it, do without it from here on."""
     try:
-        leak = target_leakage.find_leak(case)
+        return target_leakage.without_leak(case)
     except EvaluatorError:
         raise
     except Exception:
         log.exception("the search for a leaking column crashed")
         return replace(case, failed=case.failed | {target_leakage.CODE})
-    if leak is None:
-        return case
-    extras: dict[str, Any] = {target_leakage.CODE: leak}
-    if leak.gone:
-        extras["train_without_leak"] = target_leakage.neutralised(case, case.train.sample, leak.column)
-    return replace(case, leaked=(leak.column,), extras=case.extras | extras)
 
 
 def _run_checks(case: Case, codes: set[str], tell: _Teller) -> tuple[dict[str, CheckResult], list[CheckRecord]]:

@@ -592,15 +592,8 @@ def examined(one: Case, codes: set[str] | None = None) -> tuple[Case, dict[str, 
     if scaling_mismatch.CODE in chosen:
         one = on_the_models_scale(one, scaling_mismatch.suspect)
     if target_leakage.CODE in chosen:
-        leak = target_leakage.find_leak(one)
-        if leak is not None:
-            extras: dict[str, Any] = {target_leakage.CODE: leak}
-            if leak.gone:
-                extras["train_without_leak"] = target_leakage.neutralised(one, one.train.sample, leak.column)
-            one = replace(one, leaked=(leak.column,), extras=one.extras | extras)
-    before = one.trials
+        one = target_leakage.without_leak(one)
     one = mend(one, [(code, suspect) for code, suspect in SUSPECTS if code in chosen])
-    one = replace(one, trials=(*before, *one.trials))
     return one, {code: check(one) for code, check in CHECKS if code in chosen}
 
 

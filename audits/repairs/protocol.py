@@ -126,7 +126,7 @@ def mend(case: Case, suspects: Sequence[tuple[str, Suspect]], on_trial: Callable
         mended = proven[-1].after
         for trial in proven:
             del open_suspects[trial.suspicion.code]
-    return replace(case, mended=mended, trials=tuple(trials), failed=case.failed | failed)
+    return replace(case, mended=mended, trials=(*case.trials, *trials), failed=case.failed | failed)
 
 
 def _looked_at(

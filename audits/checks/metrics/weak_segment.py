@@ -13,6 +13,7 @@ Reference: Chung et al., 2019 (slices), https://doi.org/10.1109/ICDE.2019.00139;
     https://doi.org/10.1111/j.2517-6161.1995.tb02031.x
 """
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -194,7 +195,7 @@ def _confirmation(case: Case, field: Arena, trial: Trial) -> Confirmation | None
 
 def _answering(case: Case, subject: Subject, answers: Array) -> Subject:
     given = Predictions(answers, None, None) if case.is_regression else Predictions(None, None, answers)
-    return Subject(subject.rows, subject.labels, subject.raw_labels, given, subject.index, subject.groups)
+    return replace(subject, predictions=given)
 
 
 def _finding(case: Case, field: Arena, told: list[Trial], limits: WeakSegment, severity: Severity) -> Finding:

@@ -22,11 +22,11 @@ from audits.evidence.case import Case, Subject
 from audits.repairs.categories.codes import column_values
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
-from audits.repairs.reliance import loss_from, replaced, set_to
+from audits.repairs.reliance import imitate, replaced, set_to
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from schemas.limits.preprocessing import ConstantFeature
-from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
+from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "preprocessing.constant_feature"
 MAX_LISTED = 50
@@ -115,27 +115,20 @@ def _lost(case: Case, limits: ConstantFeature) -> CheckResult | None:
     lost = {n: v for n, v in _constants(case, case.mended).items() if n not in told and v is not None}
     if not lost:
         return None
-    sample = case.train.sample
-    cost, without = loss_from(case, sample, {n: set_to(v) for n, v in lost.items()}, "constant columns")
-    low, high = cast("tuple[float, float]", cost.interval)
-    gap = case.train_score[0] - case.mended_score[0]
+    made = imitate(case, {n: set_to(v) for n, v in lost.items()}, "constant columns")
     # a split of one site alone has such a column too, and loses nothing by it
-    loud = low > limits.min_cost and gap > limits.min_cost and case.mended_score[1][1] < case.train_score[0]
-    before, after = case.score(sample), case.score(without)
+    loud = made.is_material(limits.min_cost) and made.falls_for_certain
+    certain = made.interval[0] > limits.critical_gain
     names = ", ".join(list(lost)[:3]) + (", ..." if len(lost) > 3 else "")
     finding = Finding(
         code=CODE,
         family="preprocessing",
-        severity=Severity.INFO if not loud else Severity.CRITICAL if low > limits.critical_gain else Severity.WARNING,
+        severity=Severity.INFO if not loud else Severity.CRITICAL if certain else Severity.WARNING,
         title="Columns that vary in training are constant in the validation data",
         summary=f"{names} {'hold' if len(lost) > 1 else 'holds'} one value in all {len(case.mended)} validation rows. "
-        f"With the same value in every training row, {case.scorer.title} falls there from {before:.2f} to {after:.2f}.",
-        effect=Effect(
-            name="loss_of_the_training_metric",
-            estimate=cast(float, cost.estimate),
-            interval=(low, high),
-            limit=limits.min_cost,
-        ),
+        f"With the same value in every training row, {case.scorer.title} falls there from {made.before:.2f} to "
+        f"{made.after:.2f}.",
+        effect=made.effect(limits.min_cost),
         n=len(case.mended),
         affected=Affected(columns=list(lost)[:MAX_LISTED], share_of_rows=1.0),
         evidence={"value_in_validation": dict(list(lost.items())[:MAX_LISTED])},
@@ -143,24 +136,8 @@ def _lost(case: Case, limits: ConstantFeature) -> CheckResult | None:
     )
     if not loud:
         return CheckResult(Outcome.PASS, finding=finding, ranks=False)
-    proof = Confirmation(
-        confirmed=True,
-        intervention=f"write the constants of {names} into the training rows",
-        metric=case.scorer.metric,
-        before=before,
-        after=after,
-        gain_interval=(-high, -low),
-        n=len(sample),
-    )
-    return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=_at_most(cost, gap))
-
-
-def _at_most(cost: Estimate, gap: float) -> Estimate:
-    """What the loss explains of the gap between the splits: not more than there is."""
-    low, high = cast("tuple[float, float]", cost.interval)
-    return Estimate(
-        estimate=min(cast(float, cost.estimate), gap), interval=(min(low, gap), min(high, max(gap, low))), n=cost.n
-    )
+    proof = made.confirmation(f"write the constants of {names} into the training rows")
+    return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=made.explained())
 
 
 def _idle(case: Case) -> CheckResult | None:

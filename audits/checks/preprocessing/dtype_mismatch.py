@@ -26,13 +26,13 @@ from audits.repairs.categories.spelling import as_cast
 from audits.repairs.categories.texts import at_random, holds_sentences
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
-from audits.repairs.reliance import loss_from, replaced
+from audits.repairs.reliance import imitate, replaced
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics.distributions import ks_2samp_statistic, ks_pvalue, two_proportion_test
 from audits.statistics.multiplicity import benjamini_hochberg
 from schemas.limits.preprocessing import DtypeMismatch
-from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
+from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "preprocessing.dtype_mismatch"
 MAX_LISTED = 50
@@ -139,12 +139,9 @@ def _lost(case: Case, limits: DtypeMismatch) -> CheckResult | None:
     if not rounded and not cut:
         return None
     changes: dict[str, Change] = {n: _round_to(d) for n, d in rounded.items()} | {n: _cut_at(k) for n, k in cut.items()}
-    sample = case.train.sample
-    cost, without = loss_from(case, sample, changes, "rounded columns")
-    low, high = cast("tuple[float, float]", cost.interval)
-    gap = case.train_score[0] - case.mended_score[0]
-    loud = low > limits.min_cost and gap > limits.min_cost and case.mended_score[1][1] < case.train_score[0]
-    before, after = case.score(sample), case.score(without)
+    made = imitate(case, changes, "rounded columns")
+    loud = made.is_material(limits.min_cost) and made.falls_for_certain
+    certain = made.interval[0] > limits.critical_gain
     said = [
         f"{name} is rounded to {d} decimals" if d else f"{name} is rounded to whole numbers"
         for name, d in rounded.items()
@@ -153,16 +150,11 @@ def _lost(case: Case, limits: DtypeMismatch) -> CheckResult | None:
     finding = Finding(
         code=CODE,
         family="preprocessing",
-        severity=Severity.INFO if not loud else Severity.CRITICAL if low > limits.critical_gain else Severity.WARNING,
+        severity=Severity.INFO if not loud else Severity.CRITICAL if certain else Severity.WARNING,
         title="Columns are less precise in the validation data",
         summary=f"{', '.join(said[:3])}{', ...' if len(said) > 3 else ''} in the validation data, and not in training. "
-        f"Done to the training rows, {case.scorer.title} goes there from {before:.2f} to {after:.2f}.",
-        effect=Effect(
-            name="loss_of_the_training_metric",
-            estimate=cast(float, cost.estimate),
-            interval=(low, high),
-            limit=limits.min_cost,
-        ),
+        f"Done to the training rows, {case.scorer.title} goes there from {made.before:.2f} to {made.after:.2f}.",
+        effect=made.effect(limits.min_cost),
         n=len(case.mended),
         affected=Affected(columns=list(changes)[:MAX_LISTED], share_of_rows=1.0),
         evidence={"decimals": dict(rounded), "characters": dict(cut)},
@@ -170,19 +162,8 @@ def _lost(case: Case, limits: DtypeMismatch) -> CheckResult | None:
     )
     if not loud:
         return CheckResult(Outcome.PASS, finding=finding, ranks=False)
-    proof = Confirmation(
-        confirmed=True,
-        intervention=f"round or cut {', '.join(list(changes)[:3])} in the training rows likewise",
-        metric=case.scorer.metric,
-        before=before,
-        after=after,
-        gain_interval=(-high, -low),
-        n=len(sample),
-    )
-    told = Estimate(
-        estimate=min(cast(float, cost.estimate), gap), interval=(min(low, gap), min(high, max(low, gap))), n=cost.n
-    )
-    return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=told)
+    proof = made.confirmation(f"round or cut {', '.join(list(changes)[:3])} in the training rows likewise")
+    return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=made.explained())
 
 
 def _rounded(case: Case, limits: DtypeMismatch) -> dict[str, int]:

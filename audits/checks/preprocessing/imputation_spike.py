@@ -22,10 +22,10 @@ from audits.artefacts import Array
 from audits.evidence.case import Case
 from audits.repairs.imputation import METHODS, impute
 from audits.repairs.imputation_remedy import compare_imputations, imputation_remedy
-from audits.repairs.reliance import loss_from
+from audits.repairs.reliance import imitate
 from audits.results import CheckResult
 from schemas.limits.preprocessing import ImputationSpike
-from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Severity
+from schemas.report import Affected, Effect, Estimate, Finding, Outcome, Severity
 
 CODE = "preprocessing.imputation_spike"
 MIN_DISTINCT = 20
@@ -97,48 +97,34 @@ def _in_validation_alone(case: Case, spikes: list[dict[str, JsonValue]], limits:
     for spike in spikes:
         filled = rng.random(len(sample)) < _excess(spike) / (1 - cast(float, spike["train_share"]))
         changes[str(spike["column"])] = _filled_at(filled, cast(float, spike["value"]))
-    cost, spoilt = loss_from(case, sample, changes, "filled likewise")
-    low, high = cast("tuple[float, float]", cost.interval)
-    gap = case.train_score[0] - case.mended_score[0]
-    if low <= limits.min_cost or gap <= limits.min_cost:
+    made = imitate(case, changes, "filled likewise")
+    if not made.is_material(limits.min_cost):
         return None
-    before, after = case.score(sample), case.score(spoilt)
     names = [str(s["column"]) for s in spikes]
     share = max(cast(float, s["validation_share"]) for s in spikes)
     summary = (
         f"{', '.join(names[:4])} {'holds' if len(names) == 1 else 'hold'} one central value in up to {share:.0%} of "
         f"the validation rows and hardly in training: holes were filled in one split. With as many training values "
-        f"replaced by it, {case.scorer.title} falls there from {before:.2f} to {after:.2f}."
+        f"replaced by it, {case.scorer.title} falls there from {made.before:.2f} to {made.after:.2f}."
     )
     finding = Finding(
         code=CODE,
         family="preprocessing",
-        severity=Severity.CRITICAL if low > limits.critical_cost else Severity.WARNING,
+        severity=Severity.CRITICAL if made.interval[0] > limits.critical_cost else Severity.WARNING,
         title="Holes were filled in the validation data alone",
         summary=summary,
-        effect=Effect(
-            name="loss_of_the_training_metric",
-            estimate=cast(float, cost.estimate),
-            interval=(low, high),
-            limit=limits.min_cost,
-        ),
+        effect=made.effect(limits.min_cost),
         n=case.validation.n,
         affected=Affected(columns=names, share_of_rows=share),
         evidence={"spikes": cast(JsonValue, spikes), "reimputed": _reimputed(case, spikes)},
         remedy=imputation_remedy(case, names, "k nearest neighbours"),
     )
-    confirmation = Confirmation(
-        confirmed=True,
-        intervention=f"fill as many values of {', '.join(names[:3])}{', ...' if len(names) > 3 else ''} in the "
-        "training rows with the same value",
-        metric=case.scorer.metric,
-        before=before,
-        after=after,
-        gain_interval=(-high, -low),
-        n=len(sample),
+    confirmation = made.confirmation(
+        f"fill as many values of {', '.join(names[:3])}{', ...' if len(names) > 3 else ''} in the training rows with "
+        "the same value"
     )
     # no more than the gap can be due to it
-    recovered = Estimate(estimate=min(cast(float, cost.estimate), gap), interval=(low, high), n=cost.n)
+    recovered = Estimate(estimate=min(cast(float, made.cost.estimate), made.gap), interval=made.interval, n=made.cost.n)
     return CheckResult(Outcome.FAIL, finding=finding, confirmation=confirmation, recovered=recovered)
 
 

@@ -97,8 +97,8 @@ def _sentinel(reference: Array, values: Array, limits: SentinelValues) -> float 
     if not len(reference) or not len(values):
         return None
     candidates, counts = np.unique(values, return_counts=True)
-    known = np.array([(reference == value).mean() for value in candidates[_frequent(counts, limits)]])
-    frequent = np.flatnonzero(_frequent(counts, limits))
+    frequent = np.flatnonzero(counts >= max(MIN_COUNT, limits.min_share * len(values)))
+    known = np.array([(reference == value).mean() for value in candidates[frequent]])
     unknown = frequent[known <= MAX_TRAINING_SHARE * counts[frequent] / len(values)]
     for top in unknown[np.argsort(-counts[unknown], kind="stable")]:
         value = float(candidates[top])
@@ -112,10 +112,6 @@ def _sentinel(reference: Array, values: Array, limits: SentinelValues) -> float 
         if _is_outside(value, share, reference, limits) or _towers(counts[top], others, reference):
             return value
     return None
-
-
-def _frequent(counts: Array, limits: SentinelValues) -> Array:
-    return np.asarray(counts >= max(MIN_COUNT, limits.min_share * counts.sum()))
 
 
 def _is_outside(value: float, share: float, reference: Array, limits: SentinelValues) -> bool:

@@ -14,7 +14,7 @@ Reference: Kaufman, Rosset & Perlich, 2012, https://doi.org/10.1145/2382577.2382
     https://doi.org/10.1016/j.patter.2023.100804
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -22,10 +22,10 @@ from scipy.stats import wilcoxon
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from audits.artefacts import Array, Rows
+from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.evidence.labels import UNKNOWN
-from audits.repairs.protocol import gain_of
+from audits.repairs.reliance import reliance, shuffled
 from audits.results import CheckResult
 from schemas.limits.preprocessing import TargetLeakage
 from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
@@ -34,7 +34,6 @@ CODE = "preprocessing.target_leakage"
 FOLDS = 3
 MAX_ROWS = 3_000
 MAX_COLUMNS = 300
-SHUFFLES = 3
 # The metric without other columns, to compare with.
 MAX_PLACEBOS = 19
 LOSS_LEVEL = 0.001
@@ -118,17 +117,17 @@ def _confirmation(case: Case, leak: Leak, limits: TargetLeakage) -> Confirmation
 
     That the metric stands on the column is proven by this; that nobody has the column in time, only the user can say.
     """
-    reliance = leak.reliance if leak.gone else leak.validation_reliance
+    lost = leak.reliance if leak.gone else leak.validation_reliance
     before = case.train_score[0] if leak.gone else case.score(case.mended)
     return Confirmation(
         confirmed=leak.gone or leak.carries_the_metric(limits),
         intervention=f"shuffle {leak.column} in the {'training' if leak.gone else 'validation'} data",
         metric=case.scorer.metric,
         before=before,
-        after=before - cast(float, reliance.estimate),
-        gain_interval=None if reliance.interval is None else (-reliance.interval[1], -reliance.interval[0]),
+        after=before - cast(float, lost.estimate),
+        gain_interval=None if lost.interval is None else (-lost.interval[1], -lost.interval[0]),
         placebo_gain=None if leak.gone else -leak.placebo,
-        n=reliance.n,
+        n=lost.n,
     )
 
 
@@ -154,8 +153,8 @@ def find_leak(case: Case) -> Leak | None:
     if not _stands_out(float(skills[best]), next_best, limits):
         return None
     column = [*case.space.units, *case.space.texts][best]
-    reliance = _reliance(case, case.train.sample, column)
-    low = reliance.interval[0] if reliance.interval else 0.0
+    on_train = reliance(case, case.train.sample, column)
+    low = on_train.interval[0] if on_train.interval else 0.0
     certain = skills[best] > limits.certain_skill and _loss_rises(case, column)
     if low < limits.min_reliance and not certain:
         return None
@@ -163,11 +162,22 @@ def find_leak(case: Case) -> Leak | None:
         column,
         float(skills[best]),
         next_best,
-        reliance,
+        on_train,
         _skill_in(case, case.mended, best),
-        _reliance(case, case.mended, column),
+        reliance(case, case.mended, column),
         _fall_without_others(case, case.mended, column),
     )
+
+
+def without_leak(case: Case) -> Case:
+    """The case with its leak named; where validation does not have it, with a training sample that does without it."""
+    leak = find_leak(case)
+    if leak is None:
+        return case
+    extras: dict[str, Any] = {CODE: leak}
+    if leak.gone:
+        extras["train_without_leak"] = shuffled(case, case.train.sample, leak.column)
+    return replace(case, leaked=(leak.column,), extras=case.extras | extras)
 
 
 def _stands_out(best: float, next_best: float, limits: TargetLeakage) -> bool:
@@ -226,26 +236,13 @@ def _skill(case: Case, values: Array, labels: Array) -> float:
     return max(0.0, (score - case.scorer.chance) / (case.scorer.perfect - case.scorer.chance))
 
 
-def neutralised(case: Case, subject: Subject, column: str, shuffle: int = 0) -> Subject:
-    """The subject with the column shuffled and the model run again."""
-    return case.rerun(subject, _shuffled(case, subject.rows, column, case.rng(f"shuffle {shuffle}")))
-
-
-def _reliance(case: Case, subject: Subject, column: str) -> Estimate:
-    """How far the metric falls when the column is shuffled: the median shuffle, with its paired interval."""
-    shuffled = (neutralised(case, subject, column, shuffle) for shuffle in range(SHUFFLES))
-    falls = [gain_of(case, one, subject, "reliance") for one in shuffled]
-    falls.sort(key=lambda gain: cast(float, gain.estimate))
-    return falls[len(falls) // 2]
-
-
 def _fall_without_others(case: Case, subject: Subject, column: str) -> float:
     """The most that the metric falls when another column is shuffled instead."""
     others = [name for name in (*case.space.units, *case.space.texts) if name != column]
     if len(others) > MAX_PLACEBOS:
         others = list(case.rng("other columns").choice(others, MAX_PLACEBOS, replace=False))
     before = case.score(subject)
-    return max(before - case.score(neutralised(case, subject, str(name))) for name in others)
+    return max(before - case.score(shuffled(case, subject, str(name))) for name in others)
 
 
 def _loss_rises(case: Case, column: str) -> bool:
@@ -254,18 +251,11 @@ def _loss_rises(case: Case, column: str) -> bool:
     Beside redundant columns the decisions may hold without it; the loss tells whether the model uses it at all.
     """
     subject = case.train.sample
-    after = neutralised(case, subject, column)
+    after = shuffled(case, subject, column)
     losses = [case.scorer.losses(s.labels, s.predictions) for s in (subject, after)]
     rises = losses[1] - losses[0]
     rises = rises[np.isfinite(rises) & (rises != 0)]
     return len(rises) > 0 and float(wilcoxon(rises, alternative="greater").pvalue) < LOSS_LEVEL
-
-
-def _shuffled(case: Case, rows: Rows, column: str, rng: np.random.Generator) -> Rows:
-    order = rng.permutation(len(rows))
-    if isinstance(rows, np.ndarray):
-        return case.space.map_units(rows, {case.space.units.index(column): lambda x: x[order]})
-    return rows.assign(**{column: rows[column].to_numpy()[order]})
 
 
 def _as_json(estimate: Estimate) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Categories that the training data never hold and that mean none of theirs: what do they cost?"""
 
-from dataclasses import replace
-from typing import Any, cast
+from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,10 @@ from scipy.stats import ttest_ind
 from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.repairs.categories.texts import holds_sentences
-from audits.repairs.protocol import gain_of
+from audits.repairs.reliance import imitate
 from audits.results import CheckResult
 from schemas.limits.preprocessing import CategoryMismatch
-from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
+from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
 
 MAX_LISTED = 20
 MAX_ROWS_NAMED = 100
@@ -29,11 +29,9 @@ def unseen_categories(case: Case, code: str, limits: CategoryMismatch) -> CheckR
     share = float(rows.mean())
     if share < limits.min_unseen_share:
         return None
-    cost, spoilt = _cost(case, unseen)
-    low, high = cast("tuple[float, float]", cost.interval)
-    loud = low > limits.min_unseen_cost and _are_harder(case, rows)
+    made = imitate(case, _written(case, unseen), "unseen categories")
+    loud = made.interval[0] > limits.min_unseen_cost and _are_harder(case, rows)
     values = {name: _values(case.mended, name, mask) for name, mask in unseen.items()}
-    train, after = case.score(case.train.sample), case.score(spoilt)
     listed = "; ".join(f"{', '.join(map(repr, some[:3]))} in {name}" for name, some in list(values.items())[:3])
     finding = Finding(
         code=code,
@@ -41,8 +39,8 @@ def unseen_categories(case: Case, code: str, limits: CategoryMismatch) -> CheckR
         severity=Severity.WARNING if loud else Severity.INFO,
         title="Categories that the training data never hold",
         summary=f"{int(rows.sum())} of {len(rows)} validation rows hold categories that the training data never hold "
-        f"({listed}). Written into as many training rows, they take {case.scorer.title} from {train:.2f} to "
-        f"{after:.2f}.",
+        f"({listed}). Written into as many training rows, they take {case.scorer.title} from "
+        f"{made.before:.2f} to {made.after:.2f}.",
         effect=Effect(name="share_of_rows_with_unseen_categories", estimate=share, limit=limits.min_unseen_share),
         n=len(rows),
         affected=Affected(
@@ -55,16 +53,8 @@ def unseen_categories(case: Case, code: str, limits: CategoryMismatch) -> CheckR
     )
     if not loud:
         return CheckResult(Outcome.PASS, finding=finding, ranks=False)
-    proof = Confirmation(
-        confirmed=True,
-        intervention=f"write the unseen categories of {', '.join(unseen)} into as many training rows",
-        metric=case.scorer.metric,
-        before=train,
-        after=after,
-        gain_interval=(-high, -low),
-        n=len(case.train.sample),
-    )
-    return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=cost)
+    proof = made.confirmation(f"write the unseen categories of {', '.join(unseen)} into as many training rows")
+    return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=made.cost)
 
 
 def _unseen(case: Case) -> dict[str, Array]:
@@ -77,19 +67,24 @@ def _unseen(case: Case) -> dict[str, Array]:
     return found
 
 
-def _cost(case: Case, unseen: dict[str, Array]) -> tuple[Estimate, Subject]:
-    """What the training metric loses when as many training rows get the unseen categories, and these rows."""
-    sample, rng = case.train.sample, case.rng("unseen categories")
-    frame = cast("pd.DataFrame", sample.rows)
-    changed: dict[str, Any] = {}
+def _written(case: Case, unseen: dict[str, Array]) -> dict[str, Callable[[Array], Array]]:
+    """Column -> how to write its unseen categories into as many training rows."""
+    n, rng = len(case.train.sample), case.rng("unseen categories")
+    changes = {}
     for name, mask in unseen.items():
-        hit = rng.random(len(frame)) < mask.mean()
+        hit = rng.random(n) < mask.mean()
         values = cast("pd.DataFrame", case.mended.rows)[name].to_numpy(dtype=object)[mask]
-        column = frame[name].to_numpy(dtype=object).copy()
-        column[hit] = rng.choice(values, int(hit.sum()))
-        changed[name] = column
-    spoilt = case.rerun(sample, frame.assign(**changed))
-    return gain_of(case, spoilt, replace(sample), "unseen categories"), spoilt
+        changes[name] = _placed(hit, rng.choice(values, int(hit.sum())))
+    return changes
+
+
+def _placed(at: Array, values: Array) -> Callable[[Array], Array]:
+    def change(column: Array) -> Array:
+        column = column.copy()
+        column[at] = values
+        return column
+
+    return change
 
 
 def _are_harder(case: Case, rows: Array) -> bool:
