@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from audits import diagnosis
 from audits.artefacts import Array, Model, ModelInternals, Rows, Split
-from audits.checks.preprocessing import label_encoding, scaling_mismatch, target_leakage
+from audits.checks.preprocessing import label_encoding, target_leakage
 from audits.evidence.binding import Binding, bind
 from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.collect import RawSplit, collect
@@ -27,11 +27,12 @@ from audits.evidence.labels import UNKNOWN, LabelSpace, label_space
 from audits.evidence.outputs import OutputMeaning, Predictions, as_matrix, choose_tensor, describe, infer_kind
 from audits.evidence.scoring import Scorer
 from audits.evidence.summary import summarise_metrics
+from audits.evidence.tables import TableGuard
 from audits.evidence.training.history import history_of
 from audits.models.process import start_model
-from audits.registry import CHECKS, SUSPECTS, Check, selected
-from audits.repairs.protocol import mend
-from audits.repairs.scaling.against_model import on_the_models_scale
+from audits.registry import CHECKS, SUSPECTS, WITNESSED, Check, selected
+from audits.repairs.protocol import Suspect, mend
+from audits.repairs.witness import as_the_model_saw
 from audits.results import CheckResult
 from audits.sources import Roots, describe_model, open_splits, read_history
 from audits.sources.graph.internals import read_internals
@@ -93,8 +94,9 @@ def audit(
     tell("opening", 0.4, "starting the model")
     model = start_model(description, device=request.resources.device, timeout_seconds=request.resources.timeout_seconds)
     try:
-        opened = _Opened(request, model, binding, tensor, train, validation)
-        case = replace(_collect(opened, history, limits, tell), internals=_internals(opened))
+        internals = _internals(model, binding, train)
+        opened = _Opened(request, model, TableGuard(internals), binding, tensor, train, validation)
+        case = replace(_collect(opened, history, limits, tell), internals=internals)
         _require_known_labels(case)
         return _examine(case, opened, codes, audit_id, tell)
     finally:
@@ -107,13 +109,14 @@ class _Opened:
 
     request: AuditRequest
     model: Model
+    guard: TableGuard
     binding: Binding
     tensor: str
     train: Split
     validation: Split
 
     def raw_output(self, rows: Rows) -> Array:
-        outputs = self.model.predict(self.binding.inputs(rows))
+        outputs = self.guard.predict(self.binding.inputs(rows), self.model.predict)
         output = outputs[self.tensor]
         if len(output) != len(rows):
             raise ModelError(
@@ -125,10 +128,10 @@ class _Opened:
         return output
 
 
-def _internals(opened: _Opened) -> ModelInternals | None:
+def _internals(model: Model, binding: Binding, train: Split) -> ModelInternals | None:
     """What the model holds about its data; None where that cannot be read, which costs evidence and no audit."""
-    found = read_internals(opened.model)
-    return None if found is None else bound(found, opened.binding, FeatureSpace.of(opened.train))
+    found = read_internals(model)
+    return None if found is None else bound(found, binding, FeatureSpace.of(train))
 
 
 class _Teller:
@@ -251,8 +254,9 @@ def _examine(case: Case, opened: _Opened, codes: set[str], audit_id: str, tell: 
 
     tell("repairing", 0.0, "looking for faults that can be repaired")
     submitted = case
-    if scaling_mismatch.CODE in codes:
-        case = _on_the_models_scale(case)
+    for code, compare, suspect in WITNESSED:
+        if code in codes:
+            case = _as_the_model_saw(case, code, compare, suspect)
     if target_leakage.CODE in codes:
         case = _without_leak(case)
     case = mend(case, [(code, suspect) for code, suspect in SUSPECTS if code in codes], on_trial)
@@ -278,15 +282,15 @@ def _examine(case: Case, opened: _Opened, codes: set[str], audit_id: str, tell: 
     )
 
 
-def _on_the_models_scale(case: Case) -> Case:
-    """Put what both splits, or the training file alone, got wrong on the scale that the model expects."""
+def _as_the_model_saw(case: Case, code: str, compare: Suspect, suspect: Suspect) -> Case:
+    """Repair what both splits, or the training file alone, got wrong, where the model bears witness to it."""
     try:
-        return on_the_models_scale(case, scaling_mismatch.suspect)
+        return as_the_model_saw(case, code, compare, suspect)
     except EvaluatorError:
         raise
     except Exception:
-        log.exception("the search for data off the model's scale crashed")
-        return replace(case, failed=case.failed | {scaling_mismatch.CODE})
+        log.exception("holding the data against the model crashed for %s", code)
+        return replace(case, failed=case.failed | {code})
 
 
 def _without_leak(case: Case) -> Case:

@@ -45,7 +45,9 @@ from audits.checks.preprocessing import (
     unshuffled,
 )
 from audits.evidence.case import Case
+from audits.repairs.categories import against_model as model_categories
 from audits.repairs.protocol import Suspect
+from audits.repairs.scaling import against_model as model_scale
 from audits.results import CheckResult
 from schemas.problem import RequestError
 
@@ -106,6 +108,12 @@ SUSPECTS: tuple[tuple[str, Suspect], ...] = (
     (scaling_mismatch.CODE, scaling_mismatch.suspect),
     (label_encoding.CODE, label_encoding.suspect),
     (outliers.CODE, outliers.suspect),
+)
+
+# Code, the detector that repairs one split with the other as reference, and the one that repairs both alike.
+WITNESSED: tuple[tuple[str, Suspect, Suspect], ...] = (
+    (category_mismatch.CODE, category_mismatch.suspect, model_categories.suspect),
+    (scaling_mismatch.CODE, scaling_mismatch.suspect, model_scale.suspect),
 )
 
 

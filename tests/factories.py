@@ -16,7 +16,7 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from audits.artefacts import Array, Batch, Column, ModelDescription, ModelInternals, Rows, SplitName, TensorSpec
-from audits.checks.preprocessing import scaling_mismatch, target_leakage
+from audits.checks.preprocessing import target_leakage
 from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.collect import RawSplit, collect
 from audits.evidence.entities import dependent_rows
@@ -24,9 +24,9 @@ from audits.evidence.features import FeatureSpace, Layout
 from audits.evidence.labels import LabelSpace, label_space
 from audits.evidence.outputs import OutputMeaning, as_matrix, infer_kind
 from audits.evidence.scoring import Scorer
-from audits.registry import CHECKS, SUSPECTS
+from audits.registry import CHECKS, SUSPECTS, WITNESSED
 from audits.repairs.protocol import mend
-from audits.repairs.scaling.against_model import on_the_models_scale
+from audits.repairs.witness import as_the_model_saw
 from audits.results import CheckResult
 from schemas.limits import limits_for
 from schemas.report import Severity
@@ -589,8 +589,9 @@ def _description(train: Part, meaning: OutputMeaning, parameters: int | None) ->
 def examined(one: Case, codes: set[str] | None = None) -> tuple[Case, dict[str, CheckResult]]:
     """The case after all its repairs, and the result of every check (or of those named)."""
     chosen = codes or {code for code, _ in CHECKS}
-    if scaling_mismatch.CODE in chosen:
-        one = on_the_models_scale(one, scaling_mismatch.suspect)
+    for code, compare, suspect in WITNESSED:
+        if code in chosen:
+            one = as_the_model_saw(one, code, compare, suspect)
     if target_leakage.CODE in chosen:
         one = target_leakage.without_leak(one)
     one = mend(one, [(code, suspect) for code, suspect in SUSPECTS if code in chosen])

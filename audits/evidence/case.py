@@ -14,6 +14,7 @@ from audits.evidence.features import FeatureSpace, take
 from audits.evidence.labels import UNKNOWN, LabelSpace
 from audits.evidence.outputs import OutputMeaning, Predictions
 from audits.evidence.scoring import Scorer
+from audits.evidence.tables import ids_out_of_range
 from schemas.limits.base import Limits
 from schemas.request import AuditRequest
 
@@ -136,14 +137,25 @@ class Case:
         return self.scorer.score(subject.labels, subject.predictions)
 
     @cached_property
+    def quantities(self) -> tuple[int, ...]:
+        """The units that are no ids: numbers that an embedding looks up have no scale, no outliers, no middle."""
+        tables = self.internals.embeddings if self.internals is not None else ()
+        ids = {place.column for table in tables for place in table.places}
+        return tuple(unit for unit, name in enumerate(self.space.units) if name not in ids)
+
+    @cached_property
     def decontaminated(self) -> Array:
         """(mended rows,) False where an exact copy stands among the training rows."""
         return ~np.isin(self.validation.fingerprints[self.mended.index], self.train.fingerprints)
 
     @cached_property
     def untouched(self) -> Array:
-        """(mended rows,) False where a confirmed repair had to guess a value: those rows lost information for good."""
+        """(mended rows,) False where a value is lost for good: a confirmed repair had to guess it, or it is an id that
+        the model has no row for.
+        """
         untouched = np.ones(len(self.mended), dtype=bool)
+        for ids in ids_out_of_range(self.internals, self.space, self.mended.rows):
+            untouched &= ~ids.rows
         for trial in self.trials:
             if trial.confirmed and trial.suspicion.guesses and trial.suspicion.rows is not None:
                 untouched &= ~trial.suspicion.rows

@@ -62,28 +62,6 @@ class OutOfVocabulary:
         return self.unknown / self.n if self.n else 0.0
 
 
-@dataclass(frozen=True)
-class IdsOutOfRange:
-    """Ids of a column for which an embedding has no row of its own.
-
-    Attributes:
-        column: of the ids.
-        table_rows: rows of the embedding: ids 0 to table_rows - 1 have one.
-        lowest, highest: finite id.
-        rows: (rows,) where the id has none. Keras counts negative ones from the end.
-    """
-
-    column: str
-    table_rows: int
-    lowest: float
-    highest: float
-    rows: Array
-
-    @property
-    def share(self) -> float:
-        return float(self.rows.mean()) if len(self.rows) else 0.0
-
-
 def bound(internals: ModelInternals, binding: Binding, space: FeatureSpace) -> ModelInternals:
     """The same with the column or unit of the data at every place of an input."""
     columns = {feed.spec.name: feed.columns for feed in binding.feeds}
@@ -169,25 +147,6 @@ def _words(vocabulary: Vocabulary, value: Any) -> Iterator[str]:
         yield text
         return
     yield from (_PUNCTUATION.sub("", text) if vocabulary.is_lowered else text).split()
-
-
-def ids_out_of_range(case: Case, subject: Subject) -> list[IdsOutOfRange]:
-    """Per column that feeds an embedding: the ids without a row. Tables and vectors."""
-    if case.internals is None:
-        return []
-    units = {name: unit for unit, name in enumerate(case.space.units)}
-    found = []
-    for table in case.internals.embeddings:
-        for place in table.places:
-            if place.column not in units or case.space.layout == "image":
-                continue
-            ids = case.space.values(subject.rows, units[place.column])
-            finite = ids[np.isfinite(ids)]
-            if len(finite):
-                # fractions are cut off on the way to an id
-                out = np.isfinite(ids) & ((np.trunc(ids) < 0) | (np.trunc(ids) >= table.rows))
-                found.append(IdsOutOfRange(place.column, table.rows, float(finite.min()), float(finite.max()), out))
-    return found
 
 
 def saturation(case: Case, reference: Subject, subject: Subject) -> dict[str, JsonValue]:

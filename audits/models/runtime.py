@@ -23,6 +23,9 @@ TEXT_BYTES = 1024
 # Of the variables' values that are sent, as the widest type has it.
 MAX_VARIABLE_BYTES, VALUE_BYTES = 2**27, 8
 
+# What stands above the message of an error inside a graph.
+_PREAMBLE = ("Graph execution error", "Detected at node", "<stack traces unavailable>", "File ", "Stack trace", "[[{{")
+
 
 class Refused(Exception):  # noqa: N818 - an answer, not a failure of ours
     """Something the user can act on; `code` and `detail` of a problem."""
@@ -199,9 +202,10 @@ def _session(tf: Any, job: Job) -> Callable[[Mapping[str, Any]], Mapping[str, An
 
 
 def first_line(error: BaseException) -> str:
-    """TensorFlow's message, cut to its first line, without paths of this machine."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    words = (word if "/" not in word or "://" in word else "..." for word in lines[0].split(" "))
+    """TensorFlow's message, cut to the first line that says something, without paths of this machine."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    telling = [line for line in lines if not line.startswith(_PREAMBLE)]
+    words = (word if "/" not in word or "://" in word else "..." for word in (telling or lines)[0].split(" "))
     return " ".join(words)[:300]
 
 

@@ -5,7 +5,9 @@ What it measures: texts that the training data never hold, once case, blanks, pu
     categories, single words of sentences); and the reading of a column of few values (codes moved by one, counted
     from the other end, given by another encoder) under which its categories are as frequent, and stand in rows as
     alike, as in training, where the codes as they are do worse than in every random halving of the training rows.
-    Categories that stay unseen are counted, and what they cost is measured on training rows that get them.
+    Categories that stay unseen are counted, and what they cost is measured on training rows that get them. The
+    vocabularies and embeddings inside the model are held against both splits: words that it does not know, ids without
+    a row, and files that agree with each other and not with the model.
 Why it matters: to a lookup or an embedding another spelling is another word, and another number is another word's
     meaning. Nothing fails; the model answers for another category.
 When it is inconclusive: fewer than `min_rows` validation rows; unseen spellings are found at any size.
@@ -13,7 +15,7 @@ How to fix: fit the encoder once, on the training data, and save it with the mod
 Reference: Kuhn, 1955, https://doi.org/10.1002/nav.3800020109; Damerau, 1964, https://doi.org/10.1145/363958.363994
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -24,21 +26,30 @@ from pydantic import JsonValue
 from audits.artefacts import Array, Rows
 from audits.evidence.case import Case, Subject
 from audits.evidence.features import concatenate, take
-from audits.repairs.categories import codes, texts
+from audits.repairs.categories import codes, ids, texts
 from audits.repairs.categories.codes import Coded, Reading, remapped
+from audits.repairs.categories.unanswered import ids_without_a_row
 from audits.repairs.categories.unseen import unseen_categories
+from audits.repairs.categories.words import listed, remedy_of, sentence_of
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
-from audits.repairs.snippets import constant
+from audits.repairs.witness import Witnessed, judge_witnessed
 from audits.results import CheckResult
 from schemas.limits.preprocessing import CategoryMismatch
-from schemas.report import Effect, Outcome, Remedy
+from schemas.report import Effect, Outcome
 
 CODE = "preprocessing.category_mismatch"
 TITLE = "Categories are spelled or coded otherwise in the validation data"
+WITNESSED = (
+    "Both splits write categories otherwise than the model learned them",
+    "The training file writes categories otherwise than the data that the model was trained on",
+)
+OF_TRAINING = (
+    "The validation data write categories as the model learned them, the training file does not. When we "
+    "{intervention}, in the training rows, and run the same model again, their {metric} goes from {before} to {after}."
+)
 FOLDS = 5
 PLACEBO_PARTS = 3
-MAX_LISTED = 50
 Changes = dict[str, dict[Hashable, Any]]
 
 
@@ -48,6 +59,9 @@ def category_mismatch(case: Case) -> CheckResult:
     if case.space.layout == "image":
         return CheckResult.not_applicable("pixels are no categories")
     n = len(case.mended)
+    witnessed = case.extras.get(CODE)
+    if isinstance(witnessed, Witnessed):
+        return judge_witnessed(case, CODE, witnessed, titles=WITNESSED, training_summary=OF_TRAINING)
     result = judge(
         case,
         CODE,
@@ -55,7 +69,9 @@ def category_mismatch(case: Case) -> CheckResult:
         summary="When we {intervention} and run the same model again, {metric} goes from {before} to {after}.",
         too_few=f"{n} of {limits.min_rows} validation rows" if n < limits.min_rows else None,
     )
-    return result if result.outcome is Outcome.FAIL else unseen_categories(case, CODE, limits) or result
+    if result.outcome is Outcome.FAIL:
+        return result
+    return ids_without_a_row(case, CODE) or unseen_categories(case, CODE, limits) or result
 
 
 def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
@@ -63,6 +79,9 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     limits = cast(CategoryMismatch, case.limits[CODE])
     if case.space.layout == "image":
         return None
+    moved = ids.suspect(CODE, case, reference, subject)
+    if moved is not None:
+        return moved
     respelled = texts.respelled_columns(case, reference, subject)
     sentences = texts.respelled_sentences(case, reference, subject, limits.max_unknown_words)
     spelled = sentences.apply(remapped(case, subject.rows, respelled))
@@ -85,18 +104,18 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     names = tuple(dict.fromkeys([*changes, *sentences.columns]))
     return Suspicion(
         code=CODE,
-        intervention=_sentence(changes, sentences),
+        intervention=sentence_of(changes, sentences),
         apply=apply,
         placebo=placebo if respelled or sentences or recoded.has_another else None,
         columns=names,
         rows=touched,
         effect=Effect(name="share_of_rows_with_other_categories", estimate=float(touched.mean()), limit=0.0),
         evidence={
-            "read_as": {name: _listed(mapping) for name, mapping in changes.items()},
+            "read_as": {name: listed(mapping) for name, mapping in changes.items()},
             "how": how,
             "unknown_words": dict(sentences.unknown),
         },
-        remedy=_remedy(case, changes, sentences),
+        remedy=remedy_of(case, changes, sentences),
     )
 
 
@@ -212,57 +231,3 @@ def _touched(case: Case, subject: Subject, spelled: Rows, changes: Changes) -> A
     for name, mapping in changes.items():
         touched |= np.asarray(pd.Series(codes.column_values(case, spelled, name)).isin(list(mapping)))
     return touched
-
-
-def _sentence(changes: Changes, sentences: texts.Sentences) -> str:
-    parts = []
-    for name, mapping in list(changes.items())[:3]:
-        pairs = ", ".join(f"{_plain(old)!r} as {_plain(new)!r}" for old, new in list(mapping.items())[:3])
-        parts.append(f"{pairs}{', ...' if len(mapping) > 3 else ''} in {name}")
-    if len(changes) > 3:
-        parts.append(f"the codes of {len(changes) - 3} more columns likewise")
-    if sentences:
-        parts.append(f"the words of {', '.join(sentences.columns)} as the training data spell them")
-    return "read " + " and ".join(parts)
-
-
-def _plain(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _listed(mapping: Mapping[Hashable, Any]) -> dict[str, Any]:
-    return {str(_plain(old)): _plain(new) for old, new in list(mapping.items())[:MAX_LISTED]}
-
-
-def _remedy(case: Case, changes: Changes, sentences: texts.Sentences) -> Remedy:
-    text = (
-        "Encode every split with the encoder that was fitted on the training data, and save it beside the model, or "
-        "put a lookup layer into the model. Until then, the code below reads the categories as the training data mean "
-        "them."
-    )
-    if not changes:
-        return Remedy(text=text, code=texts.REMEDY.replace("<columns>", constant("COLUMNS", list(sentences.columns))))
-    if case.space.layout != "table":
-        units = {
-            case.space.units.index(name): {old: _plain(new) for old, new in mapping.items()}
-            for name, mapping in changes.items()
-        }
-        code = (
-            "import numpy as np\n\n"
-            + constant("READ_AS", units, "position: what each code means")
-            + "def recode(x: np.ndarray) -> np.ndarray:\n"
-            "    result = np.array(x, copy=True)\n"
-            "    for position, meanings in READ_AS.items():\n"
-            "        for code, meaning in meanings.items():\n"
-            "            result[np.isclose(x[:, position], code), position] = meaning\n"
-            "    return result\n"
-        )
-        return Remedy(text=text, code=code)
-    named = {name: {_plain(old): _plain(new) for old, new in mapping.items()} for name, mapping in changes.items()}
-    code = (
-        "import pandas as pd\n\n"
-        + constant("READ_AS", named, "column: what each category means")
-        + "def recode(frame: pd.DataFrame) -> pd.DataFrame:\n"
-        "    return frame.assign(**{c: frame[c].map(lambda v, m=m: m.get(v, v)) for c, m in READ_AS.items()})\n"
-    )
-    return Remedy(text=text, code=code)

@@ -1,7 +1,8 @@
 """NaN or infinity comes out of the model.
 
 What it measures: the share of validation rows without a finite answer although none of their values is missing,
-    with a Wilson interval; rows with holes are told by preprocessing.missing_values.
+    with a Wilson interval; rows with holes are told by preprocessing.missing_values, rows with ids that no embedding
+    of the model holds by preprocessing.category_mismatch.
 Why it matters: such a row has no answer at all. Metrics that skip it flatter the model, and in production it is an
     error or, worse, a default.
 When it is inconclusive: never; an answer is finite or it is not.
@@ -13,6 +14,7 @@ Reference: Goldberg, 1991, https://doi.org/10.1145/103162.103163
 import numpy as np
 
 from audits.evidence.case import Case
+from audits.evidence.tables import ids_out_of_range
 from audits.repairs.imputation import holes
 from audits.results import CheckResult
 from audits.statistics.intervals import rule_of_three, wilson
@@ -27,6 +29,8 @@ def non_finite_output(case: Case) -> CheckResult:
     """Count the rows that the model does not answer and whose values are all there."""
     subject = case.mended
     silent = ~subject.predictions.answered & ~np.asarray(holes(case.space, subject.rows).any(axis=1))
+    for ids in ids_out_of_range(case.internals, case.space, subject.rows):
+        silent &= ~ids.rows
     if not silent.any():
         return CheckResult.passed(smallest=rule_of_three(len(subject)))
     count, share = int(silent.sum()), float(silent.mean())

@@ -58,25 +58,25 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     limits = cast(Outliers, case.limits[CODE])
     if len(subject) < limits.min_rows or not case.space.units or case.space.layout == "image":
         return None
-    fences = [_Fence.of(case.space.values(reference.rows, unit), limits) for unit in range(len(case.space.units))]
-    beyond = [f.beyond(case.space.values(subject.rows, u)) for u, f in enumerate(fences)]
-    p_values = np.array([f.p_value(mask) for f, mask in zip(fences, beyond, strict=True)])
+    fences = {unit: _Fence.of(case.space.values(reference.rows, unit), limits) for unit in case.quantities}
+    beyond = {unit: fence.beyond(case.space.values(subject.rows, unit)) for unit, fence in fences.items()}
+    p_values = np.array([fence.p_value(beyond[unit]) for unit, fence in fences.items()])
     q_values = benjamini_hochberg(p_values)
-    flagged = np.flatnonzero(q_values < limits.fdr)
-    if not len(flagged):
+    flagged = [unit for unit, q in zip(fences, q_values, strict=True) if q < limits.fdr]
+    if not flagged:
         return None
     rows = np.asarray(np.any([beyond[u] for u in flagged], axis=0))
     names = tuple(case.space.units[u] for u in flagged)
 
     def apply(faulty: Subject) -> Subject:
-        cut = case.rerun(faulty, case.space.map_units(faulty.rows, {int(u): fences[u].clip for u in flagged}))
+        cut = case.rerun(faulty, case.space.map_units(faulty.rows, {u: fences[u].clip for u in flagged}))
         if max(beyond[u].mean() for u in flagged) > MAX_ERRORS:
             return cut
-        changes = {int(u): fences[u].fill for u in flagged}
+        changes = {u: fences[u].fill for u in flagged}
         return _better_by_the_other_half(case, cut, case.rerun(faulty, case.space.map_units(faulty.rows, changes)))
 
     def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
-        changes = {int(u): fences[u].clip_at_random(rng) for u in flagged}
+        changes = {u: fences[u].clip_at_random(rng) for u in flagged}
         return replace(faulty, rows=case.space.map_units(faulty.rows, changes))
 
     shares = {case.space.units[u]: float(beyond[u].mean()) for u in flagged}
@@ -94,7 +94,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         p_value=float(p_values.min()),
         q_value=float(q_values.min()),
         evidence={"share_of_values": cast("dict[str, object]", shares)},  # type: ignore[dict-item]
-        remedy=_remedy(case, {int(u): fences[u] for u in flagged}),
+        remedy=_remedy(case, {u: fences[u] for u in flagged}),
     )
 
 

@@ -31,19 +31,27 @@ from audits.evidence.internals import saturation
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.repairs.scaling import against_model as model_scale
-from audits.repairs.scaling.against_model import OffScale
 from audits.repairs.scaling.maps import ScaleMap, pairs_of
 from audits.repairs.scaling.names import NamedMap, named
 from audits.repairs.scaling.placebo import random_maps
 from audits.repairs.scaling.words import evidence_of, remedy_of, words_of
+from audits.repairs.witness import Witnessed, judge_witnessed
 from audits.results import CheckResult
 from audits.statistics.distributions import ks_pvalue
 from audits.statistics.metrics import roc_auc
 from audits.statistics.multiplicity import benjamini_hochberg
 from schemas.limits.preprocessing import ScalingMismatch
-from schemas.report import Effect, Severity
+from schemas.report import Effect
 
 CODE = model_scale.CODE
+WITNESSED = (
+    "Both splits are scaled otherwise than the model expects",
+    "The training file is not scaled as the data that the model was trained on",
+)
+OF_TRAINING = (
+    "The validation data are on the scale that the model expects, the training file is not. When we {intervention}, "
+    "in the training rows, and run the same model again, their {metric} goes from {before} to {after}."
+)
 CHANCE_LEVEL = 0.05
 # Beyond, no choice of rows moves a column of a population: in training deviations, and as a factor of the spread.
 STRONG_SHIFT = 3.0
@@ -59,9 +67,9 @@ def scaling_mismatch(case: Case) -> CheckResult:
     """Judge the trial of rescaling, or what was proven of the training file before it."""
     limits = cast(ScalingMismatch, case.limits[CODE])
     n = len(case.mended)
-    off_scale = case.extras.get(CODE)
-    if isinstance(off_scale, OffScale):
-        return _against_the_model(case, off_scale)
+    witnessed = case.extras.get(CODE)
+    if isinstance(witnessed, Witnessed):
+        return judge_witnessed(case, CODE, witnessed, titles=WITNESSED, training_summary=OF_TRAINING)
     return judge(
         case,
         CODE,
@@ -69,35 +77,6 @@ def scaling_mismatch(case: Case) -> CheckResult:
         summary="When we {intervention} and run the same model again, {metric} goes from {before} to {after}.",
         too_few=f"{n} of {limits.min_rows} validation rows" if n < limits.min_rows else None,
     )
-
-
-def _against_the_model(case: Case, found: OffScale) -> CheckResult:
-    """The finding that a comparison of the splits alone could not make."""
-    told = replace(case, trials=(found.trial,))
-    if found.split == "both":
-        return judge(
-            told,
-            CODE,
-            title="Both splits are scaled otherwise than the model expects",
-            summary="Training and validation data agree with each other, and not with the model. When we "
-            "{intervention} and run the same model again, {metric} goes from {before} to {after} on the validation "
-            f"rows, and from {found.train_before:.2f} to {found.train_after:.2f} on the training rows.",
-        )
-    result = judge(
-        told,
-        CODE,
-        title="The training file is not scaled as the data that the model was trained on",
-        summary="The validation data are on the scale that the model expects, the training file is not. When we "
-        "{intervention}, in the training rows, and run the same model again, their {metric} goes from {before} to "
-        "{after}.",
-    )
-    if result.finding is None:
-        return result
-    # it costs no validation performance: the training metric is what it spoils
-    finding = result.finding.model_copy(
-        update={"severity": Severity.WARNING, "evidence": {**result.finding.evidence, "split": "training"}}
-    )
-    return replace(result, finding=finding, recovered=None)
 
 
 def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:

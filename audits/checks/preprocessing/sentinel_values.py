@@ -30,6 +30,8 @@ CODE = "preprocessing.sentinel_values"
 MIN_COUNT = 3
 # The training data may hold the value this much more rarely, by chance.
 MAX_TRAINING_SHARE = 0.05
+# A value that is expected so often and never occurs is gone.
+MIN_COUNT_GONE = 10
 # A column that is one value is constant, not missing.
 MAX_SHARE = 0.9
 CONTINUOUS_SHARE = 0.5
@@ -57,7 +59,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         return None
     found = {
         unit: value
-        for unit in range(len(case.space.units))
+        for unit in case.quantities
         if (value := _sentinel(case.space.values(reference.rows, unit), case.space.values(subject.rows, unit), limits))
         is not None
     }
@@ -108,6 +110,7 @@ def _sentinel(reference: Array, values: Array, limits: SentinelValues) -> float 
         # just beyond the end of the range is out of place only where the other values are not
         rest = values[values != value]
         moved = np.mean((rest < reference.min()) | (rest > reference.max())) > MANY if len(rest) else True
+        moved = moved or _is_moved(value, reference, values)
         share = 0.0 if moved else float(counts[top] / len(values))
         if _is_outside(value, share, reference, limits) or _towers(counts[top], others, reference):
             return value
@@ -119,6 +122,13 @@ def _is_outside(value: float, share: float, reference: Array, limits: SentinelVa
     low, high = np.quantile(reference, [0.05, 0.95])
     distance = 0.0 if share > MANY else limits.min_distance * max(float(high - low), 1e-12)
     return bool(value < reference.min() - distance or value > reference.max() + distance)
+
+
+def _is_moved(value: float, reference: Array, values: Array) -> bool:
+    """Whether codes were moved by one: at the other end of the range, the last one is gone."""
+    other_end = reference.max() if value < reference.min() else reference.min()
+    expected = float((reference == other_end).mean()) * len(values)
+    return expected >= MIN_COUNT_GONE and not (values == other_end).any()
 
 
 def _towers(count: int, others: Array, reference: Array) -> bool:

@@ -1,6 +1,8 @@
-"""Categories that the training data never hold and that mean none of theirs: what do they cost?"""
+"""Categories and words that the model has learned nothing of, and that mean none that it knows: what do they cost?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -8,8 +10,10 @@ import pandas as pd
 from scipy.stats import ttest_ind
 
 from audits.artefacts import Array
-from audits.evidence.case import Case, Subject
+from audits.evidence.case import Case
+from audits.evidence.internals import out_of_vocabulary
 from audits.repairs.categories.texts import holds_sentences
+from audits.repairs.categories.words import vocabulary_of
 from audits.repairs.reliance import imitate
 from audits.results import CheckResult
 from schemas.limits.preprocessing import CategoryMismatch
@@ -20,62 +24,108 @@ MAX_ROWS_NAMED = 100
 # Fewer rows with unseen categories are an anecdote.
 MIN_ROWS = 5
 HARDER_LEVEL = 0.05
+OF_TRAINING = "categories that the training data never hold"
+NO_WORD = "\ufffd\ufffd"
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Values of a column of texts that the model has learned nothing of.
+
+    Attributes:
+        column: of texts.
+        rows: (rows,) of the mended validation rows that hold some.
+        values: the most frequent of them.
+        write: puts as many of them into the training rows' values.
+        are_words: single words of sentences, not whole values.
+    """
+
+    column: str
+    rows: Array
+    values: list[str]
+    write: Callable[[Array], Array]
+    are_words: bool = False
 
 
 def unseen_categories(case: Case, code: str, limits: CategoryMismatch) -> CheckResult | None:
     """An observation, or a finding where they cost: on training rows that get them, and on the rows that hold them."""
-    unseen = {name: mask for name, mask in _unseen(case).items() if mask.sum() >= MIN_ROWS}
-    rows = np.any(list(unseen.values()), axis=0) if unseen else np.zeros(len(case.mended), dtype=bool)
+    unseen = [one for one in (*_categories(case), *_words(case, limits)) if one.rows.sum() >= MIN_ROWS]
+    rows = np.any([one.rows for one in unseen], axis=0) if unseen else np.zeros(len(case.mended), dtype=bool)
     share = float(rows.mean())
     if share < limits.min_unseen_share:
         return None
-    made = imitate(case, _written(case, unseen), "unseen categories")
+    columns = [one.column for one in unseen]
+    made = imitate(case, {one.column: one.write for one in unseen}, "unseen categories")
     loud = made.interval[0] > limits.min_unseen_cost and _are_harder(case, rows)
-    values = {name: _values(case.mended, name, mask) for name, mask in unseen.items()}
-    listed = "; ".join(f"{', '.join(map(repr, some[:3]))} in {name}" for name, some in list(values.items())[:3])
+    listed = "; ".join(f"{', '.join(map(repr, one.values[:3]))} in {one.column}" for one in unseen[:3])
+    what = "words that the model does not know" if all(one.are_words for one in unseen) else OF_TRAINING
     finding = Finding(
         code=code,
         family="preprocessing",
         severity=Severity.WARNING if loud else Severity.INFO,
-        title="Categories that the training data never hold",
-        summary=f"{int(rows.sum())} of {len(rows)} validation rows hold categories that the training data never hold "
-        f"({listed}). Written into as many training rows, they take {case.scorer.title} from "
-        f"{made.before:.2f} to {made.after:.2f}.",
+        title=what[0].upper() + what[1:],
+        summary=f"{int(rows.sum())} of {len(rows)} validation rows hold {what} ({listed}). Written into as many "
+        f"training rows, they take {case.scorer.title} from {made.before:.2f} to {made.after:.2f}.",
         effect=Effect(name="share_of_rows_with_unseen_categories", estimate=share, limit=limits.min_unseen_share),
         n=len(rows),
         affected=Affected(
-            columns=list(unseen),
+            columns=columns,
             rows=[int(i) for i in case.mended.index[rows][:MAX_ROWS_NAMED]],
             share_of_rows=share,
         ),
-        evidence={"unseen": {name: list(some) for name, some in values.items()}},
-        remedy=_remedy(list(unseen)),
+        evidence={
+            "unseen": {one.column: list(one.values) for one in unseen},
+            "vocabularies": [
+                vocabulary_of(one) for one in out_of_vocabulary(case, case.mended) if one.column in columns
+            ],
+        },
+        remedy=OF_WORDS if all(one.are_words for one in unseen) else _remedy(columns),
     )
     if not loud:
         return CheckResult(Outcome.PASS, finding=finding, ranks=False)
-    proof = made.confirmation(f"write the unseen categories of {', '.join(unseen)} into as many training rows")
+    proof = made.confirmation(f"write the unseen categories of {', '.join(columns)} into as many training rows")
     return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=made.cost)
 
 
-def _unseen(case: Case) -> dict[str, Array]:
-    """Column of categories -> (rows,) whether the training data never hold its value."""
-    found: dict[str, Array] = {}
+def _categories(case: Case) -> Iterator[Unseen]:
+    """Values of columns of categories that the training data never hold, nor the model's vocabulary."""
+    known = {one.column: set(one.vocabulary.tokens) for one in out_of_vocabulary(case, case.mended)}
     for name in case.space.texts:
         ours, theirs = (cast("pd.DataFrame", s.rows)[name] for s in (case.train.sample, case.mended))
-        if not holds_sentences(ours):
-            found[name] = np.asarray(theirs.notna() & ~theirs.isin(set(ours.dropna())), dtype=bool)
-    return found
+        if holds_sentences(ours):
+            continue
+        mask = np.asarray(theirs.notna() & ~theirs.isin(set(ours.dropna()) | known.get(name, set())), dtype=bool)
+        if mask.any():
+            values = theirs.to_numpy(dtype=object)[mask]
+            rng = case.rng(f"unseen in {name}")
+            hit = rng.random(len(ours)) < mask.mean()
+            yield Unseen(name, mask, _most_frequent(values), _placed(hit, rng.choice(values, int(hit.sum()))))
 
 
-def _written(case: Case, unseen: dict[str, Array]) -> dict[str, Callable[[Array], Array]]:
-    """Column -> how to write its unseen categories into as many training rows."""
-    n, rng = len(case.train.sample), case.rng("unseen categories")
-    changes = {}
-    for name, mask in unseen.items():
-        hit = rng.random(n) < mask.mean()
-        values = cast("pd.DataFrame", case.mended.rows)[name].to_numpy(dtype=object)[mask]
-        changes[name] = _placed(hit, rng.choice(values, int(hit.sum())))
-    return changes
+def _words(case: Case, limits: CategoryMismatch) -> Iterator[Unseen]:
+    """Words of sentences that the model's vocabulary lacks, where they are more frequent than in training."""
+    both = zip(out_of_vocabulary(case, case.train.sample), out_of_vocabulary(case, case.mended), strict=True)
+    for ours, theirs in both:
+        more = theirs.share - ours.share
+        if not theirs.vocabulary.is_split or theirs.column not in case.space.texts or more < limits.max_unknown_words:
+            continue
+        rate = more / (1 - ours.share)
+        yield Unseen(
+            theirs.column,
+            theirs.rows,
+            [word[:40] for word, _ in theirs.examples],
+            partial(_without_words, rate=rate, rng=case.rng(f"unknown words in {theirs.column}")),
+            are_words=True,
+        )
+
+
+def _without_words(texts: Array, *, rate: float, rng: np.random.Generator) -> Array:
+    """The texts with a share of their words replaced by one that no vocabulary holds."""
+    changed = np.empty(len(texts), dtype=object)
+    for row, text in enumerate(texts):
+        words = [] if text is None else str(text).split()
+        changed[row] = text if text is None else " ".join(NO_WORD if rng.random() < rate else word for word in words)
+    return changed
 
 
 def _placed(at: Array, values: Array) -> Callable[[Array], Array]:
@@ -96,10 +146,21 @@ def _are_harder(case: Case, rows: Array) -> bool:
     return bool(ttest_ind(ours, theirs, equal_var=False, alternative="greater").pvalue < HARDER_LEVEL)
 
 
-def _values(subject: Subject, name: str, mask: Array) -> list[str]:
-    values = cast("pd.DataFrame", subject.rows)[name].to_numpy(dtype=object)[mask]
+def _most_frequent(values: Array) -> list[str]:
     counts = pd.Series(values).value_counts()
     return [str(value)[:40] for value in counts.index[:MAX_LISTED]]
+
+
+OF_WORDS = Remedy(
+    text="Find out what the new words are: another language, other spelling, other preprocessing of the texts, or a "
+    "new subject. Preprocess both splits alike; train on texts like these, and adapt the vocabulary to them. The code "
+    "below counts the words that the training texts never hold.",
+    code="import re\nfrom collections import Counter\n\nimport pandas as pd\n\n"
+    "def new_words(train: pd.Series, texts: pd.Series, most: int = 50) -> list[tuple[str, int]]:\n"
+    "    known = {word for text in train.dropna() for word in re.findall(r'\\w+', text.lower())}\n"
+    "    counts = Counter(word for text in texts.dropna() for word in re.findall(r'\\w+', text.lower()))\n"
+    "    return [(word, n) for word, n in counts.most_common() if word not in known][:most]\n",
+)
 
 
 def _remedy(columns: list[str]) -> Remedy:

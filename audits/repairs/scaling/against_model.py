@@ -1,56 +1,32 @@
-"""Faults of scale that a comparison of the splits cannot show: both files alike are not what the model saw, or the
-training file alone is not.
+"""Hypotheses of a scale that both splits got wrong, from what the model holds or is usually fed.
 
-The model is the witness. It holds statistics of its own (Normalization, Rescaling, a BatchNormalization that comes
-first), or it answers the training rows well once they are on the right scale, and badly as they are. What the
-training labels choose, the validation rows must confirm.
+The model holds statistics of its own (Normalization, Rescaling, a BatchNormalization that comes first), or it answers
+the training rows well once they are on the right scale; see `audits.repairs.witness`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 from pydantic import JsonValue
 
-from audits.evidence.case import Case, SplitEvidence, Subject
+from audits.evidence.case import Case, Subject
 from audits.evidence.internals import LayerScale, layer_scales, saturation
-from audits.repairs.protocol import Suspect, Suspicion, Trial, gain_of, try_repair
+from audits.repairs.protocol import Suspicion
 from audits.repairs.scaling.maps import ScaleMap, UnitPair, pairs_of
 from audits.repairs.scaling.placebo import random_maps
 from audits.repairs.scaling.words import listed_columns, remedy_of
+from audits.repairs.witness import is_poor, most_convincing
 from schemas.limits.preprocessing import ScalingMismatch
 from schemas.report import Effect
 
 CODE = "preprocessing.scaling_mismatch"
 STATISTICS = ("normalization", "batch_normalization")
-# Training rows that choose among the hypotheses.
-MAX_CHOOSING_ROWS = 2000
 # A spread that differs from the layer's by more than this factor is as far away as a mean.
 MAX_SPREAD_FACTOR = 2.0
-# What the repair must bring the training metric to, as a share of the way from chance to perfect: from nonsense to
-# chance is no proof that the scale is right.
-MIN_SKILL, MIN_SKILL_GAINED = 0.25, 0.1
-# Beyond, the model answers its training rows well enough: there is nothing to explain.
-POOR_SKILL = 0.5
 # A constant that scales inputs down by less than this is no range of pixels.
 MIN_RANGE = 2.0
-
-
-@dataclass(frozen=True)
-class OffScale:
-    """A fault that was proven before the splits were compared.
-
-    Attributes:
-        split: which file is not on the model's scale.
-        trial: of the repair; of the training rows where they alone are off.
-        train_before, train_after: the training metric on the sample.
-    """
-
-    split: Literal["both", "training"]
-    trial: Trial
-    train_before: float
-    train_after: float
 
 
 @dataclass(frozen=True)
@@ -70,63 +46,20 @@ class Hypothesis:
     layers: Mapping[int, LayerScale]
 
 
-def on_the_models_scale(case: Case, compare: Suspect) -> Case:
-    """The case with its training rows, or both splits, on the scale that the model expects, where that is proven.
-
-    Args:
-        case: as collected.
-        compare: the detector that maps one split onto the other.
-    """
-    found = _training_alone(case, compare) or _both(case)
-    if found is None:
-        return case
-    train = found.trial.after if found.split == "training" else found.trial.suspicion.apply(case.train.sample)
-    return replace(
-        case,
-        train=_with_sample(case.train, train),
-        mended=case.mended if found.split == "training" else found.trial.after,
-        trials=(*case.trials, found.trial),
-        extras=case.extras | {CODE: found},
-    )
-
-
-def _training_alone(case: Case, compare: Suspect) -> OffScale | None:
-    """The training rows on the validation rows' scale, where that makes the model right about them."""
-    sample = case.train.sample
-    suspicion = compare(case, case.mended, sample)
-    if suspicion is None:
-        return None
-    after = suspicion.apply(sample)
-    if not _convinces(case, sample, after):
-        return None
-    trial = try_repair(case, sample, replace(suspicion, apply=_known(suspicion, sample, after)), compare)
-    return OffScale("training", trial, case.score(sample), case.score(after)) if trial.confirmed else None
-
-
-def _both(case: Case) -> OffScale | None:
-    suspicion = suspect(case, case.train.sample, case.mended)
-    if suspicion is None:
-        return None
-    trial = try_repair(case, case.mended, suspicion, suspect)
-    if not trial.confirmed:
-        return None
-    sample = case.train.sample
-    return OffScale("both", trial, case.score(sample), case.score(trial.suspicion.apply(sample)))
-
-
 def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
     """The hypothesis under which the model is right about its training rows, if there is one."""
     limits = cast(ScalingMismatch, case.limits[CODE])
     if len(subject) < limits.min_rows or not case.space.units:
         return None
     pairs = pairs_of(case, reference, subject)
-    chosen = _chosen(case, [h for h in _hypotheses(case, pairs, limits) if h.maps])
+    hypotheses = [h for h in _hypotheses(case, pairs, limits) if h.maps]
+    chosen = most_convincing(case, hypotheses, lambda rows, one: _mapped(case, rows, one))
     if chosen is None:
         return None
     maps = dict(chosen.maps)
 
     def apply(faulty: Subject) -> Subject:
-        return case.rerun(faulty, case.space.map_units(faulty.rows, {u: back.apply for u, back in maps.items()}))
+        return _mapped(case, faulty, chosen)
 
     def placebo(faulty: Subject, rng: np.random.Generator) -> Subject:
         wrong = {u: back.apply for u, back in random_maps(pairs, maps, rng).items()}
@@ -159,6 +92,11 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     )
 
 
+def _mapped(case: Case, faulty: Subject, hypothesis: Hypothesis) -> Subject:
+    maps = {unit: back.apply for unit, back in hypothesis.maps.items()}
+    return case.rerun(faulty, case.space.map_units(faulty.rows, maps))
+
+
 def _hypotheses(case: Case, pairs: list[UnitPair], limits: ScalingMismatch) -> Iterator[Hypothesis]:
     layers = layer_scales(case, STATISTICS)
     pairs = [pair for pair in pairs if _are_alike(pair)]
@@ -180,7 +118,7 @@ def _hypotheses(case: Case, pairs: list[UnitPair], limits: ScalingMismatch) -> I
         maps = {p.unit: ScaleMap(ranges[p.unit].sd, ranges[p.unit].mean) for p in divided}
         words = "undo the scaling of {columns}, which the model makes itself,"
         yield Hypothesis("rescaled_twice", words, maps, {p.unit: ranges[p.unit] for p in divided})
-    if far or divided or not _is_poor(case):
+    if far or divided or not is_poor(case):
         return
     yield from _without_witness(case, [p for p in pairs if p.unit not in layers and p.unit not in ranges])
 
@@ -203,37 +141,6 @@ def _without_witness(case: Case, pairs: list[UnitPair]) -> Iterator[Hypothesis]:
         low, high = float(pair.target[0]), float(pair.target[-1])
         unit[pair.unit] = ScaleMap(1 / (high - low), -low / (high - low))
     yield Hypothesis("not_min_max", "scale {columns} to [0, 1] with the training range", unit, {})
-
-
-def _chosen(case: Case, hypotheses: list[Hypothesis]) -> Hypothesis | None:
-    """The one under which the training metric comes back furthest; the first of equals."""
-    if not hypotheses:
-        return None
-    rows = case.train.sample
-    if len(rows) > MAX_CHOOSING_ROWS:
-        rows = rows.at(np.sort(case.rng("choosing").choice(len(rows), MAX_CHOOSING_ROWS, replace=False)))
-    best: tuple[float, Hypothesis] | None = None
-    for one in hypotheses:
-        mapped = case.space.map_units(rows.rows, {u: back.apply for u, back in one.maps.items()})
-        after = case.rerun(rows, mapped)
-        if _convinces(case, rows, after) and (best is None or case.score(after) > best[0]):
-            best = case.score(after), one
-    return None if best is None else best[1]
-
-
-def _convinces(case: Case, before: Subject, after: Subject) -> bool:
-    """Whether the model is right about these rows afterwards, and was not before."""
-    gain = gain_of(case, before, after, "model scale")
-    room = case.scorer.perfect - case.scorer.chance
-    was, now = ((case.score(s) - case.scorer.chance) / room for s in (before, after))
-    low = (gain.interval or (0.0, 0.0))[0]
-    return now >= MIN_SKILL and now - max(was, 0.0) >= MIN_SKILL_GAINED and low > 0
-
-
-def _is_poor(case: Case) -> bool:
-    """Whether the model is hardly right about the rows that it was trained on."""
-    skill = (case.train_score[0] - case.scorer.chance) / (case.scorer.perfect - case.scorer.chance)
-    return skill < POOR_SKILL
 
 
 def _are_alike(pair: UnitPair) -> bool:
@@ -285,23 +192,3 @@ def _layers_told(case: Case, pairs: list[UnitPair], layers: Mapping[int, LayerSc
         for pair in pairs[:50]
         if pair.unit in layers
     }
-
-
-def _known(suspicion: Suspicion, subject: Subject, after: Subject) -> Callable[[Subject], Subject]:
-    """The repair, without running the model again on the rows that it was run on."""
-    return lambda faulty: after if faulty is subject else suspicion.apply(faulty)
-
-
-def _with_sample(split: SplitEvidence, sample: Subject) -> SplitEvidence:
-    """The split with repaired rows; of a larger split the sample alone, since only that can be run again."""
-    if len(sample) == split.n:
-        return replace(split, predictions=sample.predictions, sample=sample)
-    at = sample.index
-    return SplitEvidence(
-        split.name,
-        split.labels[at],
-        sample.predictions,
-        split.fingerprints[at],
-        {name: np.asarray(values)[at] for name, values in split.roles.items()},
-        replace(sample, index=np.arange(len(sample))),
-    )

@@ -149,9 +149,10 @@ class UnitPair:
 
 
 def pairs_of(case: Case, reference: Subject, subject: Subject) -> list[UnitPair]:
-    """Every unit that varies in both."""
+    """Every quantity that varies in both."""
     pairs = []
-    for unit, name in enumerate(case.space.units):
+    for unit in case.quantities:
+        name = case.space.units[unit]
         target, source = (_finite(case.space.values(s.rows, unit)) for s in (reference, subject))
         if len(target) < 2 or len(source) < 2 or target[0] == target[-1] or source[0] == source[-1]:
             continue

@@ -23,10 +23,13 @@ Inputs = Mapping[str, tuple[str, int | None]]
 _IDS = frozenset(
     {
         *("Cast", "Reshape", "Squeeze", "ExpandDims", "SelectV2", "Select", "AddV2", "Add", "Less", "StridedSlice"),
-        *("Maximum", "Minimum", "Where", "RaggedTensorToTensor", "EnsureShape", "Unpack", "Split", "ConcatV2"),
-        *("Placeholder", "Const", "Shape", "ReadVariableOp", "VarHandleOp", "Pack", "GreaterEqual", "ClipByValue"),
+        *("Where", "RaggedTensorToTensor", "EnsureShape", "Unpack", "Split", "ConcatV2", "GreaterEqual"),
+        *("Placeholder", "Const", "Shape", "ReadVariableOp", "VarHandleOp", "Pack"),
     }
 )
+
+# Keras adds the table's rows to negative ids, and to no others.
+_SUMS, _CHOICES = frozenset({"AddV2", "Add"}), frozenset({"SelectV2", "Select"})
 
 
 class Vocabularies:
@@ -118,7 +121,10 @@ def places_behind(
     """The one input, or one column of it, that a tensor carries on; empty where it is made of anything else."""
     steps = list(_steps(flow, tensor))
     sources = {step.node.name for step in steps if step.node.name in inputs and step.op == "Placeholder"}
-    strange = {step.op for step in steps} - _IDS if not texts else {step.op for step in steps} & LOOKUPS
+    ops = {step.op for step in steps}
+    strange = ops & LOOKUPS if texts else ops - _IDS
+    if ops & _SUMS and not ops & _CHOICES:
+        strange = ops & _SUMS  # other ids than the input's
     if len(sources) != 1 or strange:
         return ()
     name, width = inputs[sources.pop()]

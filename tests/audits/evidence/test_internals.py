@@ -26,11 +26,11 @@ from audits.evidence.features import FeatureSpace
 from audits.evidence.internals import (
     bound,
     describe_internals,
-    ids_out_of_range,
     layer_scales,
     out_of_vocabulary,
     saturation,
 )
+from audits.evidence.tables import ids_out_of_range
 from tests.factories import Part, case, case_of, fitted, request_for
 
 COLOURS = Vocabulary("colours", ("red", "green"), 2, (Place("colour", None, "colour"),))
@@ -92,7 +92,7 @@ def test_ids_beyond_the_table_and_below_nought_have_no_row():
     table = Embedding("shops", 10, 4, (Place("shop", None, "shop"),))
     one = with_column("shop", [0, 9, 10, 11, -1] * 4, ModelInternals(embeddings=(table,)))
 
-    (found,) = ids_out_of_range(one, one.validation.sample)
+    (found,) = ids_out_of_range(one.internals, one.space, one.validation.sample.rows)
 
     assert (found.column, found.table_rows, found.lowest, found.highest) == ("shop", 10, -1, 11)
     assert found.share == pytest.approx(0.6)
@@ -102,7 +102,7 @@ def test_ids_beyond_the_table_and_below_nought_have_no_row():
 def test_without_internals_nothing_is_found():
     one = case()
 
-    assert out_of_vocabulary(one, one.mended) == ids_out_of_range(one, one.mended) == []
+    assert out_of_vocabulary(one, one.mended) == ids_out_of_range(None, one.space, one.mended.rows) == []
     assert layer_scales(one, ("normalization",)) == {}
     assert describe_internals(None) is None
 

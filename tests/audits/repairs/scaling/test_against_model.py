@@ -10,7 +10,8 @@ from audits.artefacts import ModelInternals, Normaliser, Place
 from audits.checks.preprocessing import scaling_mismatch
 from audits.checks.preprocessing.scaling_mismatch import CODE
 from audits.evidence.case import Case
-from audits.repairs.scaling.against_model import on_the_models_scale
+from audits.repairs.scaling.against_model import suspect
+from audits.repairs.witness import as_the_model_saw
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
 from tests.factories import Fault, Part, case, examined, faults_found, fitted, memoriser, result_of, splits
@@ -131,7 +132,7 @@ def test_a_sample_of_a_larger_split_stands_for_it():
     at = np.arange(0, 800, 2)
     sampled = replace(one, train=replace(one.train, sample=one.train.sample.at(at)))
 
-    mended = on_the_models_scale(sampled, scaling_mismatch.suspect)
+    mended = as_the_model_saw(sampled, CODE, scaling_mismatch.suspect, suspect)
 
     assert mended.train.n == len(mended.train.sample) == 400
     assert mended.train.labels.tolist() == one.train.labels[at].tolist()
@@ -143,14 +144,14 @@ def test_a_sample_of_a_larger_split_stands_for_it():
 def test_stays_silent_on_healthy_models(task: str, layout: str):
     one = case(task, layout=layout)
 
-    assert on_the_models_scale(one, scaling_mismatch.suspect) is one
+    assert as_the_model_saw(one, CODE, scaling_mismatch.suspect, suspect) is one
 
 
 @TASKS
 def test_stays_silent_on_a_model_whose_layer_agrees(task: str):
     one = case(task, internals=holding(task=task))
 
-    assert on_the_models_scale(one, scaling_mismatch.suspect) is one
+    assert as_the_model_saw(one, CODE, scaling_mismatch.suspect, suspect) is one
 
 
 def test_stays_silent_on_a_layer_that_was_never_adapted_and_does_no_harm():
@@ -159,7 +160,7 @@ def test_stays_silent_on_a_layer_that_was_never_adapted_and_does_no_harm():
     idle = ModelInternals(normalisers=(Normaliser("scaler", "normalization", (0.0,) * 6, (1.0,) * 6, places),))
     one = case(internals=idle)
 
-    assert on_the_models_scale(one, scaling_mismatch.suspect) is one
+    assert as_the_model_saw(one, CODE, scaling_mismatch.suspect, suspect) is one
 
 
 @pytest.mark.parametrize("signal", [0.0, 0.3])
@@ -183,7 +184,7 @@ def test_few_rows_and_odd_columns_do_not_crash(rows: int):
 
     one = case("regression", n_train=30, n_validation=rows, fault=odd, train_fault=odd, internals=holding(n_train=30))
 
-    assert on_the_models_scale(one, scaling_mismatch.suspect) is one
+    assert as_the_model_saw(one, CODE, scaling_mismatch.suspect, suspect) is one
 
 
 def test_texts_alone_have_no_scale():
@@ -192,7 +193,7 @@ def test_texts_alone_have_no_scale():
 
     assert isinstance(frame, pd.DataFrame)
     texts = replace(one, space=replace(one.space, units=()))
-    assert on_the_models_scale(texts, scaling_mismatch.suspect) is texts
+    assert as_the_model_saw(texts, CODE, scaling_mismatch.suspect, suspect) is texts
 
 
 @pytest.mark.parametrize("model", [fitted, memoriser])
@@ -201,6 +202,6 @@ def test_healthy_worlds_are_hardly_ever_off_scale(model):
     for seed in range(12):
         for task in ("binary", "multiclass", "regression"):
             one = case(task, model=model, seed=seed, n_train=60 + 40 * seed, n_validation=50 + 30 * seed)
-            found += on_the_models_scale(one, scaling_mismatch.suspect) is not one
+            found += as_the_model_saw(one, CODE, scaling_mismatch.suspect, suspect) is not one
 
     assert found == 0
