@@ -108,6 +108,44 @@ def models_with_statistics() -> None:
     save("asset", look_up, *given, table=table, rows=rows)
 
 
+def looked_up() -> None:
+    """Scores of categories, words and ids that the tests know; see `tests/audits/test_looked_up.py`."""
+    layers = keras.layers
+
+    def scores(values: list[float]) -> layers.Layer:
+        return layers.Embedding(len(values), 1, weights=[np.array(values, np.float32)[:, None]])
+
+    city, note = keras.Input((1,), name="city", dtype="string"), keras.Input((1,), name="note", dtype="string")
+    plan, size = keras.Input((1,), name="plan", dtype="int64"), keras.Input((1,), name="size")
+    by_city = scores([0.0, -3.0, 0.0, 3.0])(layers.StringLookup(vocabulary=["Rome", "Oslo", "Lima"])(city))
+    by_plan = scores([0.0, -3.0, -1.0, 1.0, 3.0])(layers.IntegerLookup(vocabulary=[10, 11, 12, 13])(plan))
+    words = layers.TextVectorization(vocabulary=["bad", "poor", "good", "fine"], output_sequence_length=4)(note)
+    by_word = layers.Lambda(lambda x: tf.reduce_sum(x, axis=1))(scores([0.0, 0.0, -1.0, -1.0, 1.0, 1.0])(words))
+    flat = [layers.Flatten()(x) for x in (by_city, by_plan, by_word)]
+    answer = layers.Activation("sigmoid")(layers.Add()([*flat, size]))
+    keras.Model({"city": city, "plan": plan, "note": note, "size": size}, answer).export(
+        FOLDER / "looked_up", verbose=False
+    )
+
+    shop = keras.Input((1,), name="shop", dtype="int32")
+    by_shop = layers.Flatten()(scores([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])(shop))
+    answer = layers.Activation("sigmoid")(layers.Add()([by_shop, size]))
+    keras.Model({"shop": shop, "size": size}, answer).export(FOLDER / "embedded", verbose=False)
+
+    tokens = keras.Input((12,), name="tokens", dtype="int32")
+    weights = np.random.default_rng(0).normal(size=40).tolist()
+    total = layers.Lambda(lambda x: tf.reduce_sum(x, axis=1))(scores([0.0, *weights[1:]])(tokens))
+    keras.Model(tokens, layers.Activation("sigmoid")(total)).export(FOLDER / "tokens", verbose=False)
+
+    # a plain lookup, which refuses negative ids, where Keras counts them from the end
+    table = tf.Variable(np.array([-3.0, -1.0, 1.0, 3.0], np.float32)[:, None])
+
+    def plain(x):
+        return {"p": tf.sigmoid(tf.gather(table, tf.cast(x[:, 0], tf.int32))[:, 0] + x[:, 1])}
+
+    save("gathered", plain, spec(None, 2), table=table)
+
+
 def modules() -> None:
     weights = tf.Variable(np.ones((3, 1), np.float32), name="weights")
     frozen = tf.Variable(np.ones((7, 7), np.float32), trainable=False, name="frozen")
@@ -174,5 +212,6 @@ def version_1() -> None:
 keras_models()
 keras_named_inputs()
 models_with_statistics()
+looked_up()
 modules()
 version_1()

@@ -1,11 +1,11 @@
 """Validation rows that the model was trained on.
 
 What it measures: the share of validation rows whose features, to six significant digits, stand in the training
-    data (over all rows), or that lie closer to a training row than training rows lie to each other (on the
-    sample); against the share that the training rows reach among themselves, since tables of few values repeat
-    by chance. Images are reduced to some hundred values and freed of their brightness and contrast; near copies
-    are those that correlate with a training image almost perfectly. The metric without the copies, and its
-    inflation by them, with a paired bootstrap interval.
+    data (over all rows), or that lie closer to a training row with the same texts than training rows lie to each
+    other (on the sample); against the share that the training rows reach among themselves, since tables of few
+    values repeat by chance. Images are reduced to some hundred values and freed of their brightness and contrast;
+    near copies are those that correlate with a training image almost perfectly. The metric without the copies, and
+    its inflation by them, with a paired bootstrap interval.
 Why it matters: a model recites what it has seen. A metric over copies measures memory, not generalisation.
 When it is inconclusive: the inflation, when fewer than `min_rows` clean validation rows are left.
 How to fix: remove duplicates before splitting, and split by the entity behind the rows.
@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
-from audits.artefacts import Array
+from audits.artefacts import Array, Rows
 from audits.evidence.case import Case, Subject
 from audits.evidence.images import ImageForm, reduced
 from audits.evidence.scoring import quantile_interval
@@ -33,6 +34,8 @@ CODE = "preprocessing.duplicate_leakage"
 MIN_CLEAN_ROWS = 20
 MAX_NEIGHBOUR_ROWS = 5_000
 MAX_TREE_COLUMNS = 15
+# The nearest rows may differ in their texts.
+NEIGHBOURS = 5
 # An average of so many values is untouched by noise, recompression and small shifts.
 MAX_IMAGE_VALUES = 256
 # Pictures of one kind resemble each other: all but this share of the training images are told apart ...
@@ -144,24 +147,32 @@ def _near(case: Case, limits: DuplicateLeakage) -> _Copies:
         return _near_images(subject, cast("Array", reference.rows), form, limits)
     nothing = _Copies("near", np.zeros(len(subject), dtype=bool), np.empty(0, dtype=np.int64), 0.0)
     encode = case.encoder
-    train, validation = (
-        encode(reference.rows[:: max(1, len(reference) // MAX_NEIGHBOUR_ROWS)]),
-        encode(subject.rows),
-    )
+    every = slice(None, None, max(1, len(reference) // MAX_NEIGHBOUR_ROWS))
+    train, validation = encode(reference.rows[every]), encode(subject.rows)
     spread = train.std(axis=0)
     train, validation = (values[:, spread > 0] / spread[spread > 0] for values in (train, validation))
     if train.shape[1] < 2 or len(train) < 10:
         return nothing
     # trees are slower than comparing all pairs in more than some fifteen dimensions
     algorithm = "brute" if train.shape[1] > MAX_TREE_COLUMNS else "kd_tree"
-    index = NearestNeighbors(n_neighbors=2, algorithm=algorithm).fit(train)
-    own = index.kneighbors(train)[0][:, 1]
-    away = index.kneighbors(validation, n_neighbors=1)[0][:, 0]
-    typical = float(np.median(own[own > 0])) if (own > 0).any() else 0.0
+    index = NearestNeighbors(n_neighbors=min(NEIGHBOURS + 1, len(train)), algorithm=algorithm).fit(train)
+    (own, own_at), (away, away_at) = index.kneighbors(train), index.kneighbors(validation)
+    nearest = np.where(own_at[:, 0] == np.arange(len(train)), own[:, 1], own[:, 0])
+    typical = float(np.median(nearest[nearest > 0])) if (nearest > 0).any() else 0.0
     radius = limits.near_distance * typical
+    texts, other_texts = _texts(case, reference.rows)[every], _texts(case, subject.rows)
+    rows = ((away < radius) & (texts[away_at] == other_texts[:, None])).any(axis=1)
+    alike = (own < radius) & (texts[own_at] == texts[:, None]) & (own_at != np.arange(len(train))[:, None])
     # where many training rows are that close to each other, closeness is no sign of copying
-    rows = away < radius
-    return _Copies("near", rows, subject.index[rows], float((own < radius).mean()))
+    return _Copies("near", rows, subject.index[rows], float(alike.any(axis=1).mean()))
+
+
+def _texts(case: Case, rows: Rows) -> Array:
+    """(rows,) a number for what stands in the columns of texts: rows that differ there are no copies."""
+    if not case.space.texts:
+        return np.zeros(len(rows), dtype=np.uint64)
+    frame = cast("pd.DataFrame", rows)[list(case.space.texts)]
+    return np.asarray(pd.util.hash_pandas_object(frame, index=False).to_numpy())
 
 
 def _near_images(subject: Subject, reference: Array, form: ImageForm, limits: DuplicateLeakage) -> _Copies:
