@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.cases import data_faults, training_faults  # noqa: F401 - they enter their faults
+from benchmarks.cases.controls import why_not_healthy
 from benchmarks.cases.draft import Draft, draw
 from benchmarks.cases.faults import FAULTS, Size
 from benchmarks.cases.networks import Network, fit, inputs_of
@@ -19,7 +20,6 @@ from schemas.request import AuditRequest
 from service.cli.requests import AuditOptions, request_from
 
 NETWORKS: dict[str, tuple[int, ...]] = {"small": (8,), "medium": (32, 16), "large": (128, 64)}
-HEALTHY_GAP, HEALTHY_SCORE = 0.05, {"regression": 0.3}
 NO_FALSE_ALARM = ("metrics.small_validation",)
 
 
@@ -82,20 +82,11 @@ def make(plan: Plan, folder: Path) -> str | None:
         "validation": network.score(draft.validation),
         "without_fault": network.score(clean),
     }
-    if fault is None and (why := _not_healthy(network, draft, evidence["train"])):
+    if fault is None and (why := why_not_healthy(network, draft)):
         return why
     tolerated = NO_FALSE_ALARM if fault is None else fault.tolerated
     truth = Truth(fault.code if fault else None, fault.right if fault else (), tolerated, evidence)
     _write(folder, network, draft, truth, as_csv=zlib.crc32(plan.name.encode()) % 2 == 0)
-    return None
-
-
-def _not_healthy(network: Network, draft: Draft, train: float) -> str | None:
-    """A control is healthy when rows that no split holds say so; validation rows must not choose their controls."""
-    judged = network.score(draft.rest if len(draft.rest) >= 100 else draft.validation)
-    floor = HEALTHY_SCORE.get(draft.world.task, 0.8)
-    if train - judged > HEALTHY_GAP or judged < floor:
-        return f"the control is not healthy: {train:.3f} in training, {judged:.3f} on other rows"
     return None
 
 
