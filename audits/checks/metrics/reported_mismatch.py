@@ -46,7 +46,7 @@ class Verdict:
     Attributes:
         metric: the reading of the claim that comes closest.
         recomputed, interval: of all rows of the split.
-        wide: interval of what other rows of the same number may give.
+        wide: the interval as it is for all claims together.
         found: where the number comes from.
         healed: what was repaired or left out where the model does give the number; None otherwise.
     """
@@ -63,6 +63,12 @@ class Verdict:
     @property
     def fits(self) -> bool:
         return self.interval[0] - self.slack <= self.claim.value <= self.interval[1] + self.slack
+
+    def differs(self, limits: ReportedMismatch) -> bool:
+        """Whether it lies outside the interval, or is materially another number of the validation rows."""
+        difference = (abs(self.claim.value - self.recomputed) - self.slack) / self.scale_of(self.recomputed)
+        exact = self.claim.split == "validation" and not self.claim.loose
+        return not self.fits or (exact and difference > self.margin(limits))
 
     @property
     def slack(self) -> float:
@@ -99,8 +105,8 @@ def reported_mismatch(case: Case) -> CheckResult:
     verdicts = [v for claim in claims if (v := _compare(case, claim, len(claims))) is not None]
     if not verdicts:
         return CheckResult.inconclusive("the rows do not define what is reported")
-    off = [_explained(case, verdict, limits) for verdict in verdicts if not verdict.fits]
-    off = [v for v in off if v.distance() > v.margin(limits) or v.found.certain or v.healed]
+    off = [_explained(case, verdict, limits) for verdict in verdicts if verdict.differs(limits)]
+    off = [v for v in off if v.distance() > v.margin(limits) or v.found.certain or v.healed or v.fits]
     if not off:
         return _agree(verdicts, limits)
     worst = max(off, key=lambda v: (_severity(case, v, limits) is not Severity.INFO, v.distance() / v.margin(limits)))
@@ -225,6 +231,8 @@ def _summary(case: Case, verdict: Verdict) -> str:
         return f"{text} The number may be, among {len(matches)} candidates: {listed}."
     if _limited(case, claim):
         return f"{text} Not all rows were read."
+    if verdict.fits:
+        return f"{text} Other rows, as many, might give it; these do not."
     return f"{text} No usual mistake gives this number."
 
 

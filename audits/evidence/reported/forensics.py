@@ -8,7 +8,6 @@ within its rounding is a candidate; the fewest mistakes explain it best.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from math import sqrt
 
 import numpy as np
 from scipy.stats import norm
@@ -177,8 +176,8 @@ def interval(
 
 
 def stretched(estimate: float, bounds: tuple[float, float], claims: int) -> tuple[float, float]:
-    """The interval of what another sample of the same size may show, at 99 % for all claims together."""
-    factor = sqrt(2) * float(norm.ppf(1 - 0.005 / max(1, claims)) / norm.ppf(0.975))
+    """The 95 % interval as it is for all claims together."""
+    factor = float(norm.ppf(1 - 0.025 / max(1, claims)) / norm.ppf(0.975))
     return estimate - factor * (estimate - bounds[0]), estimate + factor * (bounds[1] - estimate)
 
 

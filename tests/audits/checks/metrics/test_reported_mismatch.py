@@ -69,6 +69,19 @@ def test_fires_on_a_number_from_nowhere():
     assert "No usual mistake" in result.finding.summary or "candidates" in result.finding.summary
 
 
+@pytest.mark.parametrize(("off", "severity"), [(0.07, Severity.WARNING), (0.035, Severity.INFO)])
+def test_a_number_that_other_rows_might_give_is_an_observation(off: float, severity: Severity):
+    """Materially another number than these rows give, outside the interval and inside it."""
+    value = gives("binary", "accuracy")
+
+    result = result_of(CODE, claimed("binary", {"name": "accuracy", "value": round(value + off, 4)}))
+
+    assert result.finding.severity is severity
+    if severity is Severity.INFO:
+        assert (result.outcome, result.ranks) == (Outcome.PASS, False)
+        assert "Other rows, as many, might give it" in result.finding.summary or "candidates" in result.finding.summary
+
+
 def test_the_weighted_average_is_recognised():
     """Half of the answers are moved to one class, so that the averages differ."""
     model = miscut(-2.0)
