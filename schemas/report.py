@@ -146,7 +146,10 @@ class ClassMetrics(Sent):
 
 class SplitMetrics(Sent):
     n: int = Field(ge=0)
-    values: dict[str, Estimate]
+    values: dict[str, Estimate] = Field(description="Every row counts alike.")
+    weighted: dict[str, Estimate] = Field(
+        {}, description="With the weights of `data.weight`, where the request names one; checks count rows alike."
+    )
     per_class: list[ClassMetrics] = []
 
 

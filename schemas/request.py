@@ -45,7 +45,9 @@ class Data(Received):
         min_length=1,
         description="Feature columns in the model's order. Default: all others, in file order.",
     )
-    weight: str | None = Field(None, description="Column of row weights: no feature.")
+    weight: str | None = Field(
+        None, description="Column of row weights: no feature. Weighted metrics are reported beside the plain ones."
+    )
     id: str | None = Field(None, description="Column that identifies a row: no feature.")
     group: str | None = Field(None, description="Column of dependent rows (patient, user): no feature.")
     time: str | None = Field(None, description="Column of time stamps: no feature.")

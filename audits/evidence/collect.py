@@ -108,6 +108,8 @@ def collect(
     for batch in split.batches(BATCH_ROWS):
         if not len(batch):
             continue
+        if "weight" in batch.roles:
+            _require_weights(batch, split.name)
         reservoir = reservoir or _Reservoir(_capacity(batch), rng)
         reservoir.add(batch)
         labels.append(batch.labels)
@@ -130,6 +132,24 @@ def collect(
         index,
         rows,
     )
+
+
+def _require_weights(batch: Batch, name: SplitName) -> None:
+    """A weight says how often a row counts.
+
+    Raises:
+        DataError: naming the first row whose weight is missing, infinite or negative.
+    """
+    weights = batch.roles["weight"]
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(bad):
+        raise DataError(
+            "weight_unusable",
+            f"The {name} weight of row {batch.first_row + int(bad[0])} is {weights[bad[0]]:g}: a weight is a number "
+            "from 0 up. Fill it, or leave data.weight out.",
+            field="data.weight",
+            row=batch.first_row + int(bad[0]),
+        )
 
 
 def _capacity(batch: Batch) -> int:

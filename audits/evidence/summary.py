@@ -8,6 +8,8 @@ from audits.artefacts import Array
 from audits.evidence.case import Case, SplitEvidence
 from audits.evidence.labels import UNKNOWN
 from audits.evidence.problem import fingerprint, recommendations
+from audits.evidence.reported.forensics import groups_of, has_scores, interval, weighted
+from audits.evidence.reported.table import METRICS
 from audits.evidence.scoring import quantile_interval
 from audits.statistics import metrics, resampling
 from audits.statistics.intervals import auc_interval, mean_interval, wilson
@@ -18,6 +20,7 @@ from schemas.report import ClassMetrics, Estimate, Metrics, SplitMetrics
 MAX_RESAMPLED = 2000
 RANKING_RESAMPLES = 500
 MAX_CLASSES_LISTED = 100
+WEIGHTED = ("accuracy", "balanced_accuracy", "f1_macro", "mcc", "roc_auc", "log_loss", "r2", "mae", "rmse")
 
 Statistic = Callable[[Array | None, Array, Array], Array]
 
@@ -37,9 +40,23 @@ def summarise_metrics(case: Case) -> Metrics:
 
 
 def _split(case: Case, split: SplitEvidence) -> SplitMetrics:
+    weighted = _weighted(case, split) if "weight" in split.roles else {}
     if case.is_regression:
-        return SplitMetrics(n=split.n, values=_regression(case, split))
-    return SplitMetrics(n=split.n, values=_classification(case, split), per_class=_per_class(case, split))
+        return SplitMetrics(n=split.n, values=_regression(case, split), weighted=weighted)
+    values = _classification(case, split)
+    return SplitMetrics(n=split.n, values=values, weighted=weighted, per_class=_per_class(case, split))
+
+
+def _weighted(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
+    """The metrics that a row's weight enters, with the weights that the request names."""
+    rows, groups = weighted(case, split), groups_of(case, split)
+    found = {}
+    for name in WEIGHTED:
+        metric = METRICS[name]
+        if metric.applies(case.labels.task, scores=has_scores(case)) and len(rows):
+            bounds = interval(metric, rows, case.rng(f"weighted {name} of {split.name}"), groups)
+            found[name] = estimate(metric(rows), bounds, len(rows))
+    return found
 
 
 def _regression(case: Case, split: SplitEvidence) -> dict[str, Estimate]:

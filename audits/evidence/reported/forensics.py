@@ -137,6 +137,12 @@ def judged(case: Case, rows: SplitEvidence | Subject) -> Judged:
     )
 
 
+def weighted(case: Case, split: SplitEvidence) -> Judged:
+    """The same rows with the weights that the request names."""
+    known = np.isfinite(split.labels) if case.is_regression else split.labels != UNKNOWN
+    return replace(judged(case, split), weights=split.roles["weight"][known])
+
+
 def groups_of(case: Case, rows: SplitEvidence | Subject) -> Array | None:
     """Group codes of the rows that `judged` keeps."""
     groups = rows.groups if isinstance(rows, Subject) else rows.roles.get("group")
@@ -162,13 +168,14 @@ def interval(
         len(some), rng, n_resamples=RESAMPLES, groups=None if groups is None else groups[::step]
     )
     with np.errstate(invalid="ignore", divide="ignore"):
-        draws = np.concatenate([np.atleast_1d(metric.compute(some, counts)) for counts in chunks])
+        weights = 1.0 if some.weights is None else some.weights
+        draws = np.concatenate([np.atleast_1d(metric.compute(some, counts * weights)) for counts in chunks])
     if not np.isfinite(point) or not np.isfinite(draws).any():
         return point, point
     centre, shrink = float(np.nanmedian(draws)), step**-0.5
     low, high = (point + (end - centre) * shrink for end in quantile_interval(draws))
     low, high = min(low, point), max(high, point)
-    if low == high and metric.family == "performance" and rows.n_classes:
+    if low == high and metric.family == "performance" and rows.n_classes and rows.weights is None:
         counts = np.bincount(rows.labels, minlength=rows.n_classes)
         n = int(counts[counts > 0].min()) * rows.n_classes
         return wilson(float(np.clip(point, 0, 1)) * n, n)
@@ -252,6 +259,9 @@ def _views(case: Case, stated: SplitName) -> list[_Choice]:
         _Choice(names[other], of[other], USUAL),
         _Choice("on training and validation rows together", of["train"].joined(of["validation"]), UNUSUAL),
     ]
+    if case.request.data.weight is not None:
+        text = f"{names[stated]}, weighted by {case.request.data.weight}"
+        views.append(_Choice(text, weighted(case, case.train if stated == "train" else case.validation), USUAL))
     fresh = fresh_rows(case)
     if not fresh.all() and fresh.any():
         clean = _split_at(case.validation, fresh)

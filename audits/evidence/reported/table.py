@@ -26,21 +26,30 @@ class Judged:
         answers: (rows,) class indices, -1 for no answer; or quantities.
         probabilities: (rows, classes), NaN where there is none; None for class ids and quantities.
         n_classes: 0 for a regression.
+        weights: (rows,) with which metrics are computed; None for rows that count alike.
     """
 
     labels: Array
     answers: Array
     probabilities: Array | None
     n_classes: int
+    weights: Array | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def at(self, which: Array) -> "Judged":
         probabilities = None if self.probabilities is None else self.probabilities[which]
-        return replace(self, labels=self.labels[which], answers=self.answers[which], probabilities=probabilities)
+        return replace(
+            self,
+            labels=self.labels[which],
+            answers=self.answers[which],
+            probabilities=probabilities,
+            weights=None if self.weights is None else self.weights[which],
+        )
 
     def joined(self, other: "Judged") -> "Judged":
+        """Both together; rows count alike."""
         both = None
         if self.probabilities is not None and other.probabilities is not None:
             both = np.concatenate([self.probabilities, other.probabilities])
@@ -49,6 +58,7 @@ class Judged:
             labels=np.concatenate([self.labels, other.labels]),
             answers=np.concatenate([self.answers, other.answers]),
             probabilities=both,
+            weights=None,
         )
 
 
@@ -80,7 +90,7 @@ class Metric:
         return task in self.tasks and (self.of != "scores" or scores)
 
     def __call__(self, judged: Judged) -> float:
-        return float(self.compute(judged, None))
+        return float(self.compute(judged, judged.weights))
 
 
 # Decisions

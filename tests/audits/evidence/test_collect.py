@@ -1,5 +1,7 @@
 """One pass over a split: everything of every row, and a sample of bounded size."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,3 +82,20 @@ def test_no_rows_are_a_problem_that_names_the_split():
         collected(splits()[0].at(np.array([], dtype=int)))
 
     assert (refusal.value.code, refusal.value.field) == ("data_empty", "data.train.uri")
+
+
+@pytest.mark.parametrize("weight", [-0.5, np.nan, np.inf])
+def test_a_weight_that_counts_nothing_is_refused(weight: float):
+    weights = np.ones(20_000)
+    weights[12_345] = weight
+    part, _ = splits(n_train=20_000, columns=1)
+
+    class Weighted(MemorySplit):
+        def batches(self, rows: int = 8192):
+            for batch in super().batches(rows):
+                yield replace(batch, roles={"weight": weights[batch.first_row : batch.first_row + len(batch)]})
+
+    with pytest.raises(DataError) as problem:
+        collect(Weighted("train", part), lambda rows: np.zeros(len(rows)), np.random.default_rng(0))
+
+    assert (problem.value.code, problem.value.row, problem.value.field) == ("weight_unusable", 12_345, "data.weight")

@@ -1,13 +1,27 @@
 """The metrics of both splits, and those that suit the problem."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, f1_score, matthews_corrcoef, recall_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    matthews_corrcoef,
+    mean_absolute_error,
+    r2_score,
+    recall_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 
+from audits.evidence.case import Case
 from audits.evidence.summary import summarise_metrics
-from tests.factories import case, constant
+from tests.factories import case, case_of, constant, fitted, request_for, result_of, splits
 
 
 def test_the_metrics_of_a_classifier_are_scikit_learns():
@@ -26,6 +40,74 @@ def test_the_metrics_of_a_classifier_are_scikit_learns():
         "brier": np.mean((scores - labels) ** 2),
     }
     assert {name: values[name].estimate for name in expected} == pytest.approx(expected)
+
+
+def weighted_case(task: str, **request: object) -> tuple[Case, np.ndarray]:
+    """A case in which the validation rows have weights, and these."""
+    train, validation = splits(task, n_train=300, n_validation=300)
+    one = case_of(
+        train,
+        validation,
+        fitted(train, task),
+        request=request_for(
+            task=task,
+            data={"train": {"uri": "t.csv"}, "validation": {"uri": "v.csv"}, "label": "y", "weight": "w"},
+            **request,
+        ),
+    )
+    rng = np.random.default_rng(0)
+    weights = rng.gamma(0.5, size=300)
+    heavy = replace(one.validation, roles={"weight": weights})
+    return replace(one, train=replace(one.train, roles={"weight": rng.random(300)}), validation=heavy), weights
+
+
+def test_weighted_metrics_are_scikit_learns_with_sample_weights():
+    one, weights = weighted_case("binary")
+    labels, decisions = one.validation.labels, one.validation.predictions.decisions
+    scores = one.validation.predictions.probabilities[:, 1]
+
+    told = summarise_metrics(one).validation
+
+    given = {"sample_weight": weights}
+    expected = {
+        "accuracy": accuracy_score(labels, decisions, **given),
+        "balanced_accuracy": balanced_accuracy_score(labels, decisions, **given),
+        "f1_macro": f1_score(labels, decisions, average="macro", **given),
+        "mcc": matthews_corrcoef(labels, decisions, **given),
+        "roc_auc": roc_auc_score(labels, scores, **given),
+        "log_loss": log_loss(labels, scores, **given),
+    }
+    assert {name: value.estimate for name, value in told.weighted.items()} == pytest.approx(expected)
+    assert all(value.interval[0] < value.estimate < value.interval[1] for value in told.weighted.values())
+    assert told.values["accuracy"].estimate == pytest.approx(np.mean(labels == decisions))
+
+
+def test_weighted_errors_of_a_regression_are_scikit_learns():
+    one, weights = weighted_case("regression")
+    labels, values = one.validation.labels, one.validation.predictions.values
+
+    told = summarise_metrics(one).validation.weighted
+
+    assert told["r2"].estimate == pytest.approx(r2_score(labels, values, sample_weight=weights))
+    assert told["mae"].estimate == pytest.approx(mean_absolute_error(labels, values, sample_weight=weights))
+    assert told["rmse"].estimate == pytest.approx(root_mean_squared_error(labels, values, sample_weight=weights))
+
+
+def test_without_weights_there_are_no_weighted_metrics():
+    assert summarise_metrics(case()).validation.weighted == {}
+
+
+def test_a_number_that_was_computed_with_weights_is_recognised():
+    """The rows that the model gets wrong weigh most."""
+    one, _ = weighted_case("regression")
+    labels, values = one.validation.labels, one.validation.predictions.values
+    weights = np.abs(labels - values)
+    value = round(float(mean_absolute_error(labels, values, sample_weight=weights)), 5)
+
+    claimed, _ = weighted_case("regression", reported_metrics=[{"name": "mae", "value": value}])
+    claimed = replace(claimed, validation=replace(claimed.validation, roles={"weight": weights}))
+
+    assert "weighted by w" in result_of("metrics.reported_mismatch", claimed).finding.summary
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
