@@ -1,9 +1,16 @@
-"""Pieces of the code that remedies carry."""
+"""Pieces of the sentences and of the code that findings carry."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 SHORT = 80
+MAX_NAMED = 3
+
+
+def first_of(parts: Collection[str], most: int = MAX_NAMED, separator: str = ", ") -> str:
+    """The first parts of a list, and dots where there are more."""
+    shown: Iterable[str] = list(parts)[:most]
+    return separator.join(shown) + (f"{separator}..." if len(parts) > most else "")
 
 
 def constant(name: str, value: Mapping[Any, Any] | Sequence[Any], comment: str = "") -> str:

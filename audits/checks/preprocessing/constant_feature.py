@@ -23,7 +23,7 @@ from audits.repairs.categories.codes import column_values
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.repairs.reliance import imitate, replaced, set_to
-from audits.repairs.snippets import constant
+from audits.repairs.snippets import constant, first_of
 from audits.results import CheckResult
 from schemas.limits.preprocessing import ConstantFeature
 from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
@@ -71,10 +71,10 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     touched = np.zeros(len(subject), dtype=bool)
     for name, value in found.items():
         touched |= column_values(case, subject.rows, name) != value
-    listed = ", ".join(f"{name} to {value!r}" for name, value in list(found.items())[:3])
+    listed = first_of([f"{name} to {value!r}" for name, value in found.items()])
     return Suspicion(
         code=CODE,
-        intervention=f"set {listed}{', ...' if len(found) > 3 else ''}, as in every training row,",
+        intervention=f"set {listed}, as in every training row,",
         apply=apply,
         placebo=placebo if varied else None,
         columns=tuple(found)[:MAX_LISTED],
@@ -119,7 +119,7 @@ def _lost(case: Case, limits: ConstantFeature) -> CheckResult | None:
     # a split of one site alone has such a column too, and loses nothing by it
     loud = made.is_material(limits.min_cost) and made.falls_for_certain
     certain = made.interval[0] > limits.critical_gain
-    names = ", ".join(list(lost)[:3]) + (", ..." if len(lost) > 3 else "")
+    names = first_of(lost)
     finding = Finding(
         code=CODE,
         family="preprocessing",
@@ -146,7 +146,7 @@ def _idle(case: Case) -> CheckResult | None:
     idle = {name: value for name, value in ours.items() if name in theirs}
     if not idle:
         return None
-    names = ", ".join(list(idle)[:3]) + (", ..." if len(idle) > 3 else "")
+    names = first_of(idle)
     finding = Finding(
         code=CODE,
         family="preprocessing",

@@ -27,7 +27,7 @@ from audits.repairs.categories.texts import at_random, holds_sentences
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.repairs.reliance import imitate, replaced
-from audits.repairs.snippets import constant
+from audits.repairs.snippets import constant, first_of
 from audits.results import CheckResult
 from audits.statistics.distributions import ks_2samp_statistic, ks_pvalue, two_proportion_test
 from audits.statistics.multiplicity import benjamini_hochberg
@@ -152,7 +152,7 @@ def _lost(case: Case, limits: DtypeMismatch) -> CheckResult | None:
         family="preprocessing",
         severity=Severity.INFO if not loud else Severity.CRITICAL if certain else Severity.WARNING,
         title="Columns are less precise in the validation data",
-        summary=f"{', '.join(said[:3])}{', ...' if len(said) > 3 else ''} in the validation data, and not in training. "
+        summary=f"{first_of(said)} in the validation data, and not in training. "
         f"Done to the training rows, {case.scorer.title} goes there from {made.before:.2f} to {made.after:.2f}.",
         effect=made.effect(limits.min_cost),
         n=len(case.mended),

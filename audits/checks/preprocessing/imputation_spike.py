@@ -23,9 +23,10 @@ from audits.evidence.case import Case
 from audits.repairs.imputation import METHODS, impute
 from audits.repairs.imputation_remedy import compare_imputations, imputation_remedy
 from audits.repairs.reliance import imitate
+from audits.repairs.snippets import first_of
 from audits.results import CheckResult
 from schemas.limits.preprocessing import ImputationSpike
-from schemas.report import Affected, Effect, Estimate, Finding, Outcome, Severity
+from schemas.report import Affected, Effect, Finding, Outcome, Severity
 
 CODE = "preprocessing.imputation_spike"
 MIN_DISTINCT = 20
@@ -120,11 +121,9 @@ def _in_validation_alone(case: Case, spikes: list[dict[str, JsonValue]], limits:
         remedy=imputation_remedy(case, names, "k nearest neighbours"),
     )
     confirmation = made.confirmation(
-        f"fill as many values of {', '.join(names[:3])}{', ...' if len(names) > 3 else ''} in the training rows with "
-        "the same value"
+        f"fill as many values of {first_of(names)} in the training rows with the same value"
     )
-    # no more than the gap can be due to it
-    recovered = Estimate(estimate=min(cast(float, made.cost.estimate), made.gap), interval=made.interval, n=made.cost.n)
+    recovered = made.explained()
     return CheckResult(Outcome.FAIL, finding=finding, confirmation=confirmation, recovered=recovered)
 
 

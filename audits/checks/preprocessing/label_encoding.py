@@ -22,7 +22,7 @@ from audits.evidence.case import Case, Subject
 from audits.evidence.labels import UNKNOWN
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
-from audits.repairs.snippets import constant
+from audits.repairs.snippets import constant, first_of
 from audits.results import CheckResult
 from audits.statistics.assignment import best_label_permutation
 from audits.statistics.intervals import auc_interval
@@ -265,8 +265,7 @@ def _suspicion(
 
 
 def _pairs(names: dict[str, str]) -> str:
-    listed = ", ".join(f"{old!r} as {new!r}" for old, new in list(names.items())[:4])
-    return listed + (", ..." if len(names) > 4 else "")
+    return first_of([f"{old!r} as {new!r}" for old, new in names.items()], 4)
 
 
 def _remedy(case: Case, mapping: dict[str, str]) -> Remedy:

@@ -27,6 +27,7 @@ from audits.repairs.imputation import METHODS, Method, column_names, holes, impu
 from audits.repairs.imputation_remedy import compare_imputations, imputation_remedy
 from audits.repairs.judgement import explain, judge, trial_of
 from audits.repairs.protocol import Suspicion
+from audits.repairs.snippets import first_of
 from audits.results import CheckResult
 from audits.statistics.distributions import two_proportion_test
 from audits.statistics.intervals import rule_of_three
@@ -277,7 +278,7 @@ def _uneven_rates(case: Case) -> Finding | None:
 
 
 def _uneven_summary(names: list[str], difference: float, *, new: bool) -> str:
-    listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    listed = first_of(names)
     if new:
         return (
             f"NaN reaches the model in {len(names)} columns ({listed}), up to {difference:.0%} of the validation "

@@ -25,7 +25,7 @@ from audits.evidence.features import concatenate, take
 from audits.evidence.outputs import Predictions
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
-from audits.repairs.snippets import constant
+from audits.repairs.snippets import constant, first_of
 from audits.results import CheckResult
 from audits.statistics.distributions import two_proportion_test
 from audits.statistics.multiplicity import benjamini_hochberg
@@ -82,7 +82,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     shares = {case.space.units[u]: float(beyond[u].mean()) for u in flagged}
     return Suspicion(
         code=CODE,
-        intervention=f"cut {', '.join(names[:3])}{', ...' if len(names) > 3 else ''} at the training quantiles "
+        intervention=f"cut {first_of(names)} at the training quantiles "
         f"{limits.tail:g} and {1 - limits.tail:g}, or put the training median in their place, whichever the other half "
         "of the rows says",
         apply=apply,

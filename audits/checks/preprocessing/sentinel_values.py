@@ -21,7 +21,7 @@ from audits.evidence.case import Case, Subject
 from audits.repairs.imputation import impute
 from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
-from audits.repairs.snippets import constant
+from audits.repairs.snippets import constant, first_of
 from audits.results import CheckResult
 from schemas.limits.preprocessing import SentinelValues
 from schemas.report import Effect, Remedy
@@ -78,10 +78,10 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         changes = {unit: _to_median_at_random(case, reference, unit, value, rng) for unit, value in found.items()}
         return replace(faulty, rows=case.space.map_units(faulty.rows, changes))
 
-    listed = ", ".join(f"{value:g} in {case.space.units[unit]}" for unit, value in list(found.items())[:3])
+    listed = first_of([f"{value:g} in {case.space.units[unit]}" for unit, value in found.items()])
     return Suspicion(
         code=CODE,
-        intervention=f"take {listed}{', ...' if len(found) > 3 else ''} as missing and fill in the training median",
+        intervention=f"take {listed} as missing and fill in the training median",
         apply=apply,
         placebo=placebo,
         columns=names,

@@ -8,7 +8,7 @@ from audits.artefacts import Array
 from audits.evidence.case import Case
 from audits.evidence.tables import IdsOutOfRange, ids_out_of_range
 from audits.repairs.reliance import imitate
-from audits.repairs.snippets import constant
+from audits.repairs.snippets import constant, first_of
 from audits.results import CheckResult
 from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
 
@@ -76,9 +76,9 @@ def _written(hit: Array, ids: Array, rng: np.random.Generator) -> Callable[[Arra
 def _listed(found: Sequence[IdsOutOfRange], ids: Mapping[str, Array]) -> str:
     parts = [
         f"{_range(ids[one.column])} in {one.column}, whose table has rows for 0 to {one.table_rows - 1}"
-        for one in found[:3]
+        for one in found
     ]
-    return "; ".join(parts) + ("; ..." if len(found) > 3 else "")
+    return first_of(parts, separator="; ")
 
 
 def _range(ids: Array) -> str:

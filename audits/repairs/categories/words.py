@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from audits.evidence.case import Case
 from audits.evidence.internals import OutOfVocabulary
 from audits.repairs.categories import texts
-from audits.repairs.snippets import constant
+from audits.repairs.snippets import constant, first_of
 from schemas.report import Remedy
 
 MAX_LISTED = 50
@@ -19,8 +19,8 @@ def sentence_of(changes: Changes, sentences: texts.Sentences, speller: str = "th
     """The rest of "when we ..."."""
     parts = []
     for name, mapping in list(changes.items())[:3]:
-        pairs = ", ".join(f"{_plain(old)!r} as {_plain(new)!r}" for old, new in list(mapping.items())[:3])
-        parts.append(f"{pairs}{', ...' if len(mapping) > 3 else ''} in {name}")
+        pairs = first_of([f"{_plain(old)!r} as {_plain(new)!r}" for old, new in mapping.items()])
+        parts.append(f"{pairs} in {name}")
     if len(changes) > 3:
         parts.append(f"the codes of {len(changes) - 3} more columns likewise")
     if sentences:
