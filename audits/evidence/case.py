@@ -9,6 +9,7 @@ import numpy as np
 
 from audits.artefacts import Array, ModelDescription, ModelInternals, Rows, SplitName
 from audits.evidence import control
+from audits.evidence.copies import among
 from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace, take
 from audits.evidence.labels import UNKNOWN, LabelSpace
@@ -71,6 +72,11 @@ class SplitEvidence:
     fingerprints: Array
     roles: Mapping[str, Array]
     sample: Subject
+
+    @cached_property
+    def marks(self) -> Array:
+        """The fingerprints, sorted."""
+        return np.sort(self.fingerprints)
 
     @property
     def n(self) -> int:
@@ -146,7 +152,12 @@ class Case:
     @cached_property
     def decontaminated(self) -> Array:
         """(mended rows,) False where an exact copy stands among the training rows."""
-        return ~np.isin(self.validation.fingerprints[self.mended.index], self.train.fingerprints)
+        return ~self.seen[self.mended.index]
+
+    @cached_property
+    def seen(self) -> Array:
+        """(validation rows,) True where an exact copy stands among the training rows."""
+        return among(self.validation.fingerprints, self.train.marks)
 
     @cached_property
     def untouched(self) -> Array:

@@ -4,7 +4,8 @@ Two different rows share one with a probability of 2^-64; among ten million rows
 pair of different rows collides with probability 5e-6.
 """
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,12 @@ import pandas as pd
 from audits.artefacts import Array, Rows
 
 SIGNIFICANT_DIGITS = 6
+BLOCK = 8192
+# 10^-330 to 10^309, of which the ends are 0 and infinity: one beyond every float64.
+LEAST_POWER = -330
+with np.errstate(over="ignore", under="ignore"):
+    POWERS = np.array([float(f"1e{power}") for power in range(LEAST_POWER, 310)])
+LOG10_2 = float(np.log10(2))
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: Knuth's multiplicative hash
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # splitmix64, Steele, Lea & Flood, 2014
 MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -23,14 +30,15 @@ def fingerprints(rows: Rows) -> Array:
     Texts are compared without surrounding blanks and without case; every kind of missing value is the same.
     """
     if isinstance(rows, np.ndarray):
-        return _combine(_number_bits(rows.reshape(len(rows), -1)))
-    columns = [_column_bits(rows[name]) for name in rows.columns]
-    return _combine(np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0), dtype=np.uint64))
+        return _combine(len(rows), _number_bits(rows.reshape(len(rows), -1)).T)
+    numeric = [place for place, dtype in enumerate(rows.dtypes) if pd.api.types.is_numeric_dtype(dtype)]
+    numbers = rows if len(numeric) == rows.shape[1] else rows.iloc[:, numeric]
+    bits = dict(zip(numeric, _number_bits(numbers.to_numpy(dtype=np.float64, na_value=np.nan)).T, strict=True))
+    columns = (bits[i] if i in bits else _text_bits(rows.iloc[:, i]) for i in range(rows.shape[1]))
+    return _combine(len(rows), columns)
 
 
-def _column_bits(column: "pd.Series[Any]") -> Array:
-    if pd.api.types.is_numeric_dtype(column):
-        return _number_bits(column.to_numpy(dtype=np.float64, na_value=np.nan)[:, None])[:, 0]
+def _text_bits(column: "pd.Series[Any]") -> Array:
     if pd.api.types.is_datetime64_any_dtype(column):
         return column.to_numpy().astype("datetime64[ns]").view(np.uint64)
     texts = column.astype("string").str.strip().str.casefold().fillna("").to_numpy(dtype=object)
@@ -40,22 +48,42 @@ def _column_bits(column: "pd.Series[Any]") -> Array:
 def _number_bits(values: Array) -> Array:
     """The bit patterns of the values rounded to six significant digits; -0 is 0, every NaN is the same."""
     values = np.asarray(values, dtype=np.float64)
-    finite = np.isfinite(values)
-    magnitude = np.abs(np.where(finite & (values != 0), values, 1.0))
-    unit = 10.0 ** (np.floor(np.log10(magnitude)) - (SIGNIFICANT_DIGITS - 1))
+    order: Literal["F", "C"] = "F" if values.flags.f_contiguous else "C"
+    flat = values.ravel(order)
+    bits = np.empty(len(flat), dtype=np.uint64)
+    for first in range(0, len(flat), BLOCK):  # in pieces that stay in the cache
+        bits[first : first + BLOCK] = _rounded(flat[first : first + BLOCK]).view(np.uint32)
+    return bits.reshape(values.shape, order=order)
+
+
+def _rounded(values: Array) -> Array:
+    """float32: neighbours of one rounded decimal must not differ in their last bits."""
+    magnitude = np.abs(values)
+    plain = (magnitude > 0) & (magnitude < np.inf)
+    magnitude[~plain] = 1.0
+    unit = _unit_of_last_digit(magnitude)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         steps = values / unit
-        rounded = np.where(finite & np.isfinite(steps) & (unit > 0), np.round(steps) * unit, values) + 0.0
-        # as float32: neighbours of one rounded decimal must not differ in their last bits
-        return np.where(np.isnan(values), np.nan, rounded).astype(np.float32).view(np.uint32).astype(np.uint64)
+        rounded = np.rint(steps) * unit
+        usable = plain & np.isfinite(steps)
+        rounded = (rounded if usable.all() else np.where(usable, rounded, values)) + 0.0
+        rounded[np.isnan(values)] = np.nan  # of one bit pattern
+        return rounded.astype(np.float32)
 
 
-def _combine(bits: Array) -> Array:
-    """(rows, columns) uint64 -> (rows,): every column is mixed with its position, then all are added."""
-    total = np.zeros(len(bits), dtype=np.uint64)
+def _unit_of_last_digit(magnitude: Array) -> Array:
+    """10^(digits before the point - SIGNIFICANT_DIGITS), from the binary exponent: logarithms are slow."""
+    power = np.floor((np.frexp(magnitude)[1] - 1) * LOG10_2).astype(np.intp) - LEAST_POWER
+    power += magnitude >= POWERS[power + 1]
+    return np.asarray(POWERS[np.maximum(power - (SIGNIFICANT_DIGITS - 1), 0)])
+
+
+def _combine(rows: int, columns: Iterable[Array]) -> Array:
+    """(rows,) uint64 of (rows,) columns: each is mixed with its position, then all are added."""
+    total = np.zeros(rows, dtype=np.uint64)
     with np.errstate(over="ignore"):
-        for position in range(bits.shape[1]):
-            total += _mix(bits[:, position] + MULTIPLIER * np.uint64(position + 1))
+        for position, bits in enumerate(columns, 1):
+            total += _mix(bits + MULTIPLIER * np.uint64(position))
         return _mix(total)
 
 

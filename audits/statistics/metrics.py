@@ -18,6 +18,8 @@ from audits.artefacts import Array
 SMALLEST_PROBABILITY = 1e-7
 # From this many classes on, most of a dense indicator matrix would be zeros.
 DENSE_CLASSES = 32
+# From this many scores on, sorting bits is faster than sorting by index.
+FEWEST_KEYS = 10_000
 
 
 def accuracy(labels: Array, predicted: Array, weights: Array | None = None) -> Array:
@@ -80,7 +82,10 @@ def roc_auc(scores: Array, positives: Array, weights: Array | None = None) -> Ar
         positives: (n,) booleans.
         weights: see above.
     """
-    positive, negative = _tied_weights(scores, positives, weights)
+    return _roc_auc(*_tied_weights(scores, positives, weights))
+
+
+def _roc_auc(positive: Array, negative: Array) -> Array:
     below = np.cumsum(negative, axis=-1) - negative / 2
     pairs = positive.sum(axis=-1) * negative.sum(axis=-1)
     return _divide((positive * below).sum(axis=-1), pairs)
@@ -88,7 +93,12 @@ def roc_auc(scores: Array, positives: Array, weights: Array | None = None) -> Ar
 
 def average_precision(scores: Array, positives: Array, weights: Array | None = None) -> Array:
     """Precision averaged over the recalls that the thresholds reach; the share of positives by chance."""
-    positive, negative = _tied_weights(-np.asarray(scores, dtype=float), positives, weights)
+    positive, negative = _tied_weights(scores, positives, weights)
+    return _average_precision(positive[..., ::-1], negative[..., ::-1])
+
+
+def _average_precision(positive: Array, negative: Array) -> Array:
+    """By decreasing score."""
     found = np.cumsum(positive, axis=-1)
     answered = found + np.cumsum(negative, axis=-1)
     gained = positive * np.divide(found, answered, out=np.zeros_like(found), where=answered > 0)
@@ -189,6 +199,8 @@ def _class_sums(classes: Array, n_classes: int, weights: Array | None) -> Array:
 def _tied_weights(scores: Array, positives: Array, weights: Array | None) -> tuple[Array, Array]:
     """Each (..., distinct scores), by increasing score: the weight of the positive and negative rows."""
     scores, positives = np.asarray(scores, dtype=float), np.asarray(positives, dtype=bool)
+    if weights is None and len(scores) > FEWEST_KEYS and (scores >= 0).all():
+        return _tied_counts(scores, positives)
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=np.nan) != 0)
@@ -199,6 +211,19 @@ def _tied_weights(scores: Array, positives: Array, weights: Array | None) -> tup
     positive = np.add.reduceat(sorted_weights * positives[order], starts, axis=-1)
     negative = np.add.reduceat(sorted_weights * ~positives[order], starts, axis=-1)
     return positive, negative
+
+
+def _tied_counts(scores: Array, positives: Array) -> tuple[Array, Array]:
+    """The same for many scores from 0 up that count once: their bits, in order, with the class as the last one."""
+    keys = (scores + 0.0).view(np.uint64) << np.uint64(1)  # the sign goes, and makes room
+    keys |= positives
+    keys.sort()
+    is_positive = (keys & np.uint64(1)).astype(bool)
+    keys >>= np.uint64(1)
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    total = np.diff(np.append(starts, len(keys)))
+    positive = np.add.reduceat(is_positive, starts, dtype=np.int64)
+    return positive.astype(float), (total - positive).astype(float)
 
 
 def _sum(values: Array, weights: Array | None) -> Array:

@@ -6,7 +6,7 @@ resamples at once by matrix products; see `audits.statistics.metrics`.
 Reference: Efron & Tibshirani, 1993, An Introduction to the Bootstrap.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ MAX_DRAWS = 40_000_000
 FEWEST_RESAMPLES = 400
 # Draws held at once: 8 bytes each, a few arrays of them.
 CHUNK_DRAWS = 1_000_000
+# Combinations of class indices that are counted in a table.
+MAX_CODES = 1_000_000
 
 
 def resamples_for(n: int, wanted: int = DEFAULT_RESAMPLES) -> int:
@@ -65,6 +67,9 @@ def collapse(*columns: Array) -> tuple[Array, Array]:
     Returns:
         (distinct,) the first row of each combination, and (distinct,) how many rows have it.
     """
+    spans = [_span(column) for column in columns]
+    if all(spans) and np.prod(spans, dtype=float) <= MAX_CODES:
+        return _collapse_codes(columns, spans)
     codes = np.zeros(len(columns[0]), dtype=np.intp)
     for column in columns:
         values, which = np.unique(column, return_inverse=True)
@@ -72,6 +77,24 @@ def collapse(*columns: Array) -> tuple[Array, Array]:
         codes = np.unique(codes * len(values) + which, return_inverse=True)[1]
     _, first, sizes = np.unique(codes, return_index=True, return_counts=True)
     return first, sizes
+
+
+def _span(column: Array) -> int:
+    """How many whole numbers lie between the least and the greatest; 0 where it does not hold whole numbers."""
+    return int(column.max()) - int(column.min()) + 1 if column.dtype.kind in "iu" and len(column) else 0
+
+
+def _collapse_codes(columns: Sequence[Array], spans: Sequence[int]) -> tuple[Array, Array]:
+    """The same for class indices, without sorting."""
+    codes = np.zeros(len(columns[0]), dtype=np.intp)
+    for column, span in zip(columns, spans, strict=True):
+        codes *= span
+        codes += column - column.min()
+    sizes = np.bincount(codes)
+    present = np.flatnonzero(sizes)
+    first = np.empty(len(sizes), dtype=np.intp)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # of repeated indices the last assignment stays
+    return first[present], sizes[present]
 
 
 def collapsed_counts(

@@ -22,6 +22,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from audits.artefacts import Array, Rows
 from audits.evidence.case import Case, Subject
+from audits.evidence.copies import shared
 from audits.evidence.images import ImageForm, reduced
 from audits.evidence.scoring import quantile_interval
 from audits.repairs.snippets import constant
@@ -131,9 +132,7 @@ class _Copies:
 
 
 def _exact(case: Case) -> _Copies:
-    rows = np.isin(case.validation.fingerprints, case.train.fingerprints)
-    _, inverse, counts = np.unique(case.train.fingerprints, return_inverse=True, return_counts=True)
-    return _Copies("exact", rows, np.flatnonzero(rows), float((counts[inverse] > 1).mean()))
+    return _Copies("exact", case.seen, np.flatnonzero(case.seen), shared(case.train.marks))
 
 
 def _near(case: Case, limits: DuplicateLeakage) -> _Copies:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from audits.artefacts import Array
 from audits.evidence.case import Case
+from audits.evidence.copies import repeated
 from audits.evidence.labels import UNKNOWN
 from audits.evidence.scoring import quantile_interval
 from audits.repairs.snippets import constant
@@ -39,11 +40,11 @@ OVERSAMPLED_SHARE = 0.9
 def duplicates(case: Case) -> CheckResult:
     """Count the copies among the training rows, and ask what they change."""
     limits = cast(Duplicates, case.limits[CODE])
-    copies = _Copies.of(case)
     chance = _by_chance(case)
-    low, high = wilson(copies.repeated, copies.n)
+    low, high = wilson(repeated(case.train.marks), case.train.n)
     if low <= max(limits.min_share, limits.min_ratio * chance):
         return CheckResult.passed(smallest=limits.min_share, margin=limits.min_share)
+    copies = _Copies.of(case)
     inflation = _inflation(case, copies)
     conflicting = copies.conflicts(case)
     oversampled = copies.oversampled(case)
@@ -130,12 +131,8 @@ class _Copies:
         return len(self.counts)
 
     @property
-    def repeated(self) -> int:
-        return self.n - self.distinct
-
-    @property
     def share(self) -> float:
-        return self.repeated / max(1, self.n)
+        return (self.n - self.distinct) / max(1, self.n)
 
     @property
     def effective(self) -> float:
@@ -178,7 +175,7 @@ def _by_chance(case: Case) -> float:
     independently, the chance that two rows agree is the product over the columns; its square root allows for as much
     dependence between them as halves the information.
     """
-    between = float(np.isin(case.validation.fingerprints, case.train.fingerprints).mean())
+    between = float(case.seen.mean())
     return max(between, _of_independent_columns(case))
 
 

@@ -85,7 +85,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     if len(subject) < limits.min_rows or not case.space.units:
         return None
     pairs = pairs_of(case, reference, subject)
-    p_values = np.array([ks_pvalue(pair.fit.ks_before, pair.n_target, pair.n_source) for pair in pairs])
+    p_values = np.array([ks_pvalue(pair.distance, pair.n_target, pair.n_source) for pair in pairs])
     q_values = benjamini_hochberg(p_values)
     different = [pair for pair, q in zip(pairs, q_values, strict=True) if q < limits.fdr]
     flagged = [one for one in named(different, len(pairs)) if _explains(one, limits) and _is_far(one, limits)]

@@ -272,7 +272,7 @@ def _views(case: Case, stated: SplitName) -> list[_Choice]:
 
 def fresh_rows(case: Case) -> Array:
     """(validation rows,) False for exact copies of training rows."""
-    return ~np.isin(case.validation.fingerprints, case.train.fingerprints)
+    return ~case.seen
 
 
 def _split_at(split: SplitEvidence, which: Array) -> SplitEvidence:

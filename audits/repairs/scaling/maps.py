@@ -80,6 +80,11 @@ class UnitPair:
     n_target: int
 
     @cached_property
+    def distance(self) -> float:
+        """Kolmogorov-Smirnov distance of the two as they are."""
+        return ks_2samp_statistic(self.source, self.target)
+
+    @cached_property
     def fit(self) -> AffineMap:
         """The best affine map, and the distances before and after it."""
         return fit_affine(self.source, self.target)
