@@ -24,7 +24,7 @@ from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace
 from audits.evidence.internals import bound, describe_internals
 from audits.evidence.labels import UNKNOWN, LabelSpace, label_space
-from audits.evidence.outputs import OutputMeaning, Predictions, as_matrix, choose_tensor, describe, infer_kind
+from audits.evidence.outputs import OutputMeaning, Predictions, as_matrix, choose_tensor, describe, infer_kind, narrowed
 from audits.evidence.scoring import Scorer
 from audits.evidence.summary import summarise_metrics
 from audits.evidence.tables import TableGuard
@@ -161,7 +161,7 @@ def _collect(
     space, meaning = _meaning(opened, raw[0])
     labels = [space.encode(r.labels, r.name) for r in raw]
     fallback = float(np.mean(labels[0])) if space.task == "regression" else 0.0
-    splits = [_evidence(r, encoded, meaning) for r, encoded in zip(raw, labels, strict=True)]
+    splits = [_evidence(raw.pop(0), encoded, meaning) for encoded in labels]
     return Case(
         request=request,
         description=opened.model.description,
@@ -228,7 +228,8 @@ def _meaning(opened: _Opened, train: RawSplit) -> tuple[LabelSpace, OutputMeanin
 
 
 def _evidence(raw: RawSplit, labels: Array, meaning: OutputMeaning) -> SplitEvidence:
-    predictions: Predictions = meaning.read(raw.outputs)
+    predictions: Predictions = meaning.read_many(raw.outputs)
+    labels = narrowed(labels)
     named = raw.roles.get("group")
     groups = None if named is None else dependent_rows(named)
     at = raw.sample_index

@@ -1,6 +1,9 @@
 """One pass over a split: labels, predictions and fingerprints of all rows, features of a bounded sample."""
 
-from collections.abc import Callable
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +13,14 @@ from audits.evidence.features import concatenate, take
 from audits.evidence.row_fingerprints import fingerprints
 from schemas.problem import DataError
 
-BATCH_ROWS = 8192
-MAX_SAMPLE_ROWS = 20_000
-MAX_SAMPLE_BYTES = 512 * 2**20
+# A batch of so many rows costs little beside them; wide rows come in smaller batches.
+BATCH_ROWS, MIN_BATCH_ROWS = 32_768, 64
+BATCH_BYTES = 64 * 2**20
+VALUE_BYTES, TEXT_BYTES = 8, 256
+# Batches that are read ahead while the model answers.
+AHEAD = 1
+MAX_SAMPLE_ROWS, MIN_SAMPLE_ROWS = 20_000, 300
+MAX_SAMPLE_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ def collect(
     roles: dict[str, list[Array]] = {}
     reservoir: _Reservoir | None = None
     done = 0
-    for batch in split.batches(BATCH_ROWS):
+    for batch in _read_ahead(split.batches(_batch_rows(split))):
         if not len(batch):
             continue
         if "weight" in batch.roles:
@@ -134,6 +142,22 @@ def collect(
     )
 
 
+def _read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, read by a thread: files are read while the model, in its process, answers."""
+    with ThreadPoolExecutor(1, "reader") as reader:
+        waiting = deque(reader.submit(next, batches, None) for _ in range(AHEAD + 1))
+        while (batch := waiting.popleft().result()) is not None:
+            waiting.append(reader.submit(next, batches, None))
+            yield batch
+
+
+def _batch_rows(split: Split) -> int:
+    """How many rows a batch has, so that it stays small."""
+    texts = sum(column.kind == "string" for column in split.columns)
+    row_bytes = VALUE_BYTES * math.prod(split.row_shape) + TEXT_BYTES * texts
+    return int(np.clip(BATCH_BYTES // max(row_bytes, 1), MIN_BATCH_ROWS, BATCH_ROWS))
+
+
 def _require_weights(batch: Batch, name: SplitName) -> None:
     """A weight says how often a row counts.
 
@@ -156,4 +180,4 @@ def _capacity(batch: Batch) -> int:
     """How many rows of this size the sample may hold."""
     features = batch.features
     size = features.nbytes if isinstance(features, np.ndarray) else int(features.memory_usage(deep=True).sum())
-    return max(1000, min(MAX_SAMPLE_ROWS, int(MAX_SAMPLE_BYTES / max(1.0, size / len(batch)))))
+    return int(np.clip(MAX_SAMPLE_BYTES / max(1.0, size / len(batch)), MIN_SAMPLE_ROWS, MAX_SAMPLE_ROWS))

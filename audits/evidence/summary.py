@@ -12,7 +12,7 @@ from audits.evidence.reported.forensics import groups_of, has_scores, interval, 
 from audits.evidence.reported.table import METRICS
 from audits.evidence.scoring import quantile_interval
 from audits.statistics import metrics, resampling
-from audits.statistics.intervals import auc_interval, mean_interval, wilson
+from audits.statistics.intervals import auc_interval_of, mean_interval, wilson
 from schemas.base import finite
 from schemas.report import ClassMetrics, Estimate, Metrics, SplitMetrics
 
@@ -76,7 +76,6 @@ def _classification(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
     labels, answers, classes = split.labels, case.scorer.answers(split.predictions), case.labels.n_classes
     probabilities = split.predictions.probabilities
     assert probabilities is not None  # noqa: S101 - holds for every classification
-    losses = case.scorer.losses(labels, split.predictions)
     values = {
         "accuracy": _share((answers == labels) & (labels != UNKNOWN)),
         "balanced_accuracy": _primary(case, split),
@@ -85,7 +84,7 @@ def _classification(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
         "answered": _share(split.predictions.answered),
     }
     if case.meaning.kind != "class":
-        values["log_loss"] = estimate(finite_mean(losses), mean_interval(losses), int(np.isfinite(losses).sum()))
+        values["log_loss"] = _mean_of(case.scorer.losses(labels, split.predictions))
         values |= _ranking(case, split) if classes == 2 else {}
     return values
 
@@ -104,23 +103,21 @@ def _ranking(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
     some, truth = scores[::step], positives[::step]
     draws = np.concatenate(
         [
-            metrics.average_precision(some, truth, counts)
-            for counts in resampling.count_chunks(
+            metrics.average_precision(some, truth, drawn)
+            for drawn in resampling.count_chunks(
                 len(truth), case.rng("average precision"), n_resamples=RANKING_RESAMPLES
             )
         ]
     )
     shrink = step**-0.5
-    point = float(metrics.average_precision(scores, positives))
+    brier = _mean_of(np.square(scores - positives))
+    counts = metrics.tied_weights(scores, positives)
+    point = float(metrics.average_precision_of(*counts))
     low, high = (point + (end - float(np.nanmedian(draws))) * shrink for end in quantile_interval(draws))
     return {
-        "roc_auc": estimate(float(metrics.roc_auc(scores, positives)), auc_interval(scores, positives), n),
+        "roc_auc": estimate(float(metrics.roc_auc_of(*counts)), auc_interval_of(*counts), n),
         "average_precision": estimate(point, (max(0.0, low), min(1.0, high)), n),
-        "brier": estimate(
-            float(metrics.brier(scores, positives.astype(np.int64))),
-            mean_interval(np.square(scores - positives)),
-            n,
-        ),
+        "brier": brier,
     }
 
 
@@ -163,6 +160,11 @@ def _share(holds: Array) -> Estimate:
 
 def _proportion(hits: int, rows: int) -> Estimate:
     return estimate(hits / rows, wilson(hits, rows), rows) if rows else Estimate(estimate=None, n=0)
+
+
+def _mean_of(values: Array) -> Estimate:
+    """Of what is finite."""
+    return estimate(finite_mean(values), mean_interval(values), int(np.isfinite(values).sum()))
 
 
 def finite_mean(values: Array) -> float:

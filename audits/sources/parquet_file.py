@@ -19,6 +19,8 @@ from audits.sources.columns import (
 from schemas.problem import DataError
 
 BATCH_ROWS = 16_384
+# Of a column, read at once.
+READ_BYTES = 2**20
 MAX_FOOTER_STRING = 100 * 2**20
 MAX_FOOTER_ITEMS = 1_000_000
 
@@ -84,6 +86,9 @@ class ParquetFile:
         try:
             return parquet.ParquetFile(
                 self.path,
+                # read ahead, the file would come into memory as a whole
+                pre_buffer=False,
+                buffer_size=READ_BYTES,
                 thrift_string_size_limit=MAX_FOOTER_STRING,
                 thrift_container_size_limit=MAX_FOOTER_ITEMS,
             )

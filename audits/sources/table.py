@@ -122,7 +122,7 @@ class TableSplit:
         n = len(columns[self._layout.label])
         return Batch(
             first_row=first_row,
-            features=pd.DataFrame(features, index=pd.RangeIndex(n), columns=[c.name for c in self.columns]),
+            features=pd.DataFrame(features, index=pd.RangeIndex(n)),
             labels=as_whole(columns[self._layout.label]),
             roles={role: columns[column.name] for role, column in self._layout.roles.items()},
         )
@@ -159,9 +159,9 @@ def empty(split: SplitName, files: Sequence[str]) -> DataError:
     )
 
 
-def _series(values: Array) -> "pd.Series[Any]":
+def _series(values: Array) -> "pd.Series[Any] | Array":
     # pandas would turn objects that are all text into its own string type
-    return pd.Series(values, dtype=object if values.dtype == object else None, copy=False)
+    return pd.Series(values, dtype=object, copy=False) if values.dtype == object else values
 
 
 def _joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:

@@ -5,9 +5,10 @@ from math import inf, sqrt
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from scipy.stats import norm, rankdata, t
+from scipy.stats import norm, t
 
 from audits.artefacts import Array
+from audits.statistics.metrics import tied_weights
 
 Interval = tuple[float, float]
 
@@ -125,15 +126,24 @@ def auc_interval(scores: Array, positives: Array, confidence: float = 0.95) -> I
         https://doi.org/10.1109/LSP.2014.2337313; Qin & Hotilovac, 2008 (logit scale),
         https://doi.org/10.1177/0962280207087173
     """
-    above, below = _placements(scores, positives)
-    m, n = len(above), len(below)
+    return auc_interval_of(*tied_weights(scores, positives), confidence)
+
+
+def auc_interval_of(positive: Array, negative: Array, confidence: float = 0.95) -> Interval:
+    """The same from how many positives and negatives have each distinct score, ascending."""
+    m, n = int(positive.sum()), int(negative.sum())
     if not m or not n:
         return 0.0, 1.0
-    auc = float(above.mean())
-    if m < 2 or n < 2 or auc in (0.0, 1.0) or not above.var() + below.var() > 0:
+    # per distinct score: the share of the negatives below a positive there, and of the positives above a negative
+    below = (np.cumsum(negative) - negative / 2) / n
+    above = 1 - (np.cumsum(positive) - positive / 2) / m
+    auc = float(positive @ below) / m
+    if m < 2 or n < 2 or auc in (0.0, 1.0):
         return auc_interval_from_counts(auc, m, n, confidence)
-    errors = _squared_error(above), _squared_error(below)
+    errors = _squared_error(below, positive), _squared_error(above, negative)
     variance = sum(errors)
+    if not variance > 0:
+        return auc_interval_from_counts(auc, m, n, confidence)
     freedom = variance**2 / (errors[0] ** 2 / (m - 1) + errors[1] ** 2 / (n - 1))
     half = float(t.ppf((1 + confidence) / 2, freedom)) * sqrt(variance) / (auc * (1 - auc))
     return float(expit(logit(auc) - half)), float(expit(logit(auc) + half))
@@ -161,18 +171,11 @@ def auc_interval_from_counts(auc: float, positives: int, negatives: int, confide
     return low, high
 
 
-def _placements(scores: Array, positives: Array) -> tuple[Array, Array]:
-    """(positives,) share of the negatives below each; (negatives,) share of the positives above each."""
-    scores, positives = np.asarray(scores, dtype=float), np.asarray(positives, dtype=bool)
-    upper, lower = scores[positives], scores[~positives]
-    m, n = len(upper), len(lower)
-    ranks = rankdata(np.concatenate([upper, lower]))
-    return (ranks[:m] - rankdata(upper)) / max(n, 1), 1 - (ranks[m:] - rankdata(lower)) / max(m, 1)
-
-
-def _squared_error(values: Array) -> float:
-    """Squared standard error of the mean."""
-    return float(values.var(ddof=1) / len(values))
+def _squared_error(values: Array, counts: Array) -> float:
+    """Squared standard error of the mean of values that occur so often."""
+    n = float(counts.sum())
+    deviations = values - counts @ values / n
+    return float(counts @ np.square(deviations) / (n - 1) / n)
 
 
 def _exponential_auc_variance(auc: float, positives: int, negatives: int) -> float:

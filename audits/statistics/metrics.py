@@ -82,10 +82,11 @@ def roc_auc(scores: Array, positives: Array, weights: Array | None = None) -> Ar
         positives: (n,) booleans.
         weights: see above.
     """
-    return _roc_auc(*_tied_weights(scores, positives, weights))
+    return roc_auc_of(*tied_weights(scores, positives, weights))
 
 
-def _roc_auc(positive: Array, negative: Array) -> Array:
+def roc_auc_of(positive: Array, negative: Array) -> Array:
+    """The same from the weights of `tied_weights`."""
     below = np.cumsum(negative, axis=-1) - negative / 2
     pairs = positive.sum(axis=-1) * negative.sum(axis=-1)
     return _divide((positive * below).sum(axis=-1), pairs)
@@ -93,12 +94,13 @@ def _roc_auc(positive: Array, negative: Array) -> Array:
 
 def average_precision(scores: Array, positives: Array, weights: Array | None = None) -> Array:
     """Precision averaged over the recalls that the thresholds reach; the share of positives by chance."""
-    positive, negative = _tied_weights(scores, positives, weights)
-    return _average_precision(positive[..., ::-1], negative[..., ::-1])
+    positive, negative = tied_weights(scores, positives, weights)
+    return average_precision_of(positive, negative)
 
 
-def _average_precision(positive: Array, negative: Array) -> Array:
-    """By decreasing score."""
+def average_precision_of(positive: Array, negative: Array) -> Array:
+    """The same from the weights of `tied_weights`."""
+    positive, negative = positive[..., ::-1], negative[..., ::-1]
     found = np.cumsum(positive, axis=-1)
     answered = found + np.cumsum(negative, axis=-1)
     gained = positive * np.divide(found, answered, out=np.zeros_like(found), where=answered > 0)
@@ -196,7 +198,7 @@ def _class_sums(classes: Array, n_classes: int, weights: Array | None) -> Array:
     return np.asarray((indicator @ weights.T).T)
 
 
-def _tied_weights(scores: Array, positives: Array, weights: Array | None) -> tuple[Array, Array]:
+def tied_weights(scores: Array, positives: Array, weights: Array | None = None) -> tuple[Array, Array]:
     """Each (..., distinct scores), by increasing score: the weight of the positive and negative rows."""
     scores, positives = np.asarray(scores, dtype=float), np.asarray(positives, dtype=bool)
     if weights is None and len(scores) > FEWEST_KEYS and (scores >= 0).all():
@@ -215,13 +217,16 @@ def _tied_weights(scores: Array, positives: Array, weights: Array | None) -> tup
 
 def _tied_counts(scores: Array, positives: Array) -> tuple[Array, Array]:
     """The same for many scores from 0 up that count once: their bits, in order, with the class as the last one."""
-    keys = (scores + 0.0).view(np.uint64) << np.uint64(1)  # the sign goes, and makes room
+    keys = (scores + 0.0).view(np.uint64)
+    keys <<= np.uint64(1)  # the sign goes, and makes room
     keys |= positives
     keys.sort()
     is_positive = (keys & np.uint64(1)).astype(bool)
     keys >>= np.uint64(1)
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-    total = np.diff(np.append(starts, len(keys)))
+    n = len(keys)
+    del keys  # these arrays are long
+    total = np.diff(starts, append=n)
     positive = np.add.reduceat(is_positive, starts, dtype=np.int64)
     return positive.astype(float), (total - positive).astype(float)
 

@@ -22,7 +22,8 @@ def collected(part: Part, seed: int = 0, **told: object):
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BATCH_ROWS", 64)
-    monkeypatch.setattr(module, "MAX_SAMPLE_BYTES", 0)  # a sample of a thousand rows
+    monkeypatch.setattr(module, "MAX_SAMPLE_BYTES", 0)
+    monkeypatch.setattr(module, "MIN_SAMPLE_ROWS", 1000)
 
 
 @pytest.mark.usefixtures("small_batches")

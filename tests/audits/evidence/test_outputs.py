@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from audits.artefacts import Array, ModelDescription, TensorSpec
+from audits.evidence import outputs
 from audits.evidence.labels import LabelSpace
 from audits.evidence.outputs import OutputMeaning, Predictions, as_matrix, choose_tensor, describe, infer_kind
 from schemas.problem import ModelError, RequestError
@@ -166,3 +167,24 @@ def test_a_regression_with_several_outputs_is_refused():
         infer_kind("auto", np.zeros((3, 2)), None, "float32", LabelSpace("regression", (), ""))
 
     assert refused.value.code == "output_shape_unsupported"
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_many_rows_are_read_as_few_are(monkeypatch: pytest.MonkeyPatch, width: int):
+    """Block by block and in half the width, rows without an answer among them."""
+    monkeypatch.setattr(outputs, "BLOCK_ROWS", 64)
+    rng = np.random.default_rng(0)
+    raw = rng.normal(size=(1000, width))
+    raw[rng.random(1000) < 0.1] = np.nan
+    task = "binary" if width == 1 else "multiclass"
+    space = LabelSpace(task, tuple(range(max(2, width))), "given")
+    meaning = OutputMeaning("y", "logit", "given", space)
+
+    one, many = meaning.read(raw), meaning.read_many(raw)
+
+    np.testing.assert_array_equal(many.decisions, one.decisions)
+    np.testing.assert_allclose(many.probabilities, one.probabilities, rtol=1e-6)
+    assert (many.decisions.dtype, many.probabilities.dtype) == (np.int32, np.float32)
+    assert outputs.narrowed(np.arange(1000)).dtype == np.int32
+    assert outputs.narrowed(np.arange(10)).dtype == np.int64
+    assert outputs.narrowed(rng.random(1000)).dtype == np.float64
