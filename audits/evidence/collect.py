@@ -20,7 +20,7 @@ VALUE_BYTES, TEXT_BYTES = 8, 256
 # Batches that are read ahead while the model answers.
 AHEAD = 1
 MAX_SAMPLE_ROWS, MIN_SAMPLE_ROWS = 20_000, 300
-MAX_SAMPLE_BYTES = 128 * 2**20
+MAX_SAMPLE_BYTES, PIXEL_BYTES = 256 * 2**20, 4
 
 
 @dataclass(frozen=True)
@@ -179,5 +179,8 @@ def _require_weights(batch: Batch, name: SplitName) -> None:
 def _capacity(batch: Batch) -> int:
     """How many rows of this size the sample may hold."""
     features = batch.features
-    size = features.nbytes if isinstance(features, np.ndarray) else int(features.memory_usage(deep=True).sum())
+    if isinstance(features, np.ndarray):
+        size = features.size * max(features.itemsize, PIXEL_BYTES)  # repairs make floats of them
+    else:
+        size = int(features.memory_usage(deep=True).sum())
     return int(np.clip(MAX_SAMPLE_BYTES / max(1.0, size / len(batch)), MIN_SAMPLE_ROWS, MAX_SAMPLE_ROWS))

@@ -7,6 +7,7 @@ to the other split (Breiman, 2001, https://doi.org/10.1023/A:1010933404324). A r
 cross-fitted, stands beside it for the small and the linear problems that forests are poor at.
 """
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from audits.artefacts import Array, Rows
 from audits.evidence.features import FeatureSpace
+from audits.evidence.images import ImageForm, reduced
 from audits.evidence.labels import UNKNOWN
 
 FOREST, LINEAR = "forest of randomised trees", "linear"
@@ -32,6 +34,8 @@ OUT_OF_BAG = round(TREES / np.e)
 MAX_CONTROL_ROWS = 2_500
 MAX_CONTROL_COLUMNS = 64
 MAX_CATEGORIES = 50
+# Of an image; what a simple learner learns from it is coarse.
+MAX_IMAGE_VALUES = 1024
 FOLDS = 5
 # With fewer feature values, threads cost more than they save.
 PARALLEL_VALUES = 50_000
@@ -68,7 +72,7 @@ class ControlEncoder:
 
     def _plain(self, rows: Rows) -> Array:
         if self._space.layout == "image":
-            return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+            return _pixels(self._space, np.asarray(rows))
         numbers = self._space.matrix(rows)
         if not self._categories:
             return numbers
@@ -79,6 +83,19 @@ class ControlEncoder:
     def _filled(self, plain: Array) -> Array:
         # float32's range is the forest's; what lies outside is as good as infinite
         return np.clip(np.where(np.isnan(plain), self._medians, plain), -1e30, 1e30)
+
+
+def _pixels(space: FeatureSpace, rows: Array) -> Array:
+    """(rows, values) float64; of large images the means of blocks of pixels."""
+    if math.prod(rows.shape[1:]) > MAX_IMAGE_VALUES:
+        form = ImageForm.of(space, rows)
+        rows = reduced(form.images(rows), MAX_IMAGE_VALUES) if form else _thinned(rows)
+    return np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+
+
+def _thinned(rows: Array) -> Array:
+    flat = rows.reshape(len(rows), -1)
+    return flat[:, :: -(-flat.shape[1] // MAX_IMAGE_VALUES)]
 
 
 def _ranks(column: "pd.Series[Any]") -> dict[Any, int]:

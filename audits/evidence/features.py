@@ -18,6 +18,7 @@ Layout = Literal["table", "vector", "image"]
 # two-sample statistic does not improve any more where it matters, its cost does.
 MAX_UNIT_VALUES = 20_000
 MAX_CHANNELS = 4
+BLOCK_IMAGES = 64
 
 
 def take(rows: Rows, index: Array) -> Rows:
@@ -60,6 +61,11 @@ class FeatureSpace:
         channels = split.row_shape[-1] if len(split.row_shape) >= 3 and split.row_shape[-1] <= MAX_CHANNELS else 1
         return cls("image", tuple(f"channel {i}" for i in range(channels)))
 
+    @staticmethod
+    def row_shape(rows: Rows) -> tuple[int, ...]:
+        """Of one row."""
+        return (rows.shape[1],) if isinstance(rows, pd.DataFrame) else rows.shape[1:]
+
     def values(self, rows: Rows, unit: int) -> Array:
         """The unit's values as float64: (rows,), or all pixels of the channel."""
         if isinstance(rows, pd.DataFrame):
@@ -93,7 +99,12 @@ class FeatureSpace:
                 view = result.reshape(len(result), -1)[:, unit]
             else:
                 view = result if len(self.units) == 1 else result[..., unit]
-            view[...] = function(np.asarray(view, dtype=np.float64))
+            if self.layout == "vector":
+                view[...] = function(np.asarray(view, dtype=np.float64))
+                continue
+            for first in range(0, len(view), BLOCK_IMAGES):  # as float64, all images would fill the memory
+                block = view[first : first + BLOCK_IMAGES]
+                block[...] = function(np.asarray(block, dtype=np.float64))
         return result
 
     def permute_units(self, rows: Rows, source_of: Array) -> Rows:

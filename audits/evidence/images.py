@@ -28,6 +28,7 @@ MAX_REDUCED = 300
 # More images sharpen it no further.
 MAX_FITTED = 1_500
 LARGEST = 1e100
+BLOCK_IMAGES = 64
 
 
 @dataclass(frozen=True)
@@ -205,12 +206,17 @@ def reduced(images: Array, max_values: int) -> Array:
     What is left over at the sides is cut evenly, so that it makes no difference whether images are turned before
     or after.
     """
-    n, height, width, channels = images.shape
+    _, height, width, channels = images.shape
     side = next(s for s in range(1, max(height, width) + 1) if (height // s) * (width // s) * channels <= max_values)
     rows, columns = max(1, height // side), max(1, width // side)
     top, left = (height - rows * side) // 2, (width - columns * side) // 2
-    cut = images[:, top : top + rows * side, left : left + columns * side].astype(np.float64)
-    return np.asarray(cut.reshape(n, rows, side, columns, side, channels).mean(axis=(2, 4)))
+    small = np.empty((len(images), rows, columns, channels))
+    for first in range(0, len(images), BLOCK_IMAGES):  # as float64, all of them would fill the memory
+        block = images[first : first + BLOCK_IMAGES]
+        cut = block[:, top : top + rows * side, left : left + columns * side].astype(np.float64)
+        blocks = cut.reshape(len(block), rows, side, columns, side, channels)
+        small[first : first + BLOCK_IMAGES] = blocks.mean(axis=(2, 4))
+    return small
 
 
 @dataclass(frozen=True)

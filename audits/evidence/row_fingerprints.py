@@ -4,6 +4,8 @@ Two different rows share one with a probability of 2^-64; among ten million rows
 pair of different rows collides with probability 5e-6.
 """
 
+import hashlib
+import math
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -13,12 +15,14 @@ import pandas as pd
 from audits.artefacts import Array, Rows
 
 SIGNIFICANT_DIGITS = 6
+MANY_VALUES = 512
 BLOCK = 8192
 # 10^-330 to 10^309, of which the ends are 0 and infinity: one beyond every float64.
 LEAST_POWER = -330
 with np.errstate(over="ignore", under="ignore"):
     POWERS = np.array([float(f"1e{power}") for power in range(LEAST_POWER, 310)])
 LOG10_2 = float(np.log10(2))
+SHORT = (np.dtype(np.uint8), np.dtype(np.int8))
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: Knuth's multiplicative hash
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # splitmix64, Steele, Lea & Flood, 2014
 MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -29,6 +33,8 @@ def fingerprints(rows: Rows) -> Array:
 
     Texts are compared without surrounding blanks and without case; every kind of missing value is the same.
     """
+    if isinstance(rows, np.ndarray) and math.prod(rows.shape[1:]) > MANY_VALUES:
+        return np.array([_digest(row) for row in rows], dtype=np.uint64)
     if isinstance(rows, np.ndarray):
         return _combine(len(rows), _number_bits(rows.reshape(len(rows), -1)).T)
     numeric = [place for place, dtype in enumerate(rows.dtypes) if pd.api.types.is_numeric_dtype(dtype)]
@@ -36,6 +42,12 @@ def fingerprints(rows: Rows) -> Array:
     bits = dict(zip(numeric, _number_bits(numbers.to_numpy(dtype=np.float64, na_value=np.nan)).T, strict=True))
     columns = (bits[i] if i in bits else _text_bits(rows.iloc[:, i]) for i in range(rows.shape[1]))
     return _combine(len(rows), columns)
+
+
+def _digest(row: Array) -> int:
+    """Of an image, where a loop over its values would be slow."""
+    rounded = _number_bits(row).astype(np.uint32)
+    return int.from_bytes(hashlib.blake2b(rounded.tobytes(), digest_size=8).digest(), "little")
 
 
 def _text_bits(column: "pd.Series[Any]") -> Array:
@@ -47,6 +59,9 @@ def _text_bits(column: "pd.Series[Any]") -> Array:
 
 def _number_bits(values: Array) -> Array:
     """The bit patterns of the values rounded to six significant digits; -0 is 0, every NaN is the same."""
+    if values.dtype in SHORT:  # few values, of which each is rounded once
+        whole = np.arange(np.iinfo(values.dtype).min, np.iinfo(values.dtype).max + 1)
+        return np.asarray(_number_bits(whole.astype(np.float64))[values.astype(np.intp) - whole[0]])
     values = np.asarray(values, dtype=np.float64)
     order: Literal["F", "C"] = "F" if values.flags.f_contiguous else "C"
     flat = values.ravel(order)

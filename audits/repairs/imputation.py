@@ -18,10 +18,13 @@ MAX_NEIGHBOUR_COLUMNS = 128
 
 def holes(space: FeatureSpace, rows: Rows) -> Array:
     """(rows, columns) True where a value is missing; numeric columns first, then texts."""
-    numbers = np.isnan(_numbers(space, rows))
+    if isinstance(rows, np.ndarray):
+        flat = rows.reshape(len(rows), -1)
+        # whole numbers have no way to be missing
+        return np.isnan(flat) if flat.dtype.kind == "f" else np.broadcast_to(np.False_, flat.shape)
+    numbers = np.isnan(space.matrix(rows))
     if not space.texts:
         return numbers
-    assert isinstance(rows, pd.DataFrame)  # noqa: S101 - only tables have texts
     return np.column_stack([numbers, rows[list(space.texts)].isna().to_numpy()])
 
 

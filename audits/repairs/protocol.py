@@ -8,6 +8,7 @@ Repairs that need validation labels estimate on other rows than they are judged 
 """
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
@@ -36,6 +37,7 @@ MAX_ROUNDS = 5
 EQUAL_GAIN = 0.02
 # Placebo rows that go through the model in one call.
 MAX_PLACEBO_ROWS = 50_000
+MAX_PLACEBO_VALUES = 2**25
 
 
 @dataclass(frozen=True)
@@ -260,7 +262,8 @@ def largest_placebo_gain(case: Case, subject: Subject, suspicion: Suspicion, dra
     assert suspicion.placebo is not None  # noqa: S101 - the caller has looked
     rng = case.rng("placebo " + suspicion.code)
     before = case.score(subject)
-    per_call = max(1, MAX_PLACEBO_ROWS // len(subject))
+    values = len(subject) * max(1, math.prod(case.space.row_shape(subject.rows)))
+    per_call = max(1, min(MAX_PLACEBO_ROWS // len(subject), MAX_PLACEBO_VALUES // values))
     gains: list[float] = []
     while len(gains) < draws:
         repaired = [suspicion.placebo(subject, rng) for _ in range(min(per_call, draws - len(gains)))]

@@ -69,3 +69,21 @@ def test_images_that_differ_in_one_pixel_differ():
 def test_extreme_numbers_have_a_fingerprint_of_their_own(value: float):
     assert one(a=value) == one(a=value)
     assert one(a=value) != one(a=1.0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.float32])
+def test_images_are_alike_whatever_type_their_values_have(dtype: type):
+    """Rows of many values are hashed as a whole, and those of bytes by a table."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(1, 100, (20, 16, 16, 3)).astype(dtype)
+    copy = images[::-1].astype(np.float64) + 1e-9
+
+    np.testing.assert_array_equal(fingerprints(images), fingerprints(copy)[::-1])
+    assert len(np.unique(fingerprints(images))) == 20
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_bytes_have_the_fingerprint_of_their_numbers(dtype: type):
+    rows = np.random.default_rng(0).integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, (50, 4)).astype(dtype)
+
+    np.testing.assert_array_equal(fingerprints(rows), fingerprints(rows.astype(np.float64)))
