@@ -8,6 +8,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import keras
+import make_every_kind
 import numpy as np
 import tensorflow as tf
 
@@ -176,3 +177,4 @@ keras_named_inputs()
 models_with_statistics()
 modules()
 version_1()
+make_every_kind.make(FOLDER / "every_kind")

@@ -1,0 +1,450 @@
+"""Models as users really have them, all of one task: y is true where a + b + c > 0, whatever holds the model.
+
+Imported by make_saved_models.py, so that TensorFlow is loaded once for all.
+"""
+
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+v1 = tf.compat.v1
+SOFT = v1.ConfigProto(allow_soft_placement=True)
+COLUMNS = ["a", "b", "c"]
+Tensor = Any
+
+
+def make(folder: Path) -> None:
+    """Write one model of every kind below the folder."""
+    folder.mkdir()
+    keras_containers(folder)
+    archives(folder)
+    objects(folder)
+    sessions(folder)
+    estimators(folder)
+    parsers(folder)
+    edited(folder)
+    transforms(folder)
+
+
+def probability(x: Tensor) -> Tensor:
+    return tf.sigmoid(4 * tf.reduce_sum(x, axis=1, keepdims=True))
+
+
+def keras_model() -> keras.Model:
+    features = keras.Input((3,), name="features")
+    layer = keras.layers.Dense(1, activation="sigmoid", name="score")
+    model = keras.Model(features, layer(features))
+    layer.set_weights([np.full((3, 1), 4.0), np.zeros(1)])
+    return model
+
+
+def keras_containers(folder: Path) -> None:
+    model = keras_model()
+    model.export(folder / "export", verbose=False)
+    model.save(folder / "whole.keras")
+    model.save(folder / "whole.h5")
+    shutil.copy(folder / "whole.h5", folder / "named_wrongly.keras")
+    model.save_weights(folder / "weights_only.weights.h5")
+    with h5py.File(folder / "old_weights.h5", "w") as file:
+        file.attrs["layer_names"] = [b"score"]
+    (folder / "one_keras_file").mkdir()
+    shutil.copy(folder / "whole.keras", folder / "one_keras_file" / "final.keras")
+
+    features = keras.Input((3,), name="features")
+    doubled = keras.layers.Lambda(lambda x: x * 2, name="doubling")(features)
+    lambdas = keras.Model(features, keras.layers.Dense(1, activation="sigmoid")(doubled))
+    lambdas.save(folder / "lambda.keras")
+    lambdas.save(folder / "lambda.h5")
+
+    @keras.saving.register_keras_serializable(package="ours")
+    class Squash(keras.layers.Layer):
+        def call(self, x: Tensor) -> Tensor:
+            return keras.ops.tanh(x)
+
+    custom = keras.Model(features, keras.layers.Dense(1)(Squash(name="squash")(features)))
+    custom.save(folder / "custom.keras")
+    keras.Sequential([keras.layers.Dense(1)]).save(folder / "not_built.keras")
+
+
+def archives(folder: Path) -> None:
+    def write_all(add: Callable[[Path, str], Any], within: str) -> None:
+        for path in sorted((folder / "export").rglob("*")):
+            if path.is_file():
+                add(path, f"{within}{path.relative_to(folder / 'export')}")
+
+    for name, within in {"plain.zip": "", "folder.zip": "churn/", "versions.zip": "churn/7/"}.items():
+        with zipfile.ZipFile(folder / name, "w") as opened:
+            write_all(opened.write, within)
+            opened.writestr("__MACOSX/._churn", "clutter")
+    for name, mode in {"plain.tar": "w", "folder.tar.gz": "w:gz", "folder.tgz": "w:gz"}.items():
+        with tarfile.open(folder / name, mode) as opened:  # type: ignore[call-overload]
+            write_all(opened.add, "churn/")
+    with zipfile.ZipFile(folder / "keras.zip", "w") as opened:
+        opened.write(folder / "whole.keras", "final/whole.keras")
+    for version in ("2", "10"):
+        shutil.copytree(folder / "export", folder / "versions" / version)
+    shutil.copytree(folder / "export", folder / "above" / "churn")
+
+
+def objects(folder: Path) -> None:
+    """Written by tf.saved_model.save."""
+    weights = tf.Variable(np.full((3, 1), 4.0, np.float32), name="weights")
+    row = tf.TensorSpec([None, 3], tf.float32, "x")
+
+    def save(name: str, signatures: Callable[[tf.Module], dict[str, Any]] | None = None, **parts: Any) -> None:
+        module = tf.Module()
+        for key, value in parts.items():
+            setattr(module, key, value)
+        tf.saved_model.save(module, str(folder / name), signatures=signatures(module) if signatures else None)
+
+    score = tf.function(lambda x: {"p": tf.sigmoid(x @ weights)}, input_signature=[row])
+    concrete = score.get_concrete_function()
+    nothing = tf.function(lambda: {"version": tf.constant([3])}, input_signature=[]).get_concrete_function()
+    save("several_signatures", lambda m: {"version": nothing, "score": concrete}, weights=weights)
+    save("no_inputs", lambda m: {"version": nothing}, weights=weights)
+
+    class Called(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = weights
+
+        @tf.function(input_signature=[row])
+        def __call__(self, x: Tensor) -> Tensor:
+            return tf.sigmoid(x @ self.weights)
+
+    tf.saved_model.save(Called(), str(folder / "callable"))
+    switched = tf.function(lambda x, training=False: tf.sigmoid(x @ weights) if not training else x)
+    switched.get_concrete_function(row, training=True)
+    switched.get_concrete_function(row, training=False)
+    save("callable_traced_twice", score=switched, weights=weights)
+    save("two_functions", first=score, second=tf.function(lambda x: x, input_signature=[row]), weights=weights)
+
+    calls = tf.Variable(0.0, trainable=False, name="calls")
+
+    def counting(x: Tensor) -> dict[str, Tensor]:
+        calls.assign_add(1.0)
+        return {"p": tf.sigmoid(x @ weights + 0.0 * calls)}
+
+    counted = tf.function(counting, input_signature=[row]).get_concrete_function()
+    save("stateful", lambda m: {"serving_default": counted}, calls=calls, weights=weights)
+
+    def sparse(s: Tensor) -> dict[str, Tensor]:
+        return {"p": tf.sigmoid(tf.sparse.sparse_dense_matmul(s, weights))}
+
+    spec = tf.SparseTensorSpec([None, 3], tf.float32)
+    dense = tf.function(sparse, input_signature=[spec]).get_concrete_function()
+    save("sparse", lambda m: {"serving_default": dense}, weights=weights)
+
+    def ragged(r: Tensor) -> dict[str, Tensor]:
+        return {"p": tf.sigmoid(4 * tf.reduce_sum(r, axis=1, keepdims=True))}
+
+    spec = tf.RaggedTensorSpec([None, None], tf.float32)
+    save("ragged", lambda m: {"serving_default": tf.function(ragged, input_signature=[spec]).get_concrete_function()})
+
+    def ranks(a: Tensor, b: Tensor, c: Tensor) -> dict[str, Tensor]:
+        return {"p": tf.sigmoid(4 * (a[:, None] + b + c))}
+
+    specs = [tf.TensorSpec([None], tf.float64, "a"), tf.TensorSpec([None, 1], tf.float64, "b")]
+    specs.append(tf.TensorSpec([None, 1], tf.float64, "c"))
+    mixed = tf.function(ranks, input_signature=specs).get_concrete_function()
+    save("ranks", lambda m: {"serving_default": mixed})
+
+    def fixed(x: Tensor) -> dict[str, Tensor]:
+        return {"p": tf.sigmoid(tf.reshape(x, [7, 3]) @ weights)}
+
+    seven = tf.function(fixed, input_signature=[tf.TensorSpec([7, 3], tf.float32, "x")]).get_concrete_function()
+    save("fixed_batch", lambda m: {"serving_default": seven}, weights=weights)
+
+    def picture(image_bytes: Tensor) -> dict[str, Tensor]:
+        one = lambda data: tf.cast(tf.io.decode_jpeg(data, channels=3), tf.float32)  # noqa: E731
+        pixels = tf.map_fn(one, image_bytes, fn_output_signature=tf.TensorSpec([None, None, 3], tf.float32))
+        return {"p": tf.sigmoid((tf.reduce_mean(pixels, axis=[1, 2, 3]) - 128) / 8)}
+
+    spec = tf.TensorSpec([None], tf.string, "image_bytes")
+    decoding = tf.function(picture, input_signature=[spec]).get_concrete_function()
+    save("picture_bytes", lambda m: {"serving_default": decoding})
+
+
+def session_model(
+    path: Path,
+    build: Callable[[], tuple[dict[str, Tensor], dict[str, Tensor]]],
+    *,
+    tags: tuple[str, ...] = ("serve",),
+    key: str = "serving_default",
+    initialiser: str | None = None,
+) -> None:
+    """Written in a session of TensorFlow 1."""
+    with tf.Graph().as_default(), v1.Session(config=SOFT) as session:
+        inputs, outputs = build()
+        session.run([v1.global_variables_initializer(), v1.tables_initializer()])
+        builder = v1.saved_model.Builder(str(path))
+        signature = v1.saved_model.predict_signature_def(inputs, outputs)
+        options: dict[str, Any] = {"assets_collection": v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS)}
+        if initialiser is not None:
+            options[initialiser] = v1.tables_initializer()
+        builder.add_meta_graph_and_variables(session, list(tags), {key: signature}, **options)
+        builder.save()
+
+
+def variable(name: str = "w", **options: Any) -> Tensor:
+    return v1.get_variable(name, initializer=np.full((3, 1), 4.0, np.float32), use_resource=False, **options)
+
+
+def sessions(folder: Path) -> None:
+    def plain() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        x = v1.placeholder(tf.float32, [None, 3], name="x")
+        with tf.device("/device:GPU:0"):
+            return {"x": x}, {"p": tf.sigmoid(x @ variable())}
+
+    session_model(folder / "session", plain)
+    session_model(folder / "session_tags", plain, tags=("serve", "gpu"))
+    session_model(folder / "session_no_tags", plain, tags=())
+    session_model(folder / "session_key", plain, key="my_signature")
+
+    with tf.Graph().as_default(), v1.Session(config=SOFT) as session:
+        inputs, outputs = plain()
+        session.run(v1.global_variables_initializer())
+        signature = v1.saved_model.predict_signature_def(inputs, outputs)
+        builder = v1.saved_model.Builder(str(folder / "session_alike_signatures"))
+        builder.add_meta_graph_and_variables(session, ["serve"], {"one": signature, "two": signature})
+        builder.save()
+
+    def partitioned() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        x = v1.placeholder(tf.float32, [None, 3], name="x")
+        with v1.variable_scope("all", partitioner=v1.fixed_size_partitioner(3)):
+            w = v1.get_variable("w", [3, 1], initializer=v1.constant_initializer(4.0), use_resource=False)
+        return {"x": x}, {"p": tf.sigmoid(x @ tf.convert_to_tensor(w))}
+
+    session_model(folder / "session_partitioned", partitioned)
+
+    def named() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        placeholders = [v1.placeholder(tf.float32, [None], name=name) for name in COLUMNS]
+        x = tf.stack(placeholders, axis=1)
+        spelled = dict(zip(("A_1", "b:0", "input_c"), placeholders, strict=True))
+        return spelled, {"p": tf.sigmoid(x @ variable())}
+
+    session_model(folder / "session_names", named)
+
+    def switches(*, listed: bool, default: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        x = v1.placeholder(tf.float32, [None, 3], name="x")
+        if default:
+            training = v1.placeholder_with_default(False, [], name="training")
+            keep = v1.placeholder_with_default(1.0, [], name="keep_prob")
+        else:
+            training, keep = (
+                v1.placeholder(tf.bool, [], name="is_training"),
+                v1.placeholder(tf.float32, [], "keep_prob"),
+            )
+        score = tf.cond(training, lambda: 0 * x, lambda: x / keep) @ variable()
+        extra = {"is_training": training, "keep_prob": keep} if listed else {}
+        return {"x": x} | extra, {"p": tf.sigmoid(score)}
+
+    session_model(folder / "session_switches", lambda: switches(listed=True, default=False))
+    session_model(folder / "session_switches_with_defaults", lambda: switches(listed=True, default=True))
+    session_model(folder / "session_forgotten_switches", lambda: switches(listed=False, default=False))
+    session_model(folder / "session_defaults", lambda: switches(listed=False, default=True))
+
+    def unfed() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        x, z = (v1.placeholder(tf.float32, [None, 3], name=name) for name in ("x", "context"))
+        return {"x": x}, {"p": tf.sigmoid((x + z) @ variable())}
+
+    session_model(folder / "session_unfed", unfed)
+
+    def sparse() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        x = v1.sparse_placeholder(tf.float32, [None, 3], name="x")
+        return {"x": x}, {"p": tf.sigmoid(tf.sparse.sparse_dense_matmul(x, variable()))}
+
+    session_model(folder / "session_sparse", sparse)
+
+    words = folder / "signs.txt"
+    words.write_text("minus\nplus\n")
+
+    def table() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, tf.constant(str(words)))
+        path = v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS)[0]
+        reader = tf.lookup.TextFileInitializer(
+            path, tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+        )
+        sign = v1.placeholder(tf.string, [None], name="sign")
+        found = tf.lookup.StaticHashTable(reader, 0).lookup(sign)
+        weight = v1.get_variable("w", initializer=8.0, use_resource=False)
+        return {"sign": sign}, {"p": tf.sigmoid(weight * (tf.cast(found, tf.float32) - 0.5))}
+
+    session_model(folder / "session_table", table, initialiser="main_op")
+    session_model(folder / "session_legacy_table", table, initialiser="legacy_init_op")
+
+    def quantised() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        x = v1.placeholder(tf.float32, [None, 3], name="x")
+        w = tf.quantization.fake_quant_with_min_max_args(tf.constant(np.full((3, 1), 4.0, np.float32)), -8, 8)
+        return {"x": x}, {"p": tf.sigmoid(tf.quantization.fake_quant_with_min_max_args(x, -8, 8) @ w)}
+
+    session_model(folder / "session_frozen", quantised)
+
+    with tf.Graph().as_default(), v1.Session(config=SOFT) as session:
+        inputs, outputs = plain()
+        session.run(v1.global_variables_initializer())
+        signature = {"serving_default": v1.saved_model.predict_signature_def(inputs, outputs)}
+        for name, extra in {"two_graphs": "tpu", "two_strange_graphs": "ours"}.items():
+            builder = v1.saved_model.Builder(str(folder / name))
+            first = ["serve"] if extra == "tpu" else ["theirs"]
+            builder.add_meta_graph_and_variables(session, first, signature)
+            builder.add_meta_graph([*first, extra] if extra == "tpu" else [extra], signature)
+            builder.save()
+
+
+def parsed(specs: dict[str, Any], op: Callable[..., Any], serialized: Tensor) -> Tensor:
+    features = op(serialized, specs)
+    columns = [features[name] for name in COLUMNS]
+    columns = [tf.sparse.to_dense(c) if isinstance(c, tf.SparseTensor) else c for c in columns]
+    return tf.concat([tf.cast(tf.reshape(c, [-1, 1]), tf.float32) for c in columns], axis=1)
+
+
+def estimators(folder: Path) -> None:
+    """Signatures and outputs as estimators of TensorFlow 1 export them."""
+    with tf.Graph().as_default(), v1.Session(config=SOFT) as session:
+        examples = v1.placeholder(tf.string, [None], name="input_example_tensor")
+        specs = {name: v1.FixedLenFeature([], tf.float32) for name in COLUMNS}
+        x = parsed(specs, v1.parse_example, examples)
+        logits = x @ variable("linear/w")
+        both = tf.concat([0 * logits, logits], axis=1)
+        scores = tf.nn.softmax(both)
+        names = tf.tile(tf.constant([["0", "1"]]), [tf.shape(logits)[0], 1])
+        ids = tf.argmax(both, axis=1)[:, None]
+        session.run(v1.global_variables_initializer())
+        classify = v1.saved_model.classification_signature_def(examples, names, scores)
+        predict = v1.saved_model.predict_signature_def(
+            {"examples": examples},
+            {
+                "logits": logits,
+                "logistic": tf.sigmoid(logits),
+                "probabilities": scores,
+                "class_ids": ids,
+                "classes": tf.as_string(ids),
+                "all_class_ids": tf.tile([[0, 1]], [tf.shape(ids)[0], 1]),
+                "all_classes": names,
+            },
+        )
+        regress = v1.saved_model.regression_signature_def(examples, tf.sigmoid(logits))
+        builder = v1.saved_model.Builder(str(folder / "estimator" / "1550000000"))
+        builder.add_meta_graph_and_variables(
+            session,
+            ["serve"],
+            {"serving_default": classify, "classification": classify, "predict": predict, "regression": regress},
+        )
+        builder.save()
+
+
+def parsers(folder: Path) -> None:
+    def build(specs: dict[str, Any]) -> Callable[[], tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        def graph() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+            examples = v1.placeholder(tf.string, [None], name="examples")
+            return {"examples": examples}, {"p": tf.sigmoid(parsed(specs, v1.parse_example, examples) @ variable())}
+
+        return graph
+
+    several = {
+        "a": tf.io.FixedLenFeature([1], tf.float32),
+        "b": tf.io.VarLenFeature(tf.float32),
+        "c": tf.io.FixedLenFeature([], tf.int64, default_value=0),
+        "label": tf.io.FixedLenFeature([], tf.float32),
+        "extra": tf.io.FixedLenFeature([2], tf.string, default_value=["", ""]),
+    }
+    session_model(folder / "parser", build(several))
+    unknown = several | {"b": tf.io.FixedLenFeature([], tf.float32)}
+    session_model(folder / "parser_missing", build(unknown | {"a": tf.io.FixedLenFeature([3], tf.float32)}))
+
+    weights = tf.Variable(np.full((3, 1), 4.0, np.float32), name="weights")
+
+    def save(name: str, function: Callable[[Tensor], dict[str, Tensor]]) -> None:
+        module = tf.Module()
+        module.weights = weights
+        spec = tf.TensorSpec([None], tf.string, "examples")
+        concrete = tf.function(function, input_signature=[spec]).get_concrete_function()
+        tf.saved_model.save(module, str(folder / name), signatures={"serving_default": concrete})
+
+    plain = {name: tf.io.FixedLenFeature([], tf.float32) for name in COLUMNS}
+    save("parser_2", lambda examples: {"p": tf.sigmoid(parsed(several, tf.io.parse_example, examples) @ weights)})
+
+    def one_by_one(examples: Tensor) -> dict[str, Tensor]:
+        def one(message: Tensor) -> Tensor:
+            features = tf.io.parse_single_example(message, plain)
+            return tf.stack([features[name] for name in COLUMNS])
+
+        rows = tf.map_fn(one, examples, fn_output_signature=tf.TensorSpec([3], tf.float32))
+        return {"p": tf.sigmoid(rows @ weights)}
+
+    save("parser_single", one_by_one)
+
+
+def edited(folder: Path) -> None:
+    """What the TensorFlow here cannot write: models of other hardware, of custom ops, of other versions."""
+
+    def edit(name: str, source: str, change: Callable[[Any], None]) -> None:
+        shutil.copytree(folder / source, folder / name)
+        path = folder / name / "saved_model.pb"
+        message = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+        change(message.meta_graphs[0])
+        path.write_bytes(message.SerializeToString())
+
+    def rename(op: str) -> Callable[[Any], None]:
+        def change(meta_graph: Any) -> None:
+            nodes = [node for f in meta_graph.graph_def.library.function for node in f.node_def]
+            next(node for node in (*meta_graph.graph_def.node, *nodes) if node.op == "MatMul").op = op
+
+        return change
+
+    edit("tensorrt", "export", rename("TRTEngineOp"))
+    edit("tpu", "session", rename("TPUPartitionedCall"))
+    edit("directml", "session", rename("DmlFusedMatMul"))
+    edit("custom_op", "several_signatures", rename("OurOwnMatMul"))
+
+    def add_slots(meta_graph: Any) -> None:
+        """An optimizer that nobody can make again: https://github.com/tensorflow/tensorflow/issues/52370."""
+        nodes = meta_graph.object_graph_def.nodes
+        weights = next(place for place, node in enumerate(nodes) if node.HasField("variable"))
+        nodes[0].children.add(node_id=len(nodes), local_name="optimizer")
+        optimizer = nodes.add()
+        optimizer.user_object.identifier = "_generic_user_object"
+        optimizer.user_object.version.producer = optimizer.user_object.version.min_consumer = 1
+        optimizer.slot_variables.add(original_variable_node_id=weights, slot_name="m", slot_variable_node_id=weights)
+
+    edit("optimizer_slots", "several_signatures", add_slots)
+
+
+def transforms(folder: Path) -> None:
+    """As TensorFlow Transform writes them."""
+
+    def scaled() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        inputs = {name: v1.placeholder(tf.float32, [None, 1], name=name) for name in COLUMNS}
+        return inputs, {f"{name}_xf": (x - 1.0) / 2.0 for name, x in inputs.items()}
+
+    session_model(folder / "transform_fn", scaled, tags=("transform",), key="transform_signature")
+    session_model(folder / "transform_unnamed", scaled)
+
+    module = tf.Module()
+    specs = {name: tf.TensorSpec([None, 1], tf.float32, name) for name in COLUMNS}
+    module.transform_fn = tf.function(
+        lambda inputs: {name: x / 2 for name, x in inputs.items()}, input_signature=[specs]
+    )
+    tf.saved_model.save(module, str(folder / "transform_2"))
+
+    weights = tf.Variable(np.full((3, 1), 4.0, np.float32), name="weights")
+    both = tf.Module()
+    both.weights = weights
+    both.transform = tf.function(lambda a: {"a": a / 2}, input_signature=[specs["a"]])
+    row = tf.TensorSpec([None, 3], tf.float32, "x")
+    both.score = tf.function(lambda x: {"p": tf.sigmoid(x @ weights)}, input_signature=[row])
+    signatures = {
+        "transform_features": both.transform.get_concrete_function(),
+        "score": both.score.get_concrete_function(),
+    }
+    tf.saved_model.save(both, str(folder / "trained_with_transform"), signatures=signatures)
