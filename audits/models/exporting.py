@@ -27,6 +27,7 @@ def export(order: Mapping[str, Any]) -> str:
     """
     tf = import_tensorflow()
     choose_device(tf, "cpu")
+    tempfile.tempdir = str(Path(order["target"]).parent)  # what TensorFlow leaves behind goes with it
     if order["function"] is None:
         return _export_keras(Path(order["source"]), Path(order["target"]))
     require_registered(order["ops"])

@@ -109,7 +109,8 @@ def objects(folder: Path) -> None:
     score = tf.function(lambda x: {"p": tf.sigmoid(x @ weights)}, input_signature=[row])
     concrete = score.get_concrete_function()
     nothing = tf.function(lambda: {"version": tf.constant([3])}, input_signature=[]).get_concrete_function()
-    save("several_signatures", lambda m: {"version": nothing, "score": concrete}, weights=weights)
+    moment = tf.Variable(np.zeros((3, 1), np.float32), trainable=False, name="moment")
+    save("several_signatures", lambda m: {"version": nothing, "score": concrete}, weights=weights, moment=moment)
     save("no_inputs", lambda m: {"version": nothing}, weights=weights)
 
     class Called(tf.Module):
@@ -410,12 +411,13 @@ def edited(folder: Path) -> None:
     def add_slots(meta_graph: Any) -> None:
         """An optimizer that nobody can make again: https://github.com/tensorflow/tensorflow/issues/52370."""
         nodes = meta_graph.object_graph_def.nodes
-        weights = next(place for place, node in enumerate(nodes) if node.HasField("variable"))
+        variables = {node.variable.name: place for place, node in enumerate(nodes) if node.HasField("variable")}
         nodes[0].children.add(node_id=len(nodes), local_name="optimizer")
         optimizer = nodes.add()
         optimizer.user_object.identifier = "_generic_user_object"
         optimizer.user_object.version.producer = optimizer.user_object.version.min_consumer = 1
-        optimizer.slot_variables.add(original_variable_node_id=weights, slot_name="m", slot_variable_node_id=weights)
+        slot = optimizer.slot_variables.add(slot_name="m", slot_variable_node_id=variables["moment"])
+        slot.original_variable_node_id = variables["weights"]
 
     edit("optimizer_slots", "several_signatures", add_slots)
 

@@ -127,6 +127,7 @@ def modules() -> None:
     save("counts", lambda x: {"twice": 2 * x}, spec(None, dtype=tf.int64))
     save("bytes", lambda x: {"half": tf.cast(x, tf.bfloat16) / 2}, spec(None, 2, dtype=tf.uint8))
     save("text", lambda x: {"shout": tf.strings.upper(x, encoding="utf-8")}, spec(None, dtype=tf.string))
+    save("lengths", lambda x: {"bytes": tf.strings.length(x)}, spec(None, dtype=tf.string))
     save("one_number", lambda x: {"mean": tf.reduce_mean(x)}, spec(None, 3))
     save("complex", lambda x: {"c": tf.complex(x, x)}, spec(None, 3))
     save("no_outputs_named", lambda x: x + 1, spec(None, 3))

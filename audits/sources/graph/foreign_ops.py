@@ -11,10 +11,6 @@ _ORIGINS: Mapping[str, tuple[str, str]] = {
         "TensorRT, which needs an NVIDIA GPU and its own build of TensorFlow",
         "give the SavedModel that was converted with TensorRT, which holds the same weights",
     ),
-    r"_?TPU|ConfigureDistributedTPU|ShutdownDistributedTPU|(Infeed|Outfeed)|ConfigureTPU|EnqueueTPU": (
-        "a graph compiled for TPUs",
-        "export the model for CPU or GPU (export_to_tpu=False), or name the tags of such a graph in model.tags",
-    ),
     r"_?Dml|_?DML": ("TensorFlow-DirectML", "export the model with stock TensorFlow"),
     r"_?Neuron": ("AWS Neuron", "give the SavedModel from before it was compiled for Inferentia"),
     r"_?Habana": ("Intel Gaudi", "export the model from before it was compiled for Gaudi"),
@@ -36,7 +32,11 @@ _ORIGINS: Mapping[str, tuple[str, str]] = {
     ),
 }
 # Registered by stock TensorFlow, but nothing runs them without the hardware.
-_BOUND_TO_HARDWARE = re.compile(r"_?TPU|ConfigureDistributedTPU|ShutdownDistributedTPU|Infeed|Outfeed|EnqueueTPU")
+_BOUND_TO_HARDWARE = re.compile(r".*TPU|Infeed|Outfeed")
+_OF_TPU = (
+    "a graph compiled for TPUs",
+    "export the model for CPU or GPU (export_to_tpu=False), or name the tags of such a graph in model.tags",
+)
 
 
 def require_known_ops(ops: Mapping[str, str], reached: frozenset[str]) -> None:
@@ -55,7 +55,7 @@ def require_known_ops(ops: Mapping[str, str], reached: frozenset[str]) -> None:
         if _BOUND_TO_HARDWARE.match(op):
             raise unsupported(op, ops.get(op, op))
     for op in sorted(ops):
-        if _origin(op) is not None and op not in _REGISTERED and not _BOUND_TO_HARDWARE.match(op):
+        if _origin(op) not in {None, _OF_TPU}:
             raise unsupported(op, ops[op])
 
 
@@ -74,12 +74,7 @@ def unsupported(op: str, node: str | None = None) -> ModelError:
     return ModelError("op_unsupported", detail, field="model.uri", op=op)
 
 
-# Stock ops that a pattern names by accident.
-_REGISTERED = frozenset(
-    {"StringNGrams", "UnicodeDecode", "UnicodeTranscode", "UnicodeScript"}
-    | {"InfeedDequeue", "InfeedDequeueTuple", "OutfeedEnqueue"}
-)
-
-
 def _origin(op: str) -> tuple[str, str] | None:
+    if _BOUND_TO_HARDWARE.match(op):
+        return _OF_TPU
     return next((origin for pattern, origin in _ORIGINS.items() if re.match(pattern, op)), None)

@@ -58,23 +58,11 @@ def open_model(
     """
     scratch = Path(tempfile.mkdtemp(prefix="model-"))
     try:
-        said: list[str] = []
-        found = _unpacked(locate(path), scratch / "unpacked", said)
-        if found.kind == "keras":
-            _require_safe(found.path)
-            said.append(export(Export(found.path, scratch / "exported")))
-            found = Container("saved_model", scratch / "exported")
-        folder, reason = _with_signature(found.path, signature, tags, scratch / "exported", export)
-        asked = signature if reason is None else None
-        description = describe_model(folder, signature=asked, tags=tags if reason is None else None)
-        if found.note is not None:
-            said.append(found.note)
-        notes = dict(description.notes)
-        if said:
-            notes["container"] = "; ".join(said)
-        if reason is not None:
-            notes["signature"] = reason
-        yield replace(description, notes=notes)
+        try:
+            description = _described(path, scratch, signature, tags, export)
+        except ModelError as problem:
+            raise _without(scratch, path, problem) from None
+        yield description
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -97,23 +85,52 @@ def look_at_model(path: Path, *, signature: str | None, tags: Sequence[str] | No
     return describe_model(found.path, signature=signature, tags=tags)
 
 
+def _described(
+    path: Path, scratch: Path, signature: str | None, tags: Sequence[str] | None, export: Exporter
+) -> ModelDescription:
+    said: list[str] = []
+    found = _unpacked(locate(path), scratch / "unpacked", said)
+    if found.kind == "keras":
+        _require_safe(found.path)
+        said.append(export(Export(found.path, scratch / "exported")))
+        found = Container("saved_model", scratch / "exported")
+    require_no_escape(found.path)
+    chosen, order = _function(found.path, signature, tags)
+    if chosen is None or order is None:
+        description = describe_model(found.path, signature=signature, tags=tags)
+        notes = dict(description.notes)
+    else:
+        done = export(replace(order, target=scratch / "with_signature"))
+        description = describe_model(scratch / "with_signature")
+        notes = {**description.notes, "signature": f"the function {chosen.name!r} ({chosen.reason}); {done}"}
+    if said:
+        notes["container"] = "; ".join(said)
+    return replace(description, notes=notes)
+
+
 def _unpacked(container: Container, target: Path, said: list[str]) -> Container:
+    """The container, or the one in it where it is an archive; archives in archives are not unpacked."""
     if container.note is not None:
         said.append(container.note)
     if container.kind != "archive":
-        return replace(container, note=None)
+        return container
     target.mkdir()
     unpack(container.path, target)
     said.append(f"unpacked from the archive {container.path.name}")
-    try:
-        inner = locate(target)
-    except ModelError as problem:
-        # the user knows the archive, not our scratch folder
-        detail = problem.detail.replace(str(target), container.path.name)
-        raise ModelError(problem.code, detail, field=problem.field, file=str(container.path)) from None
+    inner = locate(target)
     if inner.note is not None:
         said.append(inner.note.replace(target.name, container.path.name))
-    return replace(inner, note=None)
+    return inner
+
+
+def _without(scratch: Path, path: Path, problem: ModelError) -> ModelError:
+    """The problem in terms of the address: nobody but us knows the scratch folder."""
+
+    def named(text: str) -> str:
+        return text.replace(str(scratch / "unpacked"), path.name).replace(str(scratch), path.name)
+
+    file = None if problem.file is None else named(problem.file)
+    return ModelError(problem.code, named(problem.detail), field=problem.field, file=file, op=problem.op)
 
 
 def _require_safe(path: Path) -> None:
@@ -133,19 +150,8 @@ def _function(folder: Path, signature: str | None, tags: Sequence[str] | None) -
         raise _preprocessing(chosen.name)
     ops = all_ops(meta_graph.graph)
     require_known_ops(ops, frozenset())
+    # where to write it is for the caller to say
     return chosen, Export(folder, folder, chosen.name, tuple(meta_graph.meta_info.tags), ops)
-
-
-def _with_signature(
-    folder: Path, signature: str | None, tags: Sequence[str] | None, target: Path, export: Exporter
-) -> tuple[Path, str | None]:
-    """The folder, or another where the function to run was made a signature, and why."""
-    require_no_escape(folder)
-    chosen, order = _function(folder, signature, tags)
-    if chosen is None or order is None:
-        return folder, None
-    done = export(replace(order, target=target))
-    return target, f"the function {chosen.name!r} ({chosen.reason}); {done}"
 
 
 def _preprocessing(function: str) -> ModelError:

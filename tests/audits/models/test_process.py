@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from audits.artefacts import ModelDescription
 from audits.models import frames, preload, process, runtime
 from audits.models.process import ModelProcess, start_model
 from audits.sources import describe_model
+from audits.sources.graph.foreign_ops import require_known_ops
 from schemas.problem import EvaluatorError, ModelError
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
@@ -32,7 +34,7 @@ def started(saved_models: Path):
     """Starts models by name and ends them after the test."""
     running: list[ModelProcess] = []
 
-    def start(name: str, *, tags: tuple[str, ...] = ("serve",), **options) -> ModelProcess:
+    def start(name: str, *, tags: tuple[str, ...] | None = None, **options) -> ModelProcess:
         running.append(start_model(described(saved_models / name, tags=tags), **options))
         return running[-1]
 
@@ -150,6 +152,46 @@ def test_a_session_is_tried_where_the_loader_fails(saved_models: Path, monkeypat
 
     assert start_model(described(saved_models / "sum")) == "in a session"
     assert tried == [None, "no"]
+
+
+def test_a_graph_of_tensorflow_1_that_loads_and_does_not_run_is_run_in_a_session(started, monkeypatch) -> None:
+    def loads_only(*_: object):
+        def call(_: object) -> None:
+            raise ValueError("no such table")
+
+        return call
+
+    monkeypatch.setattr(runtime, "_function", loads_only)
+    model = started("version_1")
+    y = model.predict({"x": np.array([[0.0, 0.0]])})["y"]
+
+    assert y == pytest.approx(np.array([[0.5, 0.5]]))
+    assert model.runs_as == "session"
+    assert "no such table" in model.reason
+    with pytest.raises(ModelError, match="no such table"):
+        started("sum").predict({"x": ONES})
+
+
+def test_bytes_reach_the_model_as_they_are(started) -> None:
+    """Serialized messages are no text."""
+    raw = np.array([b"\xff\x00a", b""], dtype=object)
+
+    assert started("lengths").predict({"x": raw})["bytes"].tolist() == [3, 0]
+
+
+def test_an_op_that_is_not_registered_is_named_before_the_model_is_loaded(saved_models: Path) -> None:
+    description = replace(described(saved_models / "sum"), ops={"MatMul": "a", "NoSuchOp": "b"})
+    with pytest.raises(ModelError) as caught:
+        start_model(description)
+
+    assert (caught.value.code, caught.value.op) == ("op_unsupported", "NoSuchOp")
+
+
+def test_no_op_of_stock_tensorflow_is_taken_for_a_foreign_one() -> None:
+    ops = [name for name in dir(preload.import_tensorflow().raw_ops) if not name.startswith("_")]
+
+    assert len(ops) > 1000
+    require_known_ops(dict.fromkeys(ops, "node"), frozenset())
 
 
 def test_a_refusal_says_why_and_the_model_lives_on(started) -> None:
