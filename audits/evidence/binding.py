@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from audits.artefacts import Array, Column, FixedInput, ModelDescription, Rows, Split, TensorSpec
-from audits.evidence.examples import feed_examples
-from audits.evidence.feeds import Feed, InputFeed, require_kind
-from audits.evidence.matching import matched, numbered
-from audits.evidence.pictures import PictureFeed
+from audits.evidence.feeds.examples import feed_examples
+from audits.evidence.feeds.matching import matched, numbered
+from audits.evidence.feeds.pictures import PictureFeed
+from audits.evidence.feeds.tensors import Feed, InputFeed, require_kind
 from audits.sources.graph.inputs import ragged_pairs
 from audits.sources.naming import listed, suggestion
 from schemas.problem import DataError, ModelError

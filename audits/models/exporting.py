@@ -49,7 +49,7 @@ def _export_keras(source: Path, target: Path) -> str:
             model = keras.saving.load_model(named, compile=False, safe_mode=True)
         except Exception as error:
             raise _unreadable(error, keras.__version__) from error
-    if not model.inputs if hasattr(model, "inputs") and model.built else not model.built:
+    if not model.built:
         raise Refused(
             "keras_not_built",
             "The Keras model has never been called, so the shapes of its inputs are not known. Call it on a batch "

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from audits.artefacts import Column, ColumnKind, ExampleFeature, TensorSpec
-from audits.evidence.examples import ExampleFeed, feed_examples
+from audits.evidence.feeds.examples import ExampleFeed, feed_examples
 from audits.sources.example_messages import example_class
 from schemas.problem import ProblemError
 

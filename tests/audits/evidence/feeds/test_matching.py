@@ -3,7 +3,7 @@
 import pytest
 
 from audits.artefacts import Column
-from audits.evidence.matching import matched, numbered
+from audits.evidence.feeds.matching import matched, numbered
 
 
 def columns(*names: str) -> list[Column]:
