@@ -28,6 +28,7 @@ MAX_VARIABLE_BYTES, VALUE_BYTES = 2**27, 8
 
 # Where in the graph an error arose, as TensorFlow tells before it tells the error.
 _SAYS_NOTHING = re.compile(r"\s*(Graph execution error|Detected at|Node: |File \"|<stack traces|\[\[|\d+ root error)")
+_NO_KERNEL = re.compile(r"No OpKernel was registered to support Op '(\w+)'")
 _NODE = re.compile(r"\{\{[^}]*\}\}")
 
 
@@ -126,7 +127,7 @@ class LoadedModel:
         except (self._tf.errors.ResourceExhaustedError, MemoryError):
             raise
         except Exception as error:
-            raise Refused("model_refused_input", f"The model cannot run on these data: {first_line(error)}") from error
+            raise _refusal(error, "model_refused_input", "The model cannot run on these data") from error
         return {name: self._array(name, value, rows if missing else None) for name, value in outputs.items()}
 
     def _tensors(self, spec: TensorSpec, array: Array) -> dict[str, Any]:
@@ -197,7 +198,7 @@ def _function(tf: Any, job: Job) -> Callable[[Mapping[str, Any]], Mapping[str, A
         loaded = tf.saved_model.load(job.path, tags=list(job.tags))
         function = loaded.signatures[job.signature]
     except Exception as error:
-        raise Refused("model_load_failed", f"TensorFlow cannot load the model: {first_line(error)}") from error
+        raise _refusal(error, "model_load_failed", "TensorFlow cannot load the model") from error
     # `loaded` owns the variables that the function uses
     return lambda fed, _owner=loaded: function(**fed)  # type: ignore[misc]
 
@@ -215,7 +216,7 @@ def _session(tf: Any, job: Job) -> Callable[[Mapping[str, Any]], Mapping[str, An
             meta_graph = v1.saved_model.load(session, list(job.tags), job.path)
         signature = meta_graph.signature_def[job.signature]
     except Exception as error:
-        raise Refused("model_load_failed", f"TensorFlow cannot load the model: {first_line(error)}") from error
+        raise _refusal(error, "model_load_failed", "TensorFlow cannot load the model") from error
     fetches = {name: tensor.name for name, tensor in signature.outputs.items() if tensor.name}
     places = {name: tensor.name for name, tensor in signature.inputs.items()}
     for name, tensor in signature.inputs.items():
@@ -243,6 +244,19 @@ def require_registered(ops: Mapping[str, str]) -> None:
         if op_def_registry.get(op) is None:
             problem = unsupported(op, ops[op])
             raise Refused(problem.code, problem.detail, op=op)
+
+
+def _refusal(error: BaseException, code: str, what: str) -> Refused:
+    """The problem of an error; an op that the machine's devices cannot run is one of its own."""
+    op = _NO_KERNEL.search(str(error))
+    if op is None:
+        return Refused(code, f"{what}: {first_line(error)}")
+    return Refused(
+        "op_unsupported",
+        f"{what}: the op {op[1]!r} has no kernel for the devices here. It was made for a GPU or another accelerator: "
+        "export the model with layers that run everywhere, or run a worker with such a device.",
+        op=op[1],
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -135,6 +135,13 @@ def objects(folder: Path) -> None:
     counted = tf.function(counting, input_signature=[row]).get_concrete_function()
     save("stateful", lambda m: {"serving_default": counted}, calls=calls, weights=weights)
 
+    def of_gpu(x: Tensor) -> dict[str, Tensor]:
+        state, kernel = tf.zeros([1, 3, 4]), tf.ones([128])
+        rnn = tf.raw_ops.CudnnRNN(input=x[None], input_h=state, input_c=state, params=kernel, is_training=False)
+        return {"p": tf.sigmoid(tf.reduce_sum(rnn.output[0], axis=1))}
+
+    save("of_gpu", lambda m: {"serving_default": tf.function(of_gpu, input_signature=[row]).get_concrete_function()})
+
     def sparse(s: Tensor) -> dict[str, Tensor]:
         return {"p": tf.sigmoid(tf.sparse.sparse_dense_matmul(s, weights))}
 

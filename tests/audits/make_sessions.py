@@ -16,6 +16,7 @@ Tensor = Any
 def make(folder: Path) -> None:
     """Write them below the folder."""
     sessions(folder)
+    placed(folder)
     estimators(folder)
     parsers(folder)
 
@@ -145,6 +146,24 @@ def sessions(folder: Path) -> None:
             builder.add_meta_graph_and_variables(session, first, signature)
             builder.add_meta_graph([*first, extra] if extra == "tpu" else [extra], signature)
             builder.save()
+
+
+def placed(folder: Path) -> None:
+    """Graphs that were made on other machines, or that are fed in their middle."""
+
+    def from_within() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Fed behind the op that reads its own data."""
+        x = tf.reshape(tf.io.decode_csv(v1.placeholder(tf.string, [None], name="line"), [[0.0]]), [-1, 3])
+        return {"x": x}, {"p": tf.sigmoid(x @ variable())}
+
+    session_model(folder / "from_within", from_within)
+
+    def on_other_hardware() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        x = v1.placeholder(tf.float32, [None, 3], name="x")
+        with tf.device("/device:DML:0"):
+            return {"x": x}, {"p": tf.sigmoid(x @ tf.constant(np.full((3, 1), 4.0, np.float32)))}
+
+    session_model(folder / "on_other_hardware", on_other_hardware)
 
 
 def parsed(specs: dict[str, Any], op: Callable[..., Any], serialized: Tensor) -> Tensor:

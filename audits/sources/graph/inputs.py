@@ -11,9 +11,9 @@ from audits.sources.graph.protobuf import shape_of, type_of
 SPARSE_PARTS = ("indices", "values", "dense_shape")
 
 
-def tensors_of(definition: Any) -> Iterator[str]:
-    """Names of the graph's tensors that the signature answers with."""
-    for tensor in definition.outputs.values():
+def tensors_of(named: Mapping[str, Any]) -> Iterator[str]:
+    """Names of the graph's tensors behind the inputs or outputs of a signature."""
+    for tensor in named.values():
         yield from parts_of(tensor).values() if tensor.HasField("sparse") else (tensor.name,)
 
 

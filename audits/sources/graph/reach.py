@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from audits.sources.graph.dataflow import Scope
+from audits.sources.graph.dataflow import Scope, parse
 
 # They change variables or tables that outlive the call.
 _UPDATES = frozenset(
@@ -31,10 +31,11 @@ class Reach:
     outputs: tuple[str, ...]
 
     @classmethod
-    def of(cls, graph: Any, outputs: Iterable[str]) -> "Reach":
+    def of(cls, graph: Any, outputs: Iterable[str], fed: Iterable[str] = ()) -> "Reach":
+        """What the outputs follow from; what makes a tensor that is fed does not run."""
         wanted = tuple(outputs)
         functions = {function.signature.name: function for function in graph.library.functions}
-        scopes = [Scope(_ancestors({node.name: node for node in graph.nodes}, wanted))]
+        scopes = [Scope(_ancestors({node.name: node for node in graph.nodes}, wanted, set(map(parse, fed))))]
         known: set[str] = set()
         waiting = list(scopes)
         while waiting:
@@ -79,13 +80,17 @@ def all_ops(graph: Any) -> dict[str, str]:
     return found
 
 
-def _ancestors(nodes: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
+def _ancestors(nodes: Mapping[str, Any], outputs: Sequence[str], fed: set[tuple[str, int]]) -> dict[str, Any]:
     waiting = list(outputs)
     found: dict[str, Any] = {}
+    followed: set[str] = set()
     while waiting:
-        name = waiting.pop().lstrip("^").split(":")[0]
-        if name not in found and name in nodes:
-            found[name] = nodes[name]
+        name, index = parse(waiting.pop().lstrip("^"))
+        if name not in nodes:
+            continue
+        found[name] = nodes[name]
+        if (name, index) not in fed and name not in followed:
+            followed.add(name)
             waiting.extend(nodes[name].inputs)
     return found
 

@@ -53,7 +53,7 @@ def describe_model(
     ops = all_ops(meta_graph.graph)
     chosen = choose_signature(meta_graph, signature, folder)
     definition = meta_graph.signatures[chosen.name]
-    reach = Reach.of(meta_graph.graph, tensors_of(definition))
+    reach = Reach.of(meta_graph.graph, tensors_of(definition.outputs), tensors_of(definition.inputs))
     require_known_ops(ops, reach.ops)
     parameters = _parameters(meta_graph, reach)
     fixed = fixed_inputs(meta_graph.graph, definition, reach)

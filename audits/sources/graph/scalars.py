@@ -19,7 +19,9 @@ def fixed_inputs(graph: Any, definition: Any, reach: Reach) -> tuple[FixedInput,
     fed = {tensor.name.split(":")[0] for tensor in definition.inputs.values()}
     found = []
     for name, tensor in sorted(definition.inputs.items()):
-        if shape_of(tensor.shape) == () and not tensor.HasField("sparse"):
+        shape = shape_of(tensor.shape)
+        is_switch = shape is None and type_of(tensor.dtype) == "bool"
+        if (shape == () or is_switch) and not tensor.HasField("sparse"):
             found.append(_with_default(name, type_of(tensor.dtype), nodes.get(tensor.name.split(":")[0]), nodes))
     for node in reach.scopes[0].nodes.values():
         if node.op == "Placeholder" and node.name not in fed and not _is_part_of_sparse(node.name, definition):
