@@ -84,16 +84,72 @@ class Split(Protocol):
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An input or output of a signature. `dtype` is numpy's name or "string"; None in `shape` is any size."""
+    """An input or output of a signature.
+
+    Attributes:
+        dtype: numpy's name, or "string".
+        shape: with the rows first; None is any size.
+        layout: how the values are laid out.
+        components: what a sparse input (indices, values, dense shape) or a ragged one (values, row splits) is fed
+            with, by the names of the signature.
+    """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...] | None
+    layout: Literal["dense", "sparse", "ragged"] = "dense"
+    components: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FixedInput:
+    """A single value that the model takes besides the rows, such as whether it is being trained.
+
+    Attributes:
+        name: of the signature's input, or of a placeholder that the signature forgot.
+        value: that it is fed with.
+        reason: why that one, for the report.
+        tensor: of the placeholder, where no input of the signature leads there: only a session can feed it.
+    """
+
+    name: str
+    dtype: str
+    value: bool | int | float | str
+    reason: str
+    tensor: str | None = None
+
+
+@dataclass(frozen=True)
+class ExampleFeature:
+    """A feature that the model parses out of `tf.train.Example` messages.
+
+    Attributes:
+        dtype: float32, int64 or string, the three that the message has.
+        shape: of one row; None where a row may have any number of values.
+        has_default: whether the feature may be left out.
+        is_used: whether the output follows from it.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] | None
+    has_default: bool = False
+    is_used: bool = True
 
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What the protobuf says before anything runs."""
+    """What the protobuf says before anything runs.
+
+    Attributes:
+        output_ops: the op behind each output, seen through Identity and function calls: "Sigmoid", "BiasAdd"...
+        notes: what was decided in opening the model (container, tags, signature, state), for the report.
+        is_version_1: a graph of TensorFlow 1, without saved objects; TensorFlow 2 may fail to run it as a function.
+        ops: every op of the graph and of its functions -> a node of it.
+        fixed: inputs that take one value, whatever the rows are.
+        examples: input of serialized messages -> the features that are parsed out of it.
+        decodes_images: whether its one input takes images as the bytes of files.
+    """
 
     path: str
     signature: str
@@ -103,8 +159,19 @@ class ModelDescription:
     outputs: tuple[TensorSpec, ...]
     tensorflow_version: str
     parameters: int | None = None
-    # The op behind each output, seen through Identity and function calls: "Sigmoid", "Softmax", "BiasAdd"...
     output_ops: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    is_version_1: bool = False
+    ops: Mapping[str, str] = field(default_factory=dict)
+    fixed: tuple[FixedInput, ...] = ()
+    examples: Mapping[str, tuple[ExampleFeature, ...]] = field(default_factory=dict)
+    decodes_images: bool = False
+
+    @property
+    def named_features(self) -> dict[str, str]:
+        """Name -> type of everything that columns may be named after: inputs, and features parsed out of them."""
+        parsed = {feature.name: feature.dtype for features in self.examples.values() for feature in features}
+        return {spec.name: spec.dtype for spec in self.inputs if spec.name not in self.examples} | parsed
 
 
 @dataclass(frozen=True)

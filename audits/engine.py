@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from audits import diagnosis
-from audits.artefacts import Array, Model, ModelInternals, Rows, Split
+from audits.artefacts import Array, Model, ModelDescription, ModelInternals, Rows, Split
 from audits.checks.preprocessing import label_encoding, target_leakage
 from audits.evidence.binding import Binding, bind
 from audits.evidence.case import Case, SplitEvidence, Subject
@@ -29,12 +29,12 @@ from audits.evidence.scoring import Scorer
 from audits.evidence.summary import summarise_metrics
 from audits.evidence.tables import TableGuard
 from audits.evidence.training.history import history_of
-from audits.models.process import start_model
+from audits.models.process import export_model, start_model
 from audits.registry import CHECKS, SUSPECTS, WITNESSED, Check, selected
 from audits.repairs.protocol import Suspect, mend
 from audits.repairs.witness import as_the_model_saw
 from audits.results import CheckResult
-from audits.sources import Roots, describe_model, open_splits, read_history
+from audits.sources import Roots, open_model, open_splits, read_history
 from audits.sources.graph.internals import read_internals
 from audits.sources.locations import resolve
 from schemas.base import finite
@@ -82,17 +82,38 @@ def audit(
     limits = limits_for(request.checks.limits)
     codes = selected(request.checks.include, request.checks.exclude)
     tell("opening", 0.0, "reading the model and the data")
-    description = describe_model(
-        resolve(request.model.uri, roots, field="model.uri")[0],
+    path = resolve(request.model.uri, roots, field="model.uri")[0]
+    timeout = request.resources.timeout_seconds
+    with open_model(
+        path,
         signature=request.model.signature,
-        tags=tuple(request.model.tags),
-    )
+        tags=request.model.tags,
+        export=lambda order: export_model(order, timeout_seconds=timeout),
+    ) as description:
+        return _audit(request, description, codes, limits, audit_id=audit_id, roots=roots, tell=tell)
+
+
+def _audit(
+    request: AuditRequest,
+    description: ModelDescription,
+    codes: set[str],
+    limits: Mapping[str, Limits],
+    *,
+    audit_id: str,
+    roots: Roots,
+    tell: "_Teller",
+) -> Report:
+    """The audit of a described model."""
     train, validation = open_splits(request.data, roots, max_rows=request.resources.max_rows, model=description)
     binding = bind(train, description)
     tensor = choose_tensor(description, request.output.tensor)
     history = read_history(resolve(request.history.uri, roots, field="history.uri")[0]) if request.history else None
     tell("opening", 0.4, "starting the model")
-    model = start_model(description, device=request.resources.device, timeout_seconds=request.resources.timeout_seconds)
+    model = start_model(
+        binding.bound(description),
+        device=request.resources.device,
+        timeout_seconds=request.resources.timeout_seconds,
+    )
     try:
         internals = _internals(model, binding, train)
         opened = _Opened(request, model, TableGuard(internals), binding, tensor, train, validation)
@@ -276,7 +297,7 @@ def _examine(case: Case, opened: _Opened, codes: set[str], audit_id: str, tell: 
         tested_not_a_cause=diagnosis.tested_not_a_cause(case),
         checks=records,
         metrics=summarise_metrics(submitted),
-        model=_model_section(case),
+        model=_model_section(case, opened.model),
         data=_data_section(case, submitted, opened),
         history=None if (history := history_of(case)) is None else history.section(),
         environment=environment(opened.model),
@@ -346,7 +367,7 @@ def _findings(results: Mapping[str, CheckResult]) -> list[Finding]:
     return sorted(found, key=lambda finding: rank[finding.severity.value])
 
 
-def _model_section(case: Case) -> dict[str, JsonValue]:
+def _model_section(case: Case, model: Model) -> dict[str, JsonValue]:
     about = case.description
     return {
         "signature": about.signature,
@@ -358,6 +379,8 @@ def _model_section(case: Case) -> dict[str, JsonValue]:
         "outputs": [{"name": s.name, "dtype": s.dtype, "shape": _shape(s.shape)} for s in about.outputs],
         "output": describe(case.meaning),
         "internals": describe_internals(case.internals),
+        "runs_as": getattr(model, "runs_as", None),
+        "notes": {**about.notes, **({"run": reason} if (reason := getattr(model, "reason", None)) else {})},
     }
 
 

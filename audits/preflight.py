@@ -8,7 +8,7 @@ from pathlib import Path
 
 from audits.evidence.binding import bind
 from audits.evidence.outputs import choose_tensor
-from audits.sources import Roots, describe_model, open_splits, read_history
+from audits.sources import Roots, look_at_model, open_splits, read_history
 from audits.sources.locations import resolve
 from schemas.limits import limits_for
 from schemas.problem import RequestError
@@ -26,18 +26,17 @@ def check(request: AuditRequest, roots: Roots) -> None:
         ProblemError: naming the request's field, and the file, row or column to blame.
     """
     limits_for(request.checks.limits)
-    description = describe_model(
-        _only(request.model.uri, roots, "model.uri"),
-        signature=request.model.signature,
-        tags=tuple(request.model.tags),
-    )
-    choose_tensor(description, request.output.tensor)
+    path = _only(request.model.uri, roots, "model.uri")
+    description = look_at_model(path, signature=request.model.signature, tags=request.model.tags)
+    if description is not None:
+        choose_tensor(description, request.output.tensor)
     rows = min(HEAD_ROWS, request.resources.max_rows or HEAD_ROWS)
     splits = open_splits(request.data, roots, max_rows=rows, model=description, max_files=MAX_FILES)
-    binding = bind(splits[0], description)
+    binding = None if description is None else bind(splits[0], description)
     for split in splits:
         for batch in split.batches(HEAD_ROWS):
-            binding.inputs(batch.features)
+            if binding is not None:
+                binding.inputs(batch.features)
     if request.history is not None:
         read_history(_only(request.history.uri, roots, "history.uri"))
 

@@ -15,9 +15,20 @@ MAX_TAGS = 32
 
 
 class ModelReference(Received):
-    uri: Uri = Field(min_length=1, max_length=MAX_URI_CHARACTERS, description="Folder of a SavedModel.")
-    signature: str | None = Field(None, description="Signature to run. Default: `serving_default`, or the only one.")
-    tags: list[str] = Field(["serve"], min_length=1, description="Tags of the meta graph to load.")
+    uri: Uri = Field(
+        min_length=1,
+        max_length=MAX_URI_CHARACTERS,
+        description="Folder of a SavedModel or of numbered versions, a whole Keras model (`.keras`, `.h5`), or an "
+        "archive (zip, tar, tar.gz) of one of these.",
+    )
+    signature: str | None = Field(
+        None,
+        description="Signature to run, or function of a model without signatures. Default: `serving_default` (of an "
+        "estimator's classifier, `predict`), or the only one.",
+    )
+    tags: list[str] | None = Field(
+        None, min_length=1, description="Tags of the meta graph to load. Default: `serve`, or the only graph's."
+    )
 
 
 class DataReference(Received):

@@ -1,72 +1,29 @@
 """How feature columns and arrays become the inputs of the model's signature; stated in the report."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from audits.artefacts import Array, Column, ModelDescription, Rows, Split, TensorSpec
-from audits.sources.columns import text_in_numeric_column
-from audits.sources.naming import listed, normalised, suggestion
+from audits.artefacts import Array, Column, FixedInput, ModelDescription, Rows, Split, TensorSpec
+from audits.evidence.feeds.examples import feed_examples
+from audits.evidence.feeds.matching import matched, numbered
+from audits.evidence.feeds.pictures import PictureFeed
+from audits.evidence.feeds.tensors import Feed, InputFeed, require_kind
+from audits.sources.graph.inputs import ragged_pairs
+from audits.sources.naming import listed, suggestion
 from schemas.problem import DataError, ModelError
 
-# What the numbers are sent as; half-precision inputs are narrowed by TensorFlow itself.
-_SENT_AS = {"float16": "float32", "bfloat16": "float32"}
 _NUMERIC_PREFIXES = ("float", "int", "uint", "bool", "bfloat")
-
-
-@dataclass(frozen=True)
-class Feed:
-    """One input of the model and what it is fed with.
-
-    Attributes:
-        spec: the input.
-        columns: in order; empty where the rows are an array.
-        row_shape: of one row as it is sent; None sends rows of an array as they are.
-        note: what was done besides casting, for the report.
-    """
-
-    spec: TensorSpec
-    columns: tuple[str, ...]
-    row_shape: tuple[int, ...] | None
-    note: str | None = None
-
-    @property
-    def dtype(self) -> str:
-        """As numpy names what is sent, or "string"."""
-        return _SENT_AS.get(self.spec.dtype, self.spec.dtype)
-
-    def array(self, rows: Rows) -> Array:
-        """(rows, ...) for this input.
-
-        Raises:
-            DataError: text for an input of numbers, or a hole for an input of whole numbers.
-        """
-        values = self._values(rows)
-        return values if self.row_shape is None else values.reshape(len(rows), *self.row_shape)
-
-    def _values(self, rows: Rows) -> Array:
-        if isinstance(rows, np.ndarray):
-            return _as_text(rows) if self.dtype == "string" else _as_numbers(rows, self.dtype, self.spec.name)
-        if self.dtype == "string":
-            return np.stack([_as_text(rows[name].to_numpy()) for name in self.columns], axis=1)
-        if self.dtype.startswith("float"):
-            numbers = rows[list(self.columns)].to_numpy(dtype=np.float64, na_value=np.nan)
-            return _as_numbers(numbers, self.dtype, self.spec.name)
-        # one by one: whole numbers beyond 2^53 would not survive the way through float64
-        parts = [_as_numbers(_numbers(rows[name]), self.dtype, self.spec.name, name) for name in self.columns]
-        return np.stack(parts, axis=1)
 
 
 @dataclass(frozen=True)
 class Binding:
     """How the rows of a split become the model's inputs."""
 
-    feeds: tuple[Feed, ...]
+    feeds: tuple[InputFeed, ...]
     unused_columns: tuple[str, ...] = ()
+    fixed: tuple[FixedInput, ...] = ()
 
     @property
     def used_columns(self) -> tuple[str, ...]:
@@ -81,12 +38,17 @@ class Binding:
         """
         return {feed.spec.name: feed.array(rows) for feed in self.feeds}
 
+    def bound(self, description: ModelDescription) -> ModelDescription:
+        """The same with the inputs as they are fed: what looked like two of them may be one that is ragged."""
+        return replace(description, inputs=tuple(feed.spec for feed in self.feeds))
+
     def describe(self) -> dict[str, Any]:
         """For the report's `data` section."""
         return {
-            "inputs": [
-                {"input": feed.spec.name, "columns": list(feed.columns), "sent_as": feed.dtype, "note": feed.note}
-                for feed in self.feeds
+            "inputs": [feed.describe() for feed in self.feeds],
+            "fixed_inputs": [
+                {"input": one.name, "value": one.value, "reason": one.reason, "in_signature": one.tensor is None}
+                for one in self.fixed
             ],
             "unused_columns": list(self.unused_columns),
         }
@@ -96,41 +58,91 @@ def bind(split: Split, description: ModelDescription) -> Binding:
     """Map the features to the inputs of the signature.
 
     A table feeds a single two-dimensional input with all its columns in order, or named inputs with the columns of
-    these names: written alike, or alike but for case, blanks and punctuation. An array feeds the single input.
+    these names: written alike, or alike but for what exports change; see `matched`. Where the model parses serialized
+    messages, its parsing op names the features. An array feeds the single input.
 
     Raises:
         DataError: `feature_missing`, `feature_count_mismatch`, `feature_shape_mismatch`, `text_in_numeric_column`.
         ModelError: the signature takes what no data here can be: `inputs_unsupported`.
     """
+    _require_usable(description)
+    inputs = _with_ragged(description.inputs, split.columns)
+    feeds: Sequence[InputFeed]
+    if description.examples:
+        if split.layout == "array":
+            raise _unsupported(
+                "The model parses serialized tf.train.Example messages, whose features are named: give tables with a "
+                "column for each, not arrays."
+            )
+        feeds = [feed_examples(split.columns, inputs[0], description.examples[inputs[0].name])]
+    elif split.layout == "array":
+        feeds = [_array_feed(split, inputs, decodes=description.decodes_images)]
+    else:
+        feeds = _table_feeds(split.columns, inputs)
+        kinds = {column.name: column for column in split.columns}
+        for feed in feeds:
+            for name in feed.columns:
+                require_kind(kinds[name], feed.spec.name, feed.spec.dtype)
+    used = {name for feed in feeds for name in feed.columns}
+    return Binding(tuple(feeds), tuple(c.name for c in split.columns if c.name not in used), description.fixed)
+
+
+def _require_usable(description: ModelDescription) -> None:
     for spec in description.inputs:
         if spec.dtype != "string" and not spec.dtype.startswith(_NUMERIC_PREFIXES):
             raise _unsupported(f"Input {spec.name!r} is of the type {spec.dtype}; numbers and text are fed.")
+        if spec.shape == ():
+            raise _unsupported(
+                f"Input {spec.name!r} takes a single value and no rows, and which value cannot be guessed from its "
+                "name. Export a signature without it, or give it a default (placeholder_with_default)."
+            )
     if not description.inputs:
-        raise _unsupported(f"The signature {description.signature!r} has no inputs.")
-    if split.layout == "array":
-        return _bind_array(split, description.inputs)
-    feeds = _table_feeds(split.columns, description.inputs)
-    kinds = {column.name: column for column in split.columns}
-    for feed in feeds:
-        for name in feed.columns:
-            _require_kind(kinds[name], feed.spec)
-    used = {name for feed in feeds for name in feed.columns}
-    return Binding(tuple(feeds), tuple(c.name for c in split.columns if c.name not in used))
+        others = [name for name in description.signatures if name != description.signature]
+        also = f" Name another in model.signature; there is {listed(others)}." if others else ""
+        raise _unsupported(f"The signature {description.signature!r} takes no rows: it has no inputs.{also}")
+
+
+def _with_ragged(inputs: Sequence[TensorSpec], columns: Sequence[Column]) -> tuple[TensorSpec, ...]:
+    """Inputs x and x_1 as one ragged x with its row splits, where no column bears the name of x_1."""
+    specs = {spec.name: spec for spec in inputs}
+    found = matched(list(specs), columns)
+    for name, ragged in ragged_pairs(specs).items():
+        splits = ragged.components[1]
+        if splits not in found and (name in found or len(specs) == 2):
+            specs[name] = ragged
+            del specs[splits]
+    return tuple(specs.values())
 
 
 def _table_feeds(columns: Sequence[Column], inputs: Sequence[TensorSpec]) -> list[Feed]:
     if len(inputs) == 1:
         return [_single(columns, inputs[0])]
-    wide = [spec for spec in inputs if _width(spec) != 1]
-    if len(wide) > 1:
+    narrow = [spec for spec in inputs if _width(spec) in {1, None}]
+    found = matched([spec.name for spec in narrow], columns)
+    feeds: dict[str, Feed] = {}
+    for spec in inputs:
+        if spec.name in found:
+            feeds[spec.name] = _named(spec, found[spec.name])
+        elif _width(spec) == 1:
+            raise _missing(spec, columns)
+    taken = {name for feed in feeds.values() for name in feed.columns}
+    wide = [spec for spec in inputs if spec.name not in feeds]
+    for spec in wide if len(wide) > 1 else ():
+        several = numbered(spec.name, [column for column in columns if column.name not in taken])
+        if several and _width(spec) in {None, len(several)}:
+            feeds[spec.name] = replace(
+                _matrix(several, spec), note=f"the {len(several)} columns of its name, by their numbers"
+            )
+            taken.update(column.name for column in several)
+    left = [spec for spec in wide if spec.name not in feeds]
+    if len(left) > 1:
         raise _unsupported(
-            f"The inputs {listed([s.name for s in wide])} each take several numbers a row; which columns go where "
-            "cannot be told from a table. Export a signature with one input a column, or with one for all."
+            f"The inputs {listed([s.name for s in left])} each take several numbers a row; which columns go where "
+            "cannot be told from a table. Name the columns after the inputs and number them (x_0, x_1, ...), or export "
+            "a signature with one input a column, or with one for all."
         )
-    named = [_named(columns, spec) for spec in inputs if spec not in wide]
-    taken = {feed.columns[0] for feed in named}
     rest = [column for column in columns if column.name not in taken]
-    feeds = {feed.spec.name: feed for feed in named} | {spec.name: _matrix(rest, spec) for spec in wide}
+    feeds |= {spec.name: _matrix(rest, spec) for spec in left}
     return [feeds[spec.name] for spec in inputs]
 
 
@@ -138,7 +150,7 @@ def _single(columns: Sequence[Column], spec: TensorSpec) -> Feed:
     """All columns as one matrix, or the one column of an input for one value."""
     if _width(spec) != 1 or len(columns) == 1:
         return _matrix(columns, spec)
-    found = _match(spec.name, columns)
+    found = matched([spec.name], columns).get(spec.name)
     if found is None and spec.dtype == "string":
         texts = [column for column in columns if column.kind == "string"]
         found = texts[0] if len(texts) == 1 else None
@@ -161,28 +173,20 @@ def _matrix(columns: Sequence[Column], spec: TensorSpec) -> Feed:
     )
 
 
-def _named(columns: Sequence[Column], spec: TensorSpec) -> Feed:
-    found = _match(spec.name, columns)
-    if found is None:
-        names = [column.name for column in columns]
-        raise DataError(
-            "feature_missing",
-            f"The model has an input {spec.name!r}, but no column has that name; there is {listed(names)}."
-            f"{suggestion(spec.name, names)}",
-            field="data.features",
-            column=spec.name,
-        )
+def _named(spec: TensorSpec, found: Column) -> Feed:
     note = None if found.name == spec.name else f"matched to the column {found.name!r}"
     return Feed(spec, (found.name,), _row_shape(spec, 1), note)
 
 
-def _match(name: str, columns: Sequence[Column]) -> Column | None:
-    """The column of that name; else the only one that is written alike."""
-    for column in columns:
-        if column.name == name:
-            return column
-    alike = [column for column in columns if normalised(column.name) == normalised(name)]
-    return alike[0] if len(alike) == 1 else None
+def _missing(spec: TensorSpec, columns: Sequence[Column]) -> DataError:
+    names = [column.name for column in columns]
+    return DataError(
+        "feature_missing",
+        f"The model has an input {spec.name!r}, but no column has that name; there is {listed(names)}."
+        f"{suggestion(spec.name, names)}",
+        field="data.features",
+        column=spec.name,
+    )
 
 
 def _width(spec: TensorSpec) -> int | None:
@@ -207,22 +211,6 @@ def _row_shape(spec: TensorSpec, columns: int) -> tuple[int, ...]:
     return tuple(columns // known if size is None else size for size in sizes)
 
 
-def _require_kind(column: Column, spec: TensorSpec) -> None:
-    if spec.dtype == "string" or column.kind in {"number", "boolean"}:
-        return
-    because = f"the model's input {spec.name!r} takes numbers"
-    if column.text is not None:
-        raise text_in_numeric_column(column.name, column.text, because, field="data.features")
-    held = "time stamps" if column.kind == "time" else "text"
-    raise DataError(
-        "text_in_numeric_column",
-        f"Column {column.name!r} holds {held}, but {because}. Convert it as for training, or choose the columns in "
-        "data.features.",
-        field="data.features",
-        column=column.name,
-    )
-
-
 def _count_mismatch(columns: Sequence[Column], spec: TensorSpec, width: int) -> DataError:
     names = [column.name for column in columns]
     return DataError(
@@ -234,16 +222,18 @@ def _count_mismatch(columns: Sequence[Column], spec: TensorSpec, width: int) -> 
     )
 
 
-def _bind_array(split: Split, inputs: Sequence[TensorSpec]) -> Binding:
+def _array_feed(split: Split, inputs: Sequence[TensorSpec], *, decodes: bool) -> InputFeed:
     if len(inputs) > 1:
         raise _unsupported(
             f"The signature takes {len(inputs)} inputs ({listed([s.name for s in inputs])}), an array x feeds one. "
             "Give tables with a column for each input, or name another signature in model.signature."
         )
     spec = inputs[0]
+    if decodes and spec.dtype == "string" and len(split.row_shape) == 3:
+        return PictureFeed(spec)
     for shape, note in _ways(split.row_shape, spec):
         if _fits(shape, spec):
-            return Binding((Feed(spec, (), None if note is None else shape, note),))
+            return Feed(spec, (), None if note is None else shape, note)
     raise DataError(
         "feature_shape_mismatch",
         f"A row of x has the shape {list(split.row_shape)}, the model's input {spec.name!r} takes {_shown(spec)}. "
@@ -282,56 +272,3 @@ def _shown(spec: TensorSpec) -> str:
 
 def _unsupported(why: str) -> ModelError:
     return ModelError("inputs_unsupported", why, field="model.signature")
-
-
-def _numbers(column: "pd.Series[Any]") -> Array:
-    """Whole numbers as they are, else float64 with NaN for holes."""
-    if column.dtype.kind in "iub":
-        return column.to_numpy()
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _as_numbers(values: Array, dtype: str, input_name: str, column: str | None = None) -> Array:
-    if values.dtype == object:
-        raise DataError(
-            "text_in_numeric_column",
-            f"x holds text, but the model's input {input_name!r} takes numbers.",
-            field="data.train.uri",
-        )
-    if values.dtype.kind == "f" and not dtype.startswith("float"):
-        _require_no_holes(values, dtype, input_name, column)
-    with np.errstate(over="ignore"):
-        return values.astype(dtype, copy=False)
-
-
-def _require_no_holes(values: Array, dtype: str, input_name: str, column: str | None) -> None:
-    """NaN has no whole number; casting it would invent one."""
-    holes = ~np.isfinite(values)
-    if holes.any():
-        where = f"column {column!r}" if column else "x"
-        raise DataError(
-            "missing_value_in_integer_input",
-            f"The model's input {input_name!r} takes {dtype}, but {where} has a missing or infinite value. Fill it as "
-            "for training.",
-            field="data.features",
-            column=column,
-        )
-
-
-def _as_text(values: Array) -> Array:
-    """Objects that are all text: whole numbers without a decimal point, nothing for what is missing."""
-    flat = values.ravel()
-    text: Callable[[Any], str] = _text if values.dtype.kind in "Ofb" else str
-    result = np.empty(len(flat), dtype=object)
-    result[:] = [text(value) for value in flat]
-    return result.reshape(values.shape)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None or value is pd.NaT or value != value:  # noqa: PLR0124 - NaN alone differs from itself
-        return ""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)

@@ -10,7 +10,7 @@ import json
 import math
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,8 +73,15 @@ def send(connection: socket.socket, frame: Frame) -> None:
         raise ClosedError("closed while writing") from error
 
 
-def receive(connection: socket.socket, *, max_array_bytes: int = MAX_ARRAY_BYTES) -> Frame:
+def receive(
+    connection: socket.socket, *, max_array_bytes: int = MAX_ARRAY_BYTES, texts_as_bytes: bool = False
+) -> Frame:
     """Read a frame.
+
+    Args:
+        connection: to read from.
+        max_array_bytes: of all arrays together.
+        texts_as_bytes: leave texts as they came. To TensorFlow, a text is any bytes, such as a serialized message.
 
     Raises:
         ClosedError: the other side is gone.
@@ -91,7 +98,8 @@ def receive(connection: socket.socket, *, max_array_bytes: int = MAX_ARRAY_BYTES
         raise FrameError("a header that cannot be read") from error
     if not isinstance(header, dict) or sum(plan.n_bytes for plan in plans) > max_array_bytes:
         raise FrameError("arrays larger than allowed")
-    return Frame(header, {plan.name: _decode(plan, _read(connection, plan.n_bytes)) for plan in plans})
+    text: Callable[[bytes], Any] = bytes if texts_as_bytes else _as_str
+    return Frame(header, {plan.name: _decode(plan, _read(connection, plan.n_bytes), text) for plan in plans})
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,11 @@ def _utf8(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
 
 
-def _decode(plan: _Plan, raw: bytearray) -> Array:
+def _as_str(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
+
+
+def _decode(plan: _Plan, raw: bytearray, text: Callable[[bytes], Any]) -> Array:
     if plan.dtype != TEXT:
         return np.frombuffer(raw, dtype=np.dtype(plan.dtype).newbyteorder("<")).reshape(plan.shape)
     count = math.prod(plan.shape)
@@ -140,7 +152,7 @@ def _decode(plan: _Plan, raw: bytearray) -> Array:
         raise FrameError("texts of other lengths than announced")
     starts = [4 * count, *ends[:-1].tolist()] if count else []
     texts = np.empty(count, dtype=object)
-    texts[:] = [raw[a:b].decode("utf-8", "replace") for a, b in zip(starts, ends.tolist(), strict=True)]
+    texts[:] = [text(bytes(raw[first:last])) for first, last in zip(starts, ends.tolist(), strict=True)]
     return texts.reshape(plan.shape)
 
 

@@ -1,5 +1,6 @@
 """Runs a SavedModel. Lives in the model's process, the only one that uses TensorFlow."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from audits.artefacts import Array
+from audits.artefacts import Array, FixedInput, TensorSpec
 from audits.models.frames import DTYPES
 from audits.models.preload import import_tensorflow
+from audits.sources.graph.foreign_ops import unsupported
+from audits.sources.graph.inputs import SPARSE_PARTS
 
 Device = Literal["auto", "cpu", "gpu"]
 Outputs = dict[str, Array]
@@ -23,17 +26,20 @@ TEXT_BYTES = 1024
 # Of the variables' values that are sent, as the widest type has it.
 MAX_VARIABLE_BYTES, VALUE_BYTES = 2**27, 8
 
-# What stands above the message of an error inside a graph.
-_PREAMBLE = ("Graph execution error", "Detected at node", "<stack traces unavailable>", "File ", "Stack trace", "[[{{")
+# Where in the graph an error arose, as TensorFlow tells before it tells the error.
+_SAYS_NOTHING = re.compile(r"\s*(Graph execution error|Detected at|Node: |File \"|<stack traces|\[\[|\d+ root error)")
+_NO_KERNEL = re.compile(r"No OpKernel was registered to support Op '(\w+)'")
+_NODE = re.compile(r"\{\{[^}]*\}\}")
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a failure of ours
     """Something the user can act on; `code` and `detail` of a problem."""
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, *, op: str | None = None) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.op = op
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,9 @@ class Job:
     path: str
     signature: str
     tags: tuple[str, ...]
-    inputs: Mapping[str, tuple[str, Sequence[int | None] | None]]  # name -> dtype and shape
+    inputs: tuple[TensorSpec, ...]
+    fixed: tuple[FixedInput, ...]
+    ops: Mapping[str, str]
     device: Device
     parameters: int | None
     as_session: bool
@@ -54,7 +62,10 @@ class LoadedModel:
 
     def __init__(self, job: Job) -> None:
         self._tf = import_tensorflow()
+        self._tf.get_logger().setLevel("ERROR")  # what it thinks of old graphs is not for the operator's log
         self._job = job
+        self._specs = {spec.name: spec for spec in job.inputs}
+        require_registered(job.ops)
         self.device = choose_device(self._tf, job.device)
         self._call: Callable[[Mapping[str, Any]], Mapping[str, Any]] = (
             _session(self._tf, job) if job.as_session else _function(self._tf, job)
@@ -108,20 +119,31 @@ class LoadedModel:
         """One call. Models with a fixed batch size get rows repeated up to it, whose answers are dropped."""
         rows, fixed = len(next(iter(batch.values()))), self._fixed_rows()
         missing = 0 if fixed is None else fixed - rows
-        fed = {name: self._tensor(name, _padded(array, missing)) for name, array in batch.items()}
+        fed = {one.tensor or one.name: self._tf.constant(one.value, one.dtype) for one in self._job.fixed}
+        for name, array in batch.items():
+            fed |= self._tensors(self._specs[name], _padded(array, missing))
         try:
             outputs = self._call(fed)
         except (self._tf.errors.ResourceExhaustedError, MemoryError):
             raise
         except Exception as error:
-            raise Refused("model_refused_input", f"The model cannot run on these data: {first_line(error)}") from error
+            raise _refusal(error, "model_refused_input", "The model cannot run on these data") from error
         return {name: self._array(name, value, rows if missing else None) for name, value in outputs.items()}
 
-    def _tensor(self, name: str, array: Array) -> Any:
-        dtype, _ = self._job.inputs[name]
-        if dtype == "string":
-            return self._tf.constant(array.astype(object), dtype=self._tf.string)
-        return self._tf.cast(self._tf.constant(array), dtype)
+    def _tensors(self, spec: TensorSpec, array: Array) -> dict[str, Any]:
+        """What the signature takes for one input."""
+        tf = self._tf
+        if spec.dtype == "string":
+            dense = tf.constant(array.astype(object), dtype=tf.string)
+        else:
+            dense = tf.cast(tf.constant(array), spec.dtype)
+        if spec.layout == "sparse":
+            sparse = tf.sparse.from_dense(dense)
+            return dict(zip(spec.components, (sparse.indices, sparse.values, sparse.dense_shape), strict=True))
+        if spec.layout == "ragged":
+            ragged = tf.RaggedTensor.from_tensor(dense)
+            return dict(zip(spec.components, (ragged.values, ragged.row_splits), strict=True))
+        return {spec.name: dense}
 
     def _array(self, name: str, value: Any, rows: int | None) -> Array:
         array = value if isinstance(value, np.ndarray) else _numpy(self._tf, value, name)
@@ -138,7 +160,7 @@ class LoadedModel:
 
     def _fixed_rows(self) -> int | None:
         """The batch size that the signature was exported with, where it was."""
-        sizes = [shape[0] for _, shape in self._job.inputs.values() if shape]
+        sizes = [spec.shape[0] for spec in self._job.inputs if spec.shape]
         return next((size for size in sizes if size), None)
 
     def _batch_rows(self, inputs: Mapping[str, Array]) -> int:
@@ -176,7 +198,7 @@ def _function(tf: Any, job: Job) -> Callable[[Mapping[str, Any]], Mapping[str, A
         loaded = tf.saved_model.load(job.path, tags=list(job.tags))
         function = loaded.signatures[job.signature]
     except Exception as error:
-        raise Refused("model_load_failed", f"TensorFlow cannot load the model: {first_line(error)}") from error
+        raise _refusal(error, "model_load_failed", "TensorFlow cannot load the model") from error
     # `loaded` owns the variables that the function uses
     return lambda fed, _owner=loaded: function(**fed)  # type: ignore[misc]
 
@@ -184,28 +206,64 @@ def _function(tf: Any, job: Job) -> Callable[[Mapping[str, Any]], Mapping[str, A
 def _session(tf: Any, job: Job) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
     """The signature in a session, for models of TensorFlow 1 that the loader of TensorFlow 2 refuses."""
     v1 = tf.compat.v1
+    options = v1.ConfigProto(allow_soft_placement=True)  # graphs name devices of the machine that they were made on
+    options.gpu_options.allow_growth = True
+    if job.device == "cpu":
+        options.device_count["GPU"] = 0
     try:
-        session = v1.Session(graph=tf.Graph())
+        session = v1.Session(graph=tf.Graph(), config=options)
         with session.graph.as_default():
             meta_graph = v1.saved_model.load(session, list(job.tags), job.path)
         signature = meta_graph.signature_def[job.signature]
     except Exception as error:
-        raise Refused("model_load_failed", f"TensorFlow cannot load the model: {first_line(error)}") from error
-    fetches = {name: tensor.name for name, tensor in signature.outputs.items()}
+        raise _refusal(error, "model_load_failed", "TensorFlow cannot load the model") from error
+    fetches = {name: tensor.name for name, tensor in signature.outputs.items() if tensor.name}
     places = {name: tensor.name for name, tensor in signature.inputs.items()}
+    for name, tensor in signature.inputs.items():
+        if tensor.HasField("coo_sparse"):
+            sparse = tensor.coo_sparse
+            parts = (sparse.indices_tensor_name, sparse.values_tensor_name, sparse.dense_shape_tensor_name)
+            places |= {f"{name}_{part}": place for part, place in zip(SPARSE_PARTS, parts, strict=True)}
 
     def call(fed: Mapping[str, Any]) -> Mapping[str, Any]:
-        feeds = {places[name]: tensor.numpy() for name, tensor in fed.items()}
+        feeds = {places.get(name, name): tensor.numpy() for name, tensor in fed.items()}
         return session.run(fetches, feeds)  # type: ignore[no-any-return]
 
     return call
 
 
+def require_registered(ops: Mapping[str, str]) -> None:
+    """Hold a graph's ops (op -> a node of it) against the registry of this TensorFlow, before anything is loaded.
+
+    Raises:
+        Refused: `op_unsupported`, naming the first that is not there.
+    """
+    from tensorflow.python.framework import op_def_registry  # noqa: PLC0415 - no public API asks the registry
+
+    for op in sorted(ops):
+        if op_def_registry.get(op) is None:
+            problem = unsupported(op, ops[op])
+            raise Refused(problem.code, problem.detail, op=op)
+
+
+def _refusal(error: BaseException, code: str, what: str) -> Refused:
+    """The problem of an error; an op that the machine's devices cannot run is one of its own."""
+    op = _NO_KERNEL.search(str(error))
+    if op is None:
+        return Refused(code, f"{what}: {first_line(error)}")
+    return Refused(
+        "op_unsupported",
+        f"{what}: the op {op[1]!r} has no kernel for the devices here. It was made for a GPU or another accelerator: "
+        "export the model with layers that run everywhere, or run a worker with such a device.",
+        op=op[1],
+    )
+
+
 def first_line(error: BaseException) -> str:
-    """TensorFlow's message, cut to the first line that says something, without paths of this machine."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    telling = [line for line in lines if not line.startswith(_PREAMBLE)]
-    words = (word if "/" not in word or "://" in word else "..." for word in (telling or lines)[0].split(" "))
+    """The first line of TensorFlow's message that says something, without paths of this machine."""
+    lines = [line for line in str(error).strip().splitlines() if line.strip() and not _SAYS_NOTHING.match(line)]
+    telling = _NODE.sub("", lines[0]).strip() if lines else type(error).__name__
+    words = (word if "/" not in word or "://" in word else "..." for word in telling.split(" "))
     return " ".join(words)[:300]
 
 

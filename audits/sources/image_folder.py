@@ -217,6 +217,8 @@ class _Wanted:
 
 def _wanted(model: ModelDescription | None) -> tuple[_Wanted, bool]:
     """What the model's only input takes, and whether its channels come first."""
+    if model is not None and model.decodes_images:
+        return _Wanted(), False
     shape = None if model is None or len(model.inputs) != 1 else model.inputs[0].shape
     if shape is None:
         return _Wanted(), False

@@ -316,8 +316,8 @@ def _needs(model: ModelDescription | None, column: str, of_train: Sequence[str],
     """Whether the model takes a column that not every file has."""
     if model is None:
         return False
-    if len(model.inputs) > 1:
-        return normalised(column) in {normalised(spec.name) for spec in model.inputs}
+    if len(model.named_features) > 1:
+        return normalised(column) in {normalised(name) for name in model.named_features}
     shape = model.inputs[0].shape if model.inputs else None
     width = shape[-1] if shape is not None and len(shape) == 2 else None
     return width is not None and width > len(common) and width <= len(of_train)
@@ -338,8 +338,9 @@ def _require_feature(column: str, opened: Mapping[SplitName, Sequence[TableFile]
 
 
 def _text_names(model: ModelDescription | None) -> frozenset[str]:
-    """The inputs that the model takes as text."""
-    return frozenset(normalised(spec.name) for spec in (model.inputs if model else ()) if spec.dtype == "string")
+    """The inputs, and the features of serialized messages, that the model takes as text."""
+    named = model.named_features if model else {}
+    return frozenset(normalised(name) for name, dtype in named.items() if dtype == "string")
 
 
 def _columns(files: Sequence[TableFile]) -> Any:

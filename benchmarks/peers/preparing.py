@@ -47,7 +47,7 @@ def prepare(folder: Path, target: Path) -> None:
     """
     request, roots = request_of(folder), Roots((folder.resolve(),))
     model_path = resolve(request.model.uri, roots, field="model.uri")[0]
-    description = describe_model(model_path, signature=request.model.signature, tags=tuple(request.model.tags))
+    description = describe_model(model_path, signature=request.model.signature, tags=request.model.tags)
     splits = open_splits(request.data, roots, max_rows=None, model=description)
     binding = bind(splits[0], description)
     tensor = choose_tensor(description, request.output.tensor)

@@ -8,6 +8,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import keras
+import make_every_kind
 import numpy as np
 import tensorflow as tf
 
@@ -164,6 +165,7 @@ def modules() -> None:
     save("counts", lambda x: {"twice": 2 * x}, spec(None, dtype=tf.int64))
     save("bytes", lambda x: {"half": tf.cast(x, tf.bfloat16) / 2}, spec(None, 2, dtype=tf.uint8))
     save("text", lambda x: {"shout": tf.strings.upper(x, encoding="utf-8")}, spec(None, dtype=tf.string))
+    save("lengths", lambda x: {"bytes": tf.strings.length(x)}, spec(None, dtype=tf.string))
     save("one_number", lambda x: {"mean": tf.reduce_mean(x)}, spec(None, 3))
     save("complex", lambda x: {"c": tf.complex(x, x)}, spec(None, 3))
     save("no_outputs_named", lambda x: x + 1, spec(None, 3))
@@ -215,3 +217,4 @@ models_with_statistics()
 looked_up()
 modules()
 version_1()
+make_every_kind.make(FOLDER / "every_kind")

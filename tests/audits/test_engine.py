@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +91,7 @@ class Workbench:
         opened = MemorySplit("train", train), MemorySplit("validation", spoilt)
         for name, value in {
             "resolve": lambda uri, *_, **__: [uri],
-            "describe_model": lambda *_, **__: self.model.description,
+            "open_model": lambda *_, **__: nullcontext(self.model.description),
             "open_splits": lambda *_, **__: opened,
             "start_model": lambda *_, **__: self.model,
             "read_history": lambda *_, **__: history,

@@ -39,7 +39,7 @@ def test_only_the_model_and_the_data_are_required():
     assert request.task == "auto"
     assert request.output.kind == "auto"
     assert request.output.threshold == 0.5
-    assert request.model.tags == ["serve"]
+    assert request.model.tags is None  # none named: the only graph will do
     assert request.checks.include is None
     assert request.gate.fail_on == "critical"
     assert request.resources.timeout_seconds == 3600

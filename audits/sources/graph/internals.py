@@ -24,7 +24,8 @@ from audits.artefacts import (
 )
 from audits.sources.graph.dataflow import Dataflow
 from audits.sources.graph.input_maps import BatchNormOp, InputMap, InputMaps
-from audits.sources.graph.saved_model import meta_graph_of, shape_of, type_of
+from audits.sources.graph.protobuf import shape_of, type_of
+from audits.sources.graph.saved_model import meta_graph_of
 from audits.sources.graph.values import GraphValues
 from audits.sources.graph.vocabularies import Vocabularies, places_behind
 from audits.statistics.spectra import power_law_exponent, stable_rank

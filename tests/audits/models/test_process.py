@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from audits.artefacts import ModelDescription
-from audits.models import preload, process, runtime
+from audits.models import frames, preload, process, runtime
 from audits.models.process import ModelProcess, start_model
 from audits.sources import describe_model
+from audits.sources.graph.foreign_ops import require_known_ops
 from schemas.problem import EvaluatorError, ModelError
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
@@ -32,7 +34,7 @@ def started(saved_models: Path):
     """Starts models by name and ends them after the test."""
     running: list[ModelProcess] = []
 
-    def start(name: str, *, tags: tuple[str, ...] = ("serve",), **options) -> ModelProcess:
+    def start(name: str, *, tags: tuple[str, ...] | None = None, **options) -> ModelProcess:
         running.append(start_model(described(saved_models / name, tags=tags), **options))
         return running[-1]
 
@@ -67,7 +69,7 @@ def test_many_children_run_from_one_process(started) -> None:
     """A fork server that touched a device would hang in the first."""
     models = [started("sum") for _ in range(5)]
 
-    assert len({model._child._pid for model in models}) == 5
+    assert len({model._conversation.child.pid for model in models}) == 5
     for model in models:
         assert model.predict({"x": ONES})["sum"].tolist() == [3.0] * 5
     assert preload.can_fork()
@@ -77,7 +79,8 @@ def test_many_rows_are_cut_into_batches_and_frames(started, monkeypatch) -> None
     monkeypatch.setattr(process, "FRAME_BYTES", 30_000)
     x = np.arange(30_000, dtype=np.float32).reshape(10_000, 3)
     model, sent = started("sum"), []
-    monkeypatch.setattr(model, "_ask", lambda frame, ask=model._ask: sent.append(frame) or ask(frame))
+    line = model._conversation
+    monkeypatch.setattr(line, "ask", lambda frame, ask=line.ask: sent.append(frame) or ask(frame))
 
     assert model.predict({"x": x})["sum"] == pytest.approx(x.sum(axis=1))
     assert [len(frame.arrays["x"]) for frame in sent] == [2_500] * 4
@@ -129,7 +132,7 @@ def test_a_model_of_tensorflow_1(started) -> None:
 def test_a_session_answers_as_the_function_does(saved_models: Path, started, name: str, tags: tuple[str, ...]) -> None:
     description = described(saved_models / name, tags=tags)
     x = {description.inputs[0].name: np.ones((2, 2 if name == "version_1" else 3))}
-    with ModelProcess(description, "auto", None, as_session=True) as in_session:
+    with ModelProcess(description, "auto", None, as_session="we want it so") as in_session:
         answers = in_session.predict(x)
 
     for output, values in started(name, tags=tags).predict(x).items():
@@ -139,16 +142,56 @@ def test_a_session_answers_as_the_function_does(saved_models: Path, started, nam
 def test_a_session_is_tried_where_the_loader_fails(saved_models: Path, monkeypatch) -> None:
     tried = []
 
-    def fails_as_function(*_: object, as_session: bool) -> str:
+    def fails_as_function(*_: object, as_session: str | None = None) -> str:
         tried.append(as_session)
-        if not as_session:
+        if as_session is None:
             raise ModelError("model_load_failed", "no")
         return "in a session"
 
     monkeypatch.setattr(process, "ModelProcess", fails_as_function)
 
     assert start_model(described(saved_models / "sum")) == "in a session"
-    assert tried == [False, True]
+    assert tried == [None, "no"]
+
+
+def test_a_graph_of_tensorflow_1_that_loads_and_does_not_run_is_run_in_a_session(started, monkeypatch) -> None:
+    def loads_only(*_: object):
+        def call(_: object) -> None:
+            raise ValueError("no such table")
+
+        return call
+
+    monkeypatch.setattr(runtime, "_function", loads_only)
+    model = started("version_1")
+    y = model.predict({"x": np.array([[0.0, 0.0]])})["y"]
+
+    assert y == pytest.approx(np.array([[0.5, 0.5]]))
+    assert model.runs_as == "session"
+    assert "no such table" in model.reason
+    with pytest.raises(ModelError, match="no such table"):
+        started("sum").predict({"x": ONES})
+
+
+def test_bytes_reach_the_model_as_they_are(started) -> None:
+    """Serialized messages are no text."""
+    raw = np.array([b"\xff\x00a", b""], dtype=object)
+
+    assert started("lengths").predict({"x": raw})["bytes"].tolist() == [3, 0]
+
+
+def test_an_op_that_is_not_registered_is_named_before_the_model_is_loaded(saved_models: Path) -> None:
+    description = replace(described(saved_models / "sum"), ops={"MatMul": "a", "NoSuchOp": "b"})
+    with pytest.raises(ModelError) as caught:
+        start_model(description)
+
+    assert (caught.value.code, caught.value.op) == ("op_unsupported", "NoSuchOp")
+
+
+def test_no_op_of_stock_tensorflow_is_taken_for_a_foreign_one() -> None:
+    ops = [name for name in dir(preload.import_tensorflow().raw_ops) if not name.startswith("_")]
+
+    assert len(ops) > 1000
+    require_known_ops(dict.fromkeys(ops, "node"), frozenset())
 
 
 def test_a_refusal_says_why_and_the_model_lives_on(started) -> None:
@@ -178,12 +221,12 @@ def test_outputs_that_cannot_be_judged(started, name: str, code: str) -> None:
 
 
 def test_answers_beyond_the_limit(started, monkeypatch) -> None:
-    monkeypatch.setattr(process.frames, "MAX_ARRAY_BYTES", 100)
+    monkeypatch.setattr(frames, "MAX_ARRAY_BYTES", 100)
     model = started("no_outputs_named")
 
     assert len(model.predict({"x": ONES.astype(np.float16)})["output_0"]) == 5
     with pytest.raises(ModelError) as caught:
-        model._ask(process.Frame({}, {"x": np.ones((9, 3), np.float16)}))
+        model._conversation.ask(process.Frame({}, {"x": np.ones((9, 3), np.float16)}))
     assert caught.value.code == "output_too_large"
 
 
@@ -193,7 +236,7 @@ def test_a_native_crash_names_the_signal(started) -> None:
         model.predict({"x": ONES})
 
     assert caught.value.code == "model_crashed"
-    assert not Path(f"/proc/{model._child._pid}").exists()
+    assert not Path(f"/proc/{model._conversation.child.pid}").exists()
 
 
 def test_leaving_with_success_is_no_answer(started) -> None:
@@ -205,7 +248,7 @@ def test_leaving_with_success_is_no_answer(started) -> None:
 
 def test_a_killed_model_may_have_run_out_of_memory(started) -> None:
     model = started("sum")
-    os.kill(model._child._pid, signal.SIGKILL)
+    os.kill(model._conversation.child.pid, signal.SIGKILL)
 
     with pytest.raises(EvaluatorError, match="memory"):
         model.predict({"x": ONES})
@@ -213,26 +256,26 @@ def test_a_killed_model_may_have_run_out_of_memory(started) -> None:
 
 def test_an_endless_model_is_stopped(started) -> None:
     model = started("endless", timeout_seconds=30)
-    model._connection.settimeout(0.5)
+    model._conversation.connection.settimeout(0.5)
     with pytest.raises(EvaluatorError) as caught:
         model.predict({"x": ONES})
 
     assert caught.value.code == "model_timeout"
-    assert not Path(f"/proc/{model._child._pid}").exists()
+    assert not Path(f"/proc/{model._conversation.child.pid}").exists()
 
 
 def test_an_answer_that_is_no_frame_ends_the_model(started, monkeypatch) -> None:
     model = started("sum")
-    monkeypatch.setattr(process.frames, "receive", raises_frame_error)
+    monkeypatch.setattr(frames, "receive", raises_frame_error)
     with pytest.raises(EvaluatorError) as caught:
         model.predict({"x": ONES})
 
     assert caught.value.code == "model_crashed"
-    assert not Path(f"/proc/{model._child._pid}").exists()
+    assert not Path(f"/proc/{model._conversation.child.pid}").exists()
 
 
 def raises_frame_error(*_: object) -> None:
-    raise process.FrameError("nonsense")
+    raise frames.FrameError("nonsense")
 
 
 def test_a_gpu_that_is_not_there(started) -> None:
@@ -258,7 +301,7 @@ def test_weights_that_cannot_be_restored(saved_models: Path, tmp_path: Path) -> 
 
 def test_closing_ends_the_process(saved_models: Path) -> None:
     with start_model(described(saved_models / "sum")) as model:
-        pid = model._child._pid
+        pid = model._conversation.child.pid
         assert Path(f"/proc/{pid}").exists()
 
     assert not Path(f"/proc/{pid}").exists()
@@ -267,7 +310,7 @@ def test_closing_ends_the_process(saved_models: Path) -> None:
 
 def test_the_child_is_in_our_process_group(started) -> None:
     """So that whoever kills the evaluator's group kills the model with it."""
-    assert os.getpgid(started("sum")._child._pid) == os.getpgrp()
+    assert os.getpgid(started("sum")._conversation.child.pid) == os.getpgrp()
 
 
 def test_the_child_holds_no_file_of_ours(started, tmp_path: Path) -> None:
@@ -275,14 +318,15 @@ def test_the_child_holds_no_file_of_ours(started, tmp_path: Path) -> None:
     secret.write_text("1")
     with secret.open() as _:
         model = started("sum")
-    targets = [str(entry.readlink()) for entry in Path(f"/proc/{model._child._pid}/fd").iterdir() if entry.exists()]
+    opened = Path(f"/proc/{model._conversation.child.pid}/fd")
+    targets = [str(entry.readlink()) for entry in opened.iterdir() if entry.exists()]
 
     assert not [target for target in targets if target == str(secret)]
     assert len([target for target in targets if target.startswith("socket:")]) == 1
 
 
 def test_the_child_gains_no_privilege_and_dies_first_when_memory_runs_out(started) -> None:
-    pid = started("sum")._child._pid
+    pid = started("sum")._conversation.child.pid
 
     assert "NoNewPrivs:\t1" in Path(f"/proc/{pid}/status").read_text()
     assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "1000"
@@ -294,8 +338,8 @@ def test_the_child_dies_with_its_parent(saved_models: Path) -> None:
     evaluator = os.fork()
     if evaluator == 0:
         model = start_model(described(saved_models / "endless"))
-        child.send(model._child._pid)
-        process.frames.send(model._connection, process.Frame({}, {"x": ONES}))  # busy for ever
+        child.send(model._conversation.child.pid)
+        frames.send(model._conversation.connection, process.Frame({}, {"x": ONES}))  # busy for ever
         time.sleep(60)
         os._exit(0)
     assert parent.poll(60)
@@ -322,7 +366,7 @@ def test_a_fresh_interpreter_runs_the_model_where_forking_is_unsafe(started, mon
 
     model = started("sum")
 
-    assert "run_spawned" in Path(f"/proc/{model._child._pid}/cmdline").read_text()
+    assert "run_spawned" in Path(f"/proc/{model._conversation.child.pid}/cmdline").read_text()
     assert model.predict({"x": ONES})["sum"].tolist() == [3.0] * 5
 
 
@@ -362,7 +406,7 @@ class TestVariables:
         assert started("sum").variables([self.KEY]) == {}
 
     def test_no_more_is_sent_than_is_allowed(self, saved_models: Path) -> None:
-        job = runtime.Job(str(saved_models / "module"), "score", ("serve",), {}, "cpu", None, as_session=False)
+        job = runtime.Job(str(saved_models / "module"), "score", ("serve",), (), (), {}, "cpu", None, as_session=False)
         model = object.__new__(runtime.LoadedModel)
         model._job, model._tf = job, preload.import_tensorflow()
         limit = runtime.MAX_VARIABLE_BYTES

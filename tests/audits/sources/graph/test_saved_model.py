@@ -100,63 +100,23 @@ class TestRealModels:
         assert "no signature" in refused(saved_models / "no_signature").detail
 
     def test_tags(self, saved_models: Path, described) -> None:
-        problem = refused(saved_models / "version_1")
+        problem = refused(saved_models / "version_1", tags=["serve"])
 
         assert (problem.code, problem.field) == ("tags_missing", "model.tags")
         assert "gpu + serve" in problem.detail
         assert described("version_1", tags=["gpu", "serve"]).tags == ("gpu", "serve")
 
-    def test_a_keras_file(self, saved_models: Path) -> None:
-        problem = refused(saved_models / "whole.keras")
+    def test_the_only_graph_needs_no_tags(self, described) -> None:
+        description = described("version_1")
 
-        assert problem.code == "not_a_saved_model"
-        assert "model.export" in problem.detail
+        assert description.tags == ("gpu", "serve")
+        assert "gpu + serve" in description.notes["tags"]
 
 
-class TestAddresses:
+class TestFolders:
     @pytest.fixture
     def model(self, tmp_path: Path) -> Path:
         return Path(shutil.copytree(EXAMPLE, tmp_path / "model"))
-
-    def test_the_newest_version_is_taken(self, model: Path) -> None:
-        versions = model.parent / "versions"
-        for name in ("2", "10", "9", "old"):
-            shutil.copytree(model, versions / name)
-        (versions / "11").mkdir()
-
-        assert describe_model(versions).path == str(versions / "10")
-
-    def test_the_protobuf_itself_may_be_named(self, model: Path) -> None:
-        assert describe_model(model / "saved_model.pb").path == str(model)
-
-    def test_nothing_there(self, tmp_path: Path) -> None:
-        assert refused(tmp_path / "nope").code == "model_not_found"
-
-    @pytest.mark.parametrize(
-        ("name", "said"),
-        [
-            ("m.h5", "HDF5"),
-            ("m.tflite", "Lite"),
-            ("m.zip", "unpack"),
-            ("frozen.pb", "single graph"),
-            ("m.bin", "a file, not a folder"),
-            ("empty/", "empty"),
-            ("text/saved_model.pbtxt", "pbtxt"),
-            ("other/notes.txt", "'notes.txt'"),
-            ("parent/export/saved_model.pb", "'export'"),
-        ],
-    )
-    def test_what_is_no_saved_model(self, tmp_path: Path, name: str, said: str) -> None:
-        path = tmp_path / name
-        if name.endswith("/"):
-            path.mkdir()
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-        problem = refused(tmp_path / Path(name).parts[0])
-
-        assert problem.code == "not_a_saved_model"
-        assert said in problem.detail
 
     @pytest.mark.parametrize("missing", ["variables.index", "variables.data-00000-of-00001", ""])
     def test_weights_that_are_not_there(self, model: Path, missing: str) -> None:
@@ -202,7 +162,7 @@ class TestAddresses:
             b"\x12" + bytes([len(nested) & 0x7F | 0x80, len(nested) >> 7 & 0x7F | 0x80, len(nested) >> 14]) + nested
         )
 
-        assert refused(model).code in {"model_malformed", "tags_missing"}
+        assert refused(model).code in {"model_malformed", "signature_missing"}
 
     def test_a_protobuf_that_is_too_large(self, model: Path, monkeypatch) -> None:
         monkeypatch.setattr(saved_model, "MAX_PB_BYTES", 100)
