@@ -7,14 +7,14 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
 import numpy as np
 from pydantic import JsonValue
 
 from audits import diagnosis
-from audits.artefacts import Array, Model, ModelInternals, Rows, Split
+from audits.artefacts import Array, ClassList, Model, ModelInternals, Rows, Split
 from audits.checks.preprocessing import label_encoding, scaling_mismatch, target_leakage
 from audits.evidence.binding import Binding, bind
 from audits.evidence.case import Case, SplitEvidence, Subject
@@ -23,8 +23,10 @@ from audits.evidence.control import MIN_CONTROL_ROWS
 from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace
 from audits.evidence.internals import bound, describe_internals
-from audits.evidence.labels import UNKNOWN, LabelSpace, label_space
-from audits.evidence.outputs import OutputMeaning, Predictions, as_matrix, choose_tensor, describe, infer_kind
+from audits.evidence.labels import UNKNOWN, as_name
+from audits.evidence.meaning.heads import Candidates, candidates, choose_head
+from audits.evidence.meaning.shapes import is_text
+from audits.evidence.outputs import OutputMeaning, Predictions, describe
 from audits.evidence.scoring import Scorer
 from audits.evidence.summary import summarise_metrics
 from audits.evidence.training.history import history_of
@@ -34,6 +36,7 @@ from audits.repairs.protocol import mend
 from audits.repairs.scaling.against_model import on_the_models_scale
 from audits.results import CheckResult
 from audits.sources import Roots, describe_model, open_splits, read_history
+from audits.sources.graph.class_lists import class_lists
 from audits.sources.graph.internals import read_internals
 from audits.sources.locations import resolve
 from schemas.base import finite
@@ -88,12 +91,12 @@ def audit(
     )
     train, validation = open_splits(request.data, roots, max_rows=request.resources.max_rows, model=description)
     binding = bind(train, description)
-    tensor = choose_tensor(description, request.output.tensor)
+    heads = candidates(description, request)
     history = read_history(resolve(request.history.uri, roots, field="history.uri")[0]) if request.history else None
     tell("opening", 0.4, "starting the model")
     model = start_model(description, device=request.resources.device, timeout_seconds=request.resources.timeout_seconds)
     try:
-        opened = _Opened(request, model, binding, tensor, train, validation)
+        opened = _Opened(request, model, binding, heads, train, validation)
         case = replace(_collect(opened, history, limits, tell), internals=_internals(opened))
         _require_known_labels(case)
         return _examine(case, opened, codes, audit_id, tell)
@@ -108,21 +111,48 @@ class _Opened:
     request: AuditRequest
     model: Model
     binding: Binding
-    tensor: str
+    heads: Candidates
     train: Split
     validation: Split
+    names: dict[str, ClassList] = field(default_factory=dict)
 
-    def raw_output(self, rows: Rows) -> Array:
+    def raw_outputs(self, rows: Rows) -> dict[str, Array]:
+        """The outputs that may be judged; of several, those with one answer a row."""
         outputs = self.model.predict(self.binding.inputs(rows))
-        output = outputs[self.tensor]
+        self._note_class_names(outputs)
+        found = {name: outputs[name] for name in self.heads.names}
+        per_row = {name: output for name, output in found.items() if len(output) == len(rows)}
+        if not per_row:
+            name, output = next(iter(found.items()))
+            raise ModelError(
+                "output_rows_mismatch",
+                f"Output {name!r} has {len(output)} rows for {len(rows)} rows of input; one answer per row is needed.",
+                field="output.tensor",
+            )
+        return per_row
+
+    def raw_output(self, rows: Rows, tensor: str) -> Array:
+        """The judged output."""
+        output = self.model.predict(self.binding.inputs(rows))[tensor]
         if len(output) != len(rows):
             raise ModelError(
                 "output_rows_mismatch",
-                f"Output {self.tensor!r} has {len(output)} rows for {len(rows)} rows of input; one answer per row "
-                f"is needed.",
+                f"Output {tensor!r} has {len(output)} rows for {len(rows)} rows of input; one answer per row is "
+                f"needed.",
                 field="output.tensor",
             )
         return output
+
+    def class_lists(self) -> tuple[ClassList, ...]:
+        """Names of classes that the model answers beside its scores, and those that it carries."""
+        return *self.names.values(), *class_lists(self.model.description)
+
+    def _note_class_names(self, outputs: Mapping[str, Array]) -> None:
+        """An estimator repeats the names of its classes in every row."""
+        for name, output in outputs.items():
+            if name not in self.names and is_text(output) and output.ndim == 2 and output.shape[1] > 1 and len(output):
+                texts = tuple(as_name(text) for text in output[0])
+                self.names[name] = ClassList(texts, f"the output {name!r}")
 
 
 def _internals(opened: _Opened) -> ModelInternals | None:
@@ -148,17 +178,20 @@ def _collect(
 ) -> Case:
     """One pass over each split, then what the labels and the outputs mean."""
     request = opened.request
-    raw = []
-    for place, split in enumerate((opened.train, opened.validation)):
 
-        def told(rows: int, name: str = split.name, place: int = place) -> None:
-            tell("collecting", place / 2 + 0.4 * rows / (rows + 50_000), f"{rows:,} {name} rows")
+    def collected(place: int, split: Split, outputs: Callable[[Rows], Mapping[str, Array]]) -> RawSplit:
+        def told(rows: int) -> None:
+            tell("collecting", place / 2 + 0.4 * rows / (rows + 50_000), f"{rows:,} {split.name} rows")
 
-        raw.append(collect(split, opened.raw_output, np.random.default_rng([SEED, place]), told))
-    space, meaning = _meaning(opened, raw[0])
-    labels = [space.encode(r.labels, r.name) for r in raw]
-    fallback = float(np.mean(labels[0])) if space.task == "regression" else 0.0
-    splits = [_evidence(r, encoded, meaning) for r, encoded in zip(raw, labels, strict=True)]
+        return collect(split, outputs, np.random.default_rng([SEED, place]), told)
+
+    train = collected(0, opened.train, opened.raw_outputs)
+    ops = opened.model.description.output_ops
+    meaning = choose_head(opened.heads, train.outputs, ops, train.labels, request, opened.class_lists)
+    tensor, space = meaning.tensor, meaning.labels
+    validation = collected(1, opened.validation, lambda rows: {tensor: opened.raw_output(rows, tensor)})
+    splits = [_evidence(raw, meaning) for raw in (train, validation)]
+    fallback = float(np.mean(splits[0].labels)) if space.task == "regression" else 0.0
     return Case(
         request=request,
         description=opened.model.description,
@@ -167,7 +200,7 @@ def _collect(
         scorer=Scorer(space, fallback),
         train=splits[0],
         validation=splits[1],
-        predict=lambda rows: meaning.read(opened.raw_output(rows)),
+        predict=lambda rows: meaning.read(opened.raw_output(rows, tensor)),
         history=history,
         limits=limits,
         seed=SEED,
@@ -211,21 +244,9 @@ def _require_known_labels(case: Case) -> None:
     )
 
 
-def _meaning(opened: _Opened, train: RawSplit) -> tuple[LabelSpace, OutputMeaning]:
-    request, description = opened.request, opened.model.description
-    scores = as_matrix(train.outputs, opened.tensor)
-    dtype = str(train.outputs.dtype)
-    names_classes = request.output.kind == "class" or (dtype.startswith(("int", "uint")) and scores.shape[1] == 1)
-    space = label_space(
-        train.labels, request.task, scores.shape[1], request.output.classes, names_classes=names_classes
-    )
-    op = description.output_ops.get(opened.tensor)
-    kind, reason = infer_kind(request.output.kind, scores, op, dtype, space)
-    return space, OutputMeaning(opened.tensor, kind, reason, space, request.output.threshold)
-
-
-def _evidence(raw: RawSplit, labels: Array, meaning: OutputMeaning) -> SplitEvidence:
-    predictions: Predictions = meaning.read(raw.outputs)
+def _evidence(raw: RawSplit, meaning: OutputMeaning) -> SplitEvidence:
+    labels = meaning.labels.encode(raw.labels, raw.name)
+    predictions: Predictions = meaning.read(raw.outputs[meaning.tensor])
     named = raw.roles.get("group")
     groups = None if named is None else dependent_rows(named)
     at = raw.sample_index

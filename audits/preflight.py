@@ -7,7 +7,7 @@ say the same.
 from pathlib import Path
 
 from audits.evidence.binding import bind
-from audits.evidence.outputs import choose_tensor
+from audits.evidence.meaning.heads import candidates
 from audits.sources import Roots, describe_model, open_splits, read_history
 from audits.sources.locations import resolve
 from schemas.limits import limits_for
@@ -31,7 +31,7 @@ def check(request: AuditRequest, roots: Roots) -> None:
         signature=request.model.signature,
         tags=tuple(request.model.tags),
     )
-    choose_tensor(description, request.output.tensor)
+    candidates(description, request)
     rows = min(HEAD_ROWS, request.resources.max_rows or HEAD_ROWS)
     splits = open_splits(request.data, roots, max_rows=rows, model=description, max_files=MAX_FILES)
     binding = bind(splits[0], description)

@@ -1,6 +1,6 @@
 """One pass over a split: labels, predictions and fingerprints of all rows, features of a bounded sample."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,7 @@ class RawSplit:
     Attributes:
         name: train or validation.
         labels: (rows,) or (rows, classes), as read.
-        outputs: (rows, ...) of the model's chosen output.
+        outputs: name -> (rows, ...) of the outputs that may be judged.
         fingerprints: (rows,) uint64 of the features.
         roles: other role columns, each (rows,).
         sample_index: (sampled,) row numbers, ascending.
@@ -31,7 +31,7 @@ class RawSplit:
 
     name: SplitName
     labels: Array
-    outputs: Array
+    outputs: Mapping[str, Array]
     fingerprints: Array
     roles: dict[str, Array]
     sample_index: Array
@@ -84,7 +84,7 @@ class _Reservoir:
 
 def collect(
     split: Split,
-    predict: Callable[[Rows], Array],
+    predict: Callable[[Rows], Mapping[str, Array]],
     rng: np.random.Generator,
     on_rows: Callable[[int], None] = lambda _: None,
 ) -> RawSplit:
@@ -92,7 +92,7 @@ def collect(
 
     Args:
         split: the opened split.
-        predict: the chosen raw output, (rows, ...), for features.
+        predict: the raw outputs, name -> (rows, ...), for features.
         rng: chooses the sample.
         on_rows: told the number of rows done after each batch.
 
@@ -100,7 +100,7 @@ def collect(
         DataError: there are no rows.
     """
     labels: list[Array] = []
-    outputs: list[Array] = []
+    outputs: dict[str, list[Array]] = {}
     marks: list[Array] = []
     roles: dict[str, list[Array]] = {}
     reservoir: _Reservoir | None = None
@@ -111,7 +111,8 @@ def collect(
         reservoir = reservoir or _Reservoir(_capacity(batch), rng)
         reservoir.add(batch)
         labels.append(batch.labels)
-        outputs.append(predict(batch.features))
+        for name, values in predict(batch.features).items():
+            outputs.setdefault(name, []).append(values)
         marks.append(fingerprints(batch.features))
         for role, values in batch.roles.items():
             roles.setdefault(role, []).append(values)
@@ -124,7 +125,7 @@ def collect(
     return RawSplit(
         split.name,
         np.concatenate(labels),
-        np.concatenate(outputs),
+        {name: np.concatenate(parts) for name, parts in outputs.items()},
         np.concatenate(marks),
         joined,
         index,

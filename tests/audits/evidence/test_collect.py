@@ -14,7 +14,9 @@ def collected(part: Part, seed: int = 0, **told: object):
     def predict(rows):
         return np.asarray(rows["c0"] if isinstance(rows, pd.DataFrame) else rows[:, 0])
 
-    return collect(MemorySplit("train", part), predict, np.random.default_rng(seed), **told)
+    return collect(
+        MemorySplit("train", part), lambda rows: {"output": predict(rows)}, np.random.default_rng(seed), **told
+    )
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def test_keeps_the_label_the_answer_and_the_fingerprint_of_every_row():
     found = collected(part)
 
     np.testing.assert_array_equal(found.labels, part.y)
-    np.testing.assert_array_equal(found.outputs, part.x["c0"])
+    np.testing.assert_array_equal(found.outputs["output"], part.x["c0"])
     np.testing.assert_array_equal(found.roles["group"], part.groups)
     assert len(found.fingerprints) == found.n == 5000
 
