@@ -7,36 +7,35 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
 from pydantic import JsonValue
 
 from audits import diagnosis
-from audits.artefacts import Array, ClassList, Model, ModelInternals, Rows, Split
+from audits.artefacts import Array, Model, ModelInternals, Rows, Split
 from audits.checks.preprocessing import label_encoding, scaling_mismatch, target_leakage
-from audits.evidence.binding import Binding, bind
+from audits.evidence.binding import bind
 from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.collect import RawSplit, collect
 from audits.evidence.control import MIN_CONTROL_ROWS
 from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace
 from audits.evidence.internals import bound, describe_internals
-from audits.evidence.labels import UNKNOWN, as_name
-from audits.evidence.meaning.heads import Candidates, candidates, choose_head
-from audits.evidence.meaning.shapes import is_text
+from audits.evidence.labels import UNKNOWN
+from audits.evidence.meaning.heads import candidates, choose_head
 from audits.evidence.outputs import OutputMeaning, Predictions, describe
 from audits.evidence.scoring import Scorer
 from audits.evidence.summary import summarise_metrics
 from audits.evidence.training.history import history_of
 from audits.models.process import start_model
+from audits.opened import Opened
 from audits.registry import CHECKS, SUSPECTS, Check, selected
 from audits.repairs.protocol import mend
 from audits.repairs.scaling.against_model import on_the_models_scale
 from audits.results import CheckResult
 from audits.sources import Roots, describe_model, open_splits, read_history
-from audits.sources.graph.class_lists import class_lists
 from audits.sources.graph.internals import read_internals
 from audits.sources.locations import resolve
 from schemas.base import finite
@@ -96,7 +95,7 @@ def audit(
     tell("opening", 0.4, "starting the model")
     model = start_model(description, device=request.resources.device, timeout_seconds=request.resources.timeout_seconds)
     try:
-        opened = _Opened(request, model, binding, heads, train, validation)
+        opened = Opened(request, model, binding, heads, train, validation)
         case = replace(_collect(opened, history, limits, tell), internals=_internals(opened))
         _require_known_labels(case)
         return _examine(case, opened, codes, audit_id, tell)
@@ -104,58 +103,7 @@ def audit(
         model.close()
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """The artefacts of one audit."""
-
-    request: AuditRequest
-    model: Model
-    binding: Binding
-    heads: Candidates
-    train: Split
-    validation: Split
-    names: dict[str, ClassList] = field(default_factory=dict)
-
-    def raw_outputs(self, rows: Rows) -> dict[str, Array]:
-        """The outputs that may be judged; of several, those with one answer a row."""
-        outputs = self.model.predict(self.binding.inputs(rows))
-        self._note_class_names(outputs)
-        found = {name: outputs[name] for name in self.heads.names}
-        per_row = {name: output for name, output in found.items() if len(output) == len(rows)}
-        if not per_row:
-            name, output = next(iter(found.items()))
-            raise ModelError(
-                "output_rows_mismatch",
-                f"Output {name!r} has {len(output)} rows for {len(rows)} rows of input; one answer per row is needed.",
-                field="output.tensor",
-            )
-        return per_row
-
-    def raw_output(self, rows: Rows, tensor: str) -> Array:
-        """The judged output."""
-        output = self.model.predict(self.binding.inputs(rows))[tensor]
-        if len(output) != len(rows):
-            raise ModelError(
-                "output_rows_mismatch",
-                f"Output {tensor!r} has {len(output)} rows for {len(rows)} rows of input; one answer per row is "
-                f"needed.",
-                field="output.tensor",
-            )
-        return output
-
-    def class_lists(self) -> tuple[ClassList, ...]:
-        """Names of classes that the model answers beside its scores, and those that it carries."""
-        return *self.names.values(), *class_lists(self.model.description)
-
-    def _note_class_names(self, outputs: Mapping[str, Array]) -> None:
-        """An estimator repeats the names of its classes in every row."""
-        for name, output in outputs.items():
-            if name not in self.names and is_text(output) and output.ndim == 2 and output.shape[1] > 1 and len(output):
-                texts = tuple(as_name(text) for text in output[0])
-                self.names[name] = ClassList(texts, f"the output {name!r}")
-
-
-def _internals(opened: _Opened) -> ModelInternals | None:
+def _internals(opened: Opened) -> ModelInternals | None:
     """What the model holds about its data; None where that cannot be read, which costs evidence and no audit."""
     found = read_internals(opened.model)
     return None if found is None else bound(found, opened.binding, FeatureSpace.of(opened.train))
@@ -174,7 +122,7 @@ class _Teller:
 
 
 def _collect(
-    opened: _Opened, history: dict[str, list[float]] | None, limits: Mapping[str, Limits], tell: _Teller
+    opened: Opened, history: dict[str, list[float]] | None, limits: Mapping[str, Limits], tell: _Teller
 ) -> Case:
     """One pass over each split, then what the labels and the outputs mean."""
     request = opened.request
@@ -185,11 +133,11 @@ def _collect(
 
         return collect(split, outputs, np.random.default_rng([SEED, place]), told)
 
-    train = collected(0, opened.train, opened.raw_outputs)
+    train = collected(0, opened.train, opened.outputs)
     ops = opened.model.description.output_ops
     meaning = choose_head(opened.heads, train.outputs, ops, train.labels, request, opened.class_lists)
     tensor, space = meaning.tensor, meaning.labels
-    validation = collected(1, opened.validation, lambda rows: {tensor: opened.raw_output(rows, tensor)})
+    validation = collected(1, opened.validation, lambda rows: {tensor: opened.output(rows, tensor)})
     splits = [_evidence(raw, meaning) for raw in (train, validation)]
     fallback = float(np.mean(splits[0].labels)) if space.task == "regression" else 0.0
     return Case(
@@ -200,7 +148,7 @@ def _collect(
         scorer=Scorer(space, fallback),
         train=splits[0],
         validation=splits[1],
-        predict=lambda rows: meaning.read(opened.raw_output(rows, tensor)),
+        predict=lambda rows: meaning.read(opened.output(rows, tensor)),
         history=history,
         limits=limits,
         seed=SEED,
@@ -262,7 +210,7 @@ def _evidence(raw: RawSplit, meaning: OutputMeaning) -> SplitEvidence:
     return SplitEvidence(raw.name, labels, predictions, raw.fingerprints, raw.roles, sample)
 
 
-def _examine(case: Case, opened: _Opened, codes: set[str], audit_id: str, tell: _Teller) -> Report:
+def _examine(case: Case, opened: Opened, codes: set[str], audit_id: str, tell: _Teller) -> Report:
     """Repair, check and diagnose."""
     tried: list[str] = []
 
@@ -381,7 +329,7 @@ def _shape(shape: tuple[int | None, ...] | None) -> JsonValue:
     return None if shape is None else list(shape)
 
 
-def _data_section(case: Case, submitted: Case, opened: _Opened) -> dict[str, JsonValue]:
+def _data_section(case: Case, submitted: Case, opened: Opened) -> dict[str, JsonValue]:
     matrix = case.control
     return {
         "train": {"rows": submitted.train.n, "sampled": len(case.train.sample), **opened.train.describe()},

@@ -1,4 +1,4 @@
-"""Write one SavedModel of every kind that the tests need: python make_saved_models.py FOLDER."""
+"""Write one SavedModel of every kind that the tests need: python -m tests.audits.make_saved_models FOLDER."""
 
 import os
 import sys
@@ -10,6 +10,8 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import keras
 import numpy as np
 import tensorflow as tf
+
+from tests.audits import make_output_models
 
 FOLDER = Path(sys.argv[1])
 
@@ -176,3 +178,4 @@ keras_named_inputs()
 models_with_statistics()
 modules()
 version_1()
+make_output_models.write(FOLDER / "outputs")

@@ -10,6 +10,8 @@ from audits.evidence.outputs import SUM_TOLERANCE
 from audits.statistics.metrics import r2
 
 ROUNDING = 1e-6
+# A correlation at which two values speak for one question.
+OPPOSED = -0.5
 # Questions to many rows are put to so many of them, evenly spaced.
 MAX_ROWS = 20_000
 PROBABILITY_OPS = frozenset({"Sigmoid", "Softmax"})
@@ -90,6 +92,13 @@ class Answers:
     def independent(self) -> bool:
         """Whether the values are probabilities that do not exclude each other: one sigmoid for each of several."""
         return self.width > 1 and self.within_unit and not self.sums_to_one and self.op != "Softmax"
+
+    @cached_property
+    def opposed(self) -> bool:
+        """Whether the first of two values falls where the second rises."""
+        if len(self.finite) < 2 or not (self.finite.std(axis=0) > 0).all():
+            return True
+        return float(np.corrcoef(self.finite[:, 0], self.finite[:, 1])[0, 1]) < OPPOSED
 
     def falling(self, share: float = 1.0) -> bool:
         """Whether the values of (nearly) every row fall from left to right."""

@@ -59,6 +59,8 @@ def _inferred(answers: Answers) -> tuple[Reading, list[Reading]]:
         return Reading("probability", "log", f"{why}: logarithms of probabilities"), []
     if op == "Tanh" and not several:
         return Reading("probability", "margin", "the output ends in Tanh: margins from -1 to 1"), [_LABEL_SCALE]
+    if not len(answers.finite):
+        return Reading("logit", "plain", "no answer to a training row is finite"), []
     if not answers.within_unit:
         return Reading("logit", "plain", "values lie outside [0, 1]"), _on_other_scales(answers)
     if several and not answers.sums_to_one:

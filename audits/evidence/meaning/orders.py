@@ -21,6 +21,7 @@ UNKNOWN_TOKEN = "[UNK]"  # noqa: S105 - Keras' word for what a lookup does not k
 MIN_LEAD = 0.15
 MIN_BEYOND_CHANCE = 0.3
 MIN_STANDARD_ERRORS = 3.0
+MIN_ROWS = 20
 # An order that no rule gives must nearly settle the matter, on enough rows of every class.
 MIN_FOUND_BEYOND_CHANCE = 0.6
 MIN_FOUND_ROWS = 10
@@ -177,7 +178,7 @@ def followed(orders: Sequence[Order], uniques: Sequence[Any], codes: Array, plac
     np.add.at(counts, (codes[usable], places[usable]), 1.0)
     rows = counts.sum(axis=1)
     rates = counts[rows > 0] / rows[rows > 0, None]
-    if not len(rates):
+    if rows.sum() < MIN_ROWS:
         return usual
     seen = [value for value, n in zip(uniques, rows, strict=True) if n]
     chance = 1 / max(2, len(seen))

@@ -27,13 +27,14 @@ class Target:
     reason: str = ""
 
 
-def target_of(labels: Array, *, index: int | None, step: int | None) -> Target:
+def target_of(labels: Array, *, index: int | None, step: int | None, steps: int | None = None) -> Target:
     """Read y as one label a row.
 
     Args:
         labels: (rows,) or (rows, columns).
         index: `output.index`: chooses the column of y as it chooses the value of the output.
         step: `output.step`: chooses the step of y, where y has one label a step.
+        steps: how many steps a row of the output has, where it has some.
 
     Raises:
         DataError: y has several labels a row, and none was chosen.
@@ -53,6 +54,13 @@ def target_of(labels: Array, *, index: int | None, step: int | None) -> Target:
                 field=f"output.{field}",
             )
         return Target(column_of(labels, chosen, "train"), chosen, reason=f"output.{field} names column {chosen} of y")
+    if steps == width > 1:
+        raise DataError(
+            "output_step_needed",
+            f"y holds {width} labels a row, and the output answers {width} steps: an audit judges one of them. Choose "
+            f"it in output.step, from 0 to {width - 1} (-1 is the last), for the output and y alike.",
+            field="output.step",
+        )
     numbers = np.asarray(labels, dtype=np.float64)
     marks = bool(((numbers == 0) | (numbers == 1)).all())
     shares = bool((numbers >= 0).all()) and bool((np.abs(numbers.sum(axis=1) - 1) <= SUM_TOLERANCE).all())

@@ -16,11 +16,12 @@ MAX_GUESSED_CLASSES = 20
 MIN_FIT = 0.2
 
 
-def infer_task(requested: str, labels: Array, answers: Answers) -> tuple[Task, str]:
+def infer_task(requested: str, labels: Array, answers: Answers, kind: str = "auto") -> tuple[Task, str]:
     """The task, and why.
 
     Args:
         requested: `task` of the request; "auto" infers it.
+        kind: `output.kind` of the request.
         labels: (rows,) training labels.
         answers: on the same rows.
     """
@@ -29,7 +30,9 @@ def infer_task(requested: str, labels: Array, answers: Answers) -> tuple[Task, s
     uniques, _ = distinct(labels)
     of_classes: Task = "binary" if len(uniques) <= 2 else "multiclass"
     if labels.dtype.kind in "OUSb":
-        return of_classes, "the labels are names"
+        return of_classes, "the labels are " + ("truth values" if labels.dtype.kind == "b" else "names")
+    if kind in {"class", "cumulative"} and is_whole(labels):
+        return of_classes, f"output.kind is {kind}"
     if answers.width > 1:
         return _of_several(uniques, labels, answers)
     if not is_whole(labels):
@@ -48,7 +51,7 @@ def _of_several(uniques: Sequence[Any], labels: Array, answers: Answers) -> tupl
     if not is_whole(labels):
         return "regression", f"{n} distinct numeric labels, not all whole; {several}, of which one is judged"
     if fits_classes(uniques, width):
-        if width > 2 and is_one_of_many(labels, answers):
+        if is_one_of_many(labels, answers):
             return "binary", f"{n} distinct labels, and {width} outputs that do not exclude each other"
         return ("binary" if width == 2 else "multiclass"), several
     if answers.op == "Softmax" or answers.sums_to_one or is_cumulative(labels, answers):
@@ -59,8 +62,13 @@ def _of_several(uniques: Sequence[Any], labels: Array, answers: Answers) -> tupl
 
 
 def is_one_of_many(labels: Array, answers: Answers) -> bool:
-    """Whether yes-or-no labels meet outputs that do not exclude each other: a model of several labels."""
+    """Whether yes-or-no labels meet outputs that do not exclude each other: a model of several labels.
+
+    Two sigmoids may also be the two classes, each judged by itself; then one falls where the other rises.
+    """
     uniques, _ = distinct(labels)
+    if answers.width == 2 and (answers.op != "Sigmoid" or answers.opposed):
+        return False
     if labels.dtype.kind in "OUS":
         return len(uniques) == 2 and answers.independent and answers.op == "Sigmoid"
     return set(uniques) in ({0, 1}, {-1, 1}) and answers.independent

@@ -56,7 +56,8 @@ def understand(
         ModelError: the output cannot be judged.
     """
     asked = request.output
-    target = target_of(labels, index=asked.index, step=asked.step if labels.ndim > 1 else None)
+    steps = head.raw.shape[1] if head.raw.ndim > 2 else None
+    target = target_of(labels, index=asked.index, step=asked.step if labels.ndim > 1 else None, steps=steps)
     if is_text(head.raw):
         return of_names(head.name, head.raw, target, request, lists, chosen=chosen)
     answers = Answers(head.name, as_matrix(head.raw, head.name, asked.step), str(head.raw.dtype), head.op)
@@ -83,7 +84,7 @@ def understand(
 
 def _task(request: AuditRequest, target: Target, answers: Answers) -> tuple[Task, str]:
     if target.classes is None:
-        return infer_task(request.task, target.values, answers)
+        return infer_task(request.task, target.values, answers, request.output.kind)
     width, classes = answers.width, target.classes
     decided = width == 1 and names_classes(request.output.kind, target.values, answers)
     if request.task == "regression" or not (width == classes or (width == 1 and classes == 2) or decided):
@@ -104,7 +105,8 @@ def _index(
     if answers.width == 1 or target.classes is not None:
         return None, ""
     separate = task == "regression" or (
-        task == "binary" and answers.width > 2 and (request.task == "binary" or is_one_of_many(target.values, answers))
+        task == "binary"
+        and (is_one_of_many(target.values, answers) or (request.task == "binary" and answers.width > 2))
     )
     if request.output.index is None and not separate:
         return None, ""

@@ -18,6 +18,8 @@ MAX_FILE_BYTES = 4 * 2**20
 _FOLDERS = ("assets", "assets.extra")
 _BESIDE = ("labels.txt", "classes.txt", "class_names.txt", "label_map.txt")
 _STRING = 7
+# Every graph names the keys of its checkpoint.
+_KEYS_END = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
 def class_lists(description: ModelDescription) -> tuple[ClassList, ...]:
@@ -65,4 +67,5 @@ def _of_nodes(nodes: Any) -> Iterator[ClassList]:
         texts = constant(node.attributes["value"])
         if texts is not None and texts.ndim == 1 and 1 < len(texts) <= MAX_NAMES:
             names = tuple(t.decode("utf-8", "replace") if isinstance(t, bytes) else str(t) for t in texts)
-            yield ClassList(names, "a constant of the model's graph")
+            if names[-1] != _KEYS_END:
+                yield ClassList(names, "a constant of the model's graph")

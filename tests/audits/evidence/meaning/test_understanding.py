@@ -251,6 +251,10 @@ def test_an_order_that_no_rule_gives_is_found_where_the_answers_settle_it(order:
     assert read(shares, labels, "Softmax").labels.classes == order
 
 
+def test_a_handful_of_rows_settles_no_order():
+    assert read([[0.1], [0.9]] * 4, texts(*"ba" * 4), "Sigmoid").labels.classes == ("a", "b")
+
+
 def test_a_model_that_knows_nothing_leaves_the_names_in_alphabetical_order():
     labels = np.array(["c", "a", "b"], dtype=object)[CLASSES]
 
@@ -412,6 +416,15 @@ def test_labels_of_which_none_fits_ask_for_the_index():
     assert refused(expit(RNG.normal(size=(N, 4))), BINARY, "Sigmoid").code == "output_index_needed"
 
 
+def test_two_sigmoids_are_two_classes_or_two_labels():
+    """One falls where the other rises, or they know nothing of each other."""
+    classes = expit(np.stack([-2 * EVIDENCE, 1.5 * EVIDENCE], axis=1))
+    two_labels = expit(np.stack([2 * EVIDENCE, RNG.normal(size=N)], axis=1))
+
+    assert read(classes, BINARY, "Sigmoid").index is None
+    assert read(two_labels, BINARY, "Sigmoid").index == 0
+
+
 def test_a_multi_hot_y_asks_for_the_index_and_takes_it_for_both():
     marks = (RNG.random((N, 3)) < 0.4).astype(np.int64)
     values = np.where(marks == 1, 0.8, 0.3)
@@ -447,5 +460,6 @@ def test_a_step_of_a_sequence_is_judged_where_it_is_named():
     found = read(steps, CLASSES, "Softmax", step=-1)
     assert found.read(steps).decisions.tolist() == SHARES.argmax(axis=1).tolist()
     tokens = np.stack([RNG.permutation(CLASSES), CLASSES], axis=1)
+    assert refused(steps, tokens, "Softmax").code == "output_step_needed"
     tagged = read(steps, tokens, "Softmax", step=1)
     assert tagged.labels.encode(tokens, "train").tolist() == CLASSES.tolist()
