@@ -13,6 +13,8 @@ from schemas.problem import DataError
 BATCH_ROWS = 8192
 MAX_SAMPLE_ROWS = 20_000
 MAX_SAMPLE_BYTES = 512 * 2**20
+# Of several outputs, the widest (embeddings, maps) are let go where all together take more.
+MAX_OUTPUT_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class RawSplit:
     Attributes:
         name: train or validation.
         labels: (rows,) or (rows, classes), as read.
-        outputs: name -> (rows, ...) of the outputs that may be judged.
+        outputs: name -> (rows, ...) of the outputs that may be judged; without the widest where they take too much.
         fingerprints: (rows,) uint64 of the features.
         roles: other role columns, each (rows,).
         sample_index: (sampled,) row numbers, ascending.
@@ -101,6 +103,7 @@ def collect(
     """
     labels: list[Array] = []
     outputs: dict[str, list[Array]] = {}
+    let_go: set[str] = set()
     marks: list[Array] = []
     roles: dict[str, list[Array]] = {}
     reservoir: _Reservoir | None = None
@@ -112,7 +115,10 @@ def collect(
         reservoir.add(batch)
         labels.append(batch.labels)
         for name, values in predict(batch.features).items():
-            outputs.setdefault(name, []).append(values)
+            if name not in let_go:
+                outputs.setdefault(name, []).append(values)
+        let_go |= _widest(outputs)
+        outputs = {name: parts for name, parts in outputs.items() if name not in let_go}
         marks.append(fingerprints(batch.features))
         for role, values in batch.roles.items():
             roles.setdefault(role, []).append(values)
@@ -131,6 +137,18 @@ def collect(
         index,
         rows,
     )
+
+
+def _widest(outputs: Mapping[str, list[Array]]) -> set[str]:
+    """The outputs that must go so that the others, at least one, stay within bounds."""
+    sizes = {name: sum(part.nbytes for part in parts) for name, parts in outputs.items()}
+    ordered = sorted(sizes, key=lambda name: -sizes[name])
+    total, gone = sum(sizes.values()), set()
+    for name in ordered[:-1]:
+        if total > MAX_OUTPUT_BYTES:
+            gone.add(name)
+            total -= sizes[name]
+    return gone
 
 
 def _capacity(batch: Batch) -> int:

@@ -59,6 +59,23 @@ def test_the_sample_is_uniform():
     np.testing.assert_allclose(tenths, 2000, rtol=0.1)
 
 
+@pytest.mark.usefixtures("small_batches")
+def test_of_outputs_that_take_too_much_memory_the_widest_is_let_go(monkeypatch: pytest.MonkeyPatch):
+    part, _ = splits(n_train=500)
+    monkeypatch.setattr(module, "MAX_OUTPUT_BYTES", 100_000)
+
+    def predict(rows):
+        return {"p": np.zeros((len(rows), 1)), "embedding": np.zeros((len(rows), 40))}
+
+    found = collect(MemorySplit("train", part), predict, np.random.default_rng(0))
+    alone = collect(
+        MemorySplit("train", part), lambda rows: {"wide": np.zeros((len(rows), 99))}, np.random.default_rng(0)
+    )
+
+    assert {name: len(raw) for name, raw in found.outputs.items()} == {"p": 500}
+    assert len(alone.outputs["wide"]) == 500
+
+
 def test_a_small_split_is_its_own_sample():
     part, _ = splits(n_train=300)
 
