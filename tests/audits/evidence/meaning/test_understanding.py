@@ -128,6 +128,14 @@ def test_logits_are_not_taken_for_least_squares(shift: float, spread: float):
     assert read(spread * EVIDENCE + shift, BINARY, "BiasAdd").kind == "logit"
 
 
+def test_least_squares_leave_no_offset_and_a_handful_of_rows_shows_nothing():
+    few_values, few_labels = np.repeat([0.3, 0.7], 10), np.repeat([0, 1, 0, 1], [7, 3, 3, 7])
+
+    assert read(least_squares(BINARY) + 0.25, BINARY, "BiasAdd").kind == "logit"
+    assert read(few_values, few_labels, "BiasAdd").kind == "logit"
+    assert read(np.tile(few_values, 40), np.tile(few_labels, 40), "BiasAdd").kind == "probability"
+
+
 def test_the_requests_kind_counts():
     assert read(expit(EVIDENCE), BINARY, "Sigmoid", kind="logit").kind == "logit"
     assert read(EVIDENCE, BINARY, "BiasAdd", kind="margin").form == "margin"
@@ -255,6 +263,25 @@ def test_a_handful_of_rows_settles_no_order():
     assert read([[0.1], [0.9]] * 4, texts(*"ba" * 4), "Sigmoid").labels.classes == ("a", "b")
 
 
+@pytest.mark.parametrize(("rows", "wrong"), [(11, (8, 7)), (1000, (620, 620))])
+def test_a_weak_contradiction_of_the_alphabet_settles_no_order(rows: int, wrong: tuple[int, int]):
+    """Of few rows it may be chance, and 62 in 100 may be a bad model of the usual order."""
+    values = np.concatenate([np.arange(rows) < wrong[0], np.arange(rows) >= wrong[1]]) * 0.8 + 0.1
+
+    assert read(values, texts(*"a" * rows, *"b" * rows), "Sigmoid").labels.classes == ("a", "b")
+
+
+@pytest.mark.parametrize("rows", [(30, 30, 30), (30, 30, 4)])
+def test_an_order_that_no_rule_gives_needs_right_answers_and_rows_of_every_class(rows: tuple[int, int, int]):
+    """Six in ten are right in the order b, a, c; or all are, with four rows of a class."""
+    labels = texts(*np.repeat(["a", "b", "c"], rows))
+    places = np.repeat([1, 0, 2], rows)
+    if min(rows) == 30:
+        places = np.where(np.arange(len(places)) % 10 < 6, places, (places + 1) % 3)
+
+    assert read(np.eye(3)[places] * 0.7 + 0.1, labels, "Softmax").labels.classes == ("a", "b", "c")
+
+
 def test_a_model_that_knows_nothing_leaves_the_names_in_alphabetical_order():
     labels = np.array(["c", "a", "b"], dtype=object)[CLASSES]
 
@@ -334,6 +361,10 @@ def test_answers_that_are_no_label_at_all_are_refused():
     assert (problem.code, problem.field) == ("classes_ambiguous", "output.tensor")
 
 
+def test_a_decision_that_never_varies_is_one():
+    assert read(np.ones(N, np.float32), CLASSES, "ArgMax").kind == "class"
+
+
 def test_whole_numbers_for_real_labels_are_a_quantity():
     assert read(np.round(3 * QUANTITY).astype(np.int64), QUANTITY).kind == "value"
 
@@ -391,8 +422,10 @@ def test_one_of_several_quantities_is_found_by_its_fit_or_named():
     assert read(values, QUANTITY, index=0).index == 0
 
 
-def test_quantities_of_which_none_fits_ask_for_the_index():
-    problem = refused(RNG.normal(size=(N, 3)), QUANTITY)
+@pytest.mark.parametrize("first", [RNG.normal(size=N), 0.08 * QUANTITY])
+def test_quantities_of_which_none_fits_ask_for_the_index(first: Array):
+    """Also where one explains a seventh of the spread: that is no prediction."""
+    problem = refused(np.column_stack([first, RNG.normal(size=(N, 2))]), QUANTITY)
 
     assert isinstance(problem, ModelError)
     assert (problem.code, problem.field) == ("output_index_needed", "output.index")
@@ -414,6 +447,8 @@ def test_one_of_several_labels_is_found_by_its_fit_its_name_or_its_index():
 
 def test_labels_of_which_none_fits_ask_for_the_index():
     assert refused(expit(RNG.normal(size=(N, 4))), BINARY, "Sigmoid").code == "output_index_needed"
+    alike = expit(np.stack([EVIDENCE, RNG.normal(size=N), EVIDENCE + 0.1 * RNG.normal(size=N)], axis=1))
+    assert refused(alike, BINARY, "Sigmoid").code == "output_index_needed"
 
 
 def test_two_sigmoids_are_two_classes_or_two_labels():
