@@ -175,6 +175,14 @@ class ModelDescription:
 
 
 @dataclass(frozen=True)
+class ClassList:
+    """Names of classes in the order of the model's outputs, and where they were found, for a sentence."""
+
+    names: tuple[str, ...]
+    where: str
+
+
+@dataclass(frozen=True)
 class Place:
     """Where an input's values stand.
 

@@ -7,7 +7,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -23,13 +23,15 @@ from audits.evidence.control import MIN_CONTROL_ROWS
 from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace
 from audits.evidence.internals import bound, describe_internals
-from audits.evidence.labels import UNKNOWN, LabelSpace, label_space
-from audits.evidence.outputs import OutputMeaning, Predictions, as_matrix, choose_tensor, describe, infer_kind, narrowed
+from audits.evidence.labels import UNKNOWN
+from audits.evidence.meaning.heads import candidates, choose_head
+from audits.evidence.outputs import OutputMeaning, Predictions, describe, narrowed
 from audits.evidence.scoring import Scorer
 from audits.evidence.summary import summarise_metrics
 from audits.evidence.tables import TableGuard
 from audits.evidence.training.history import history_of
 from audits.models.process import export_model, start_model
+from audits.opened import Opened
 from audits.registry import CHECKS, SUSPECTS, WITNESSED, Check, selected
 from audits.repairs.protocol import Suspect, mend
 from audits.repairs.witness import as_the_model_saw
@@ -106,7 +108,7 @@ def _audit(
     """The audit of a described model."""
     train, validation = open_splits(request.data, roots, max_rows=request.resources.max_rows, model=description)
     binding = bind(train, description)
-    tensor = choose_tensor(description, request.output.tensor)
+    heads = candidates(description, request)
     history = read_history(resolve(request.history.uri, roots, field="history.uri")[0]) if request.history else None
     tell("opening", 0.4, "starting the model")
     model = start_model(
@@ -116,37 +118,12 @@ def _audit(
     )
     try:
         internals = _internals(model, binding, train)
-        opened = _Opened(request, model, TableGuard(internals), binding, tensor, train, validation)
+        opened = Opened(request, model, TableGuard(internals), binding, heads, train, validation)
         case = replace(_collect(opened, history, limits, tell), internals=internals)
         _require_known_labels(case)
         return _examine(case, opened, codes, audit_id, tell)
     finally:
         model.close()
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """The artefacts of one audit."""
-
-    request: AuditRequest
-    model: Model
-    guard: TableGuard
-    binding: Binding
-    tensor: str
-    train: Split
-    validation: Split
-
-    def raw_output(self, rows: Rows) -> Array:
-        outputs = self.guard.predict(self.binding.inputs(rows), self.model.predict)
-        output = outputs[self.tensor]
-        if len(output) != len(rows):
-            raise ModelError(
-                "output_rows_mismatch",
-                f"Output {self.tensor!r} has {len(output)} rows for {len(rows)} rows of input; one answer per row "
-                f"is needed.",
-                field="output.tensor",
-            )
-        return output
 
 
 def _internals(model: Model, binding: Binding, train: Split) -> ModelInternals | None:
@@ -168,21 +145,24 @@ class _Teller:
 
 
 def _collect(
-    opened: _Opened, history: dict[str, list[float]] | None, limits: Mapping[str, Limits], tell: _Teller
+    opened: Opened, history: dict[str, list[float]] | None, limits: Mapping[str, Limits], tell: _Teller
 ) -> Case:
     """One pass over each split, then what the labels and the outputs mean."""
     request = opened.request
-    raw = []
-    for place, split in enumerate((opened.train, opened.validation)):
 
-        def told(rows: int, name: str = split.name, place: int = place) -> None:
-            tell("collecting", place / 2 + 0.4 * rows / (rows + 50_000), f"{rows:,} {name} rows")
+    def collected(place: int, split: Split, outputs: Callable[[Rows], Mapping[str, Array]]) -> RawSplit:
+        def told(rows: int) -> None:
+            tell("collecting", place / 2 + 0.4 * rows / (rows + 50_000), f"{rows:,} {split.name} rows")
 
-        raw.append(collect(split, opened.raw_output, np.random.default_rng([SEED, place]), told))
-    space, meaning = _meaning(opened, raw[0])
-    labels = [space.encode(r.labels, r.name) for r in raw]
-    fallback = float(np.mean(labels[0])) if space.task == "regression" else 0.0
-    splits = [_evidence(raw.pop(0), encoded, meaning) for encoded in labels]
+        return collect(split, outputs, np.random.default_rng([SEED, place]), told)
+
+    train = collected(0, opened.train, opened.outputs)
+    ops = opened.model.description.output_ops
+    meaning = choose_head(opened.heads, train.outputs, ops, train.labels, request, opened.class_lists)
+    tensor, space = meaning.tensor, meaning.labels
+    validation = collected(1, opened.validation, lambda rows: {tensor: opened.output(rows, tensor)})
+    splits = [_evidence(raw, meaning) for raw in (train, validation)]
+    fallback = float(np.mean(splits[0].labels)) if space.task == "regression" else 0.0
     return Case(
         request=request,
         description=opened.model.description,
@@ -191,7 +171,7 @@ def _collect(
         scorer=Scorer(space, fallback),
         train=splits[0],
         validation=splits[1],
-        predict=lambda rows: meaning.read(opened.raw_output(rows)),
+        predict=lambda rows: meaning.read(opened.output(rows, tensor)),
         history=history,
         limits=limits,
         seed=SEED,
@@ -235,22 +215,9 @@ def _require_known_labels(case: Case) -> None:
     )
 
 
-def _meaning(opened: _Opened, train: RawSplit) -> tuple[LabelSpace, OutputMeaning]:
-    request, description = opened.request, opened.model.description
-    scores = as_matrix(train.outputs, opened.tensor)
-    dtype = str(train.outputs.dtype)
-    names_classes = request.output.kind == "class" or (dtype.startswith(("int", "uint")) and scores.shape[1] == 1)
-    space = label_space(
-        train.labels, request.task, scores.shape[1], request.output.classes, names_classes=names_classes
-    )
-    op = description.output_ops.get(opened.tensor)
-    kind, reason = infer_kind(request.output.kind, scores, op, dtype, space)
-    return space, OutputMeaning(opened.tensor, kind, reason, space, request.output.threshold)
-
-
-def _evidence(raw: RawSplit, labels: Array, meaning: OutputMeaning) -> SplitEvidence:
-    predictions: Predictions = meaning.read_many(raw.outputs)
-    labels = narrowed(labels)
+def _evidence(raw: RawSplit, meaning: OutputMeaning) -> SplitEvidence:
+    labels = narrowed(meaning.labels.encode(raw.labels, raw.name))
+    predictions: Predictions = meaning.read_many(raw.outputs[meaning.tensor])
     named = raw.roles.get("group")
     groups = None if named is None else dependent_rows(named)
     at = raw.sample_index
@@ -266,7 +233,7 @@ def _evidence(raw: RawSplit, labels: Array, meaning: OutputMeaning) -> SplitEvid
     return SplitEvidence(raw.name, labels, predictions, raw.fingerprints, raw.roles, sample)
 
 
-def _examine(case: Case, opened: _Opened, codes: set[str], audit_id: str, tell: _Teller) -> Report:
+def _examine(case: Case, opened: Opened, codes: set[str], audit_id: str, tell: _Teller) -> Report:
     """Repair, check and diagnose."""
     tried: list[str] = []
 
@@ -388,7 +355,7 @@ def _shape(shape: tuple[int | None, ...] | None) -> JsonValue:
     return None if shape is None else list(shape)
 
 
-def _data_section(case: Case, submitted: Case, opened: _Opened) -> dict[str, JsonValue]:
+def _data_section(case: Case, submitted: Case, opened: Opened) -> dict[str, JsonValue]:
     matrix = case.control
     return {
         "train": {"rows": submitted.train.n, "sampled": len(case.train.sample), **opened.train.describe()},

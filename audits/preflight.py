@@ -7,7 +7,7 @@ say the same.
 from pathlib import Path
 
 from audits.evidence.binding import bind
-from audits.evidence.outputs import choose_tensor
+from audits.evidence.meaning.heads import candidates
 from audits.sources import Roots, look_at_model, open_splits, read_history
 from audits.sources.locations import resolve
 from schemas.limits import limits_for
@@ -29,7 +29,7 @@ def check(request: AuditRequest, roots: Roots) -> None:
     path = _only(request.model.uri, roots, "model.uri")
     description = look_at_model(path, signature=request.model.signature, tags=request.model.tags)
     if description is not None:
-        choose_tensor(description, request.output.tensor)
+        candidates(description, request)
     rows = min(HEAD_ROWS, request.resources.max_rows or HEAD_ROWS)
     splits = open_splits(request.data, roots, max_rows=rows, model=description, max_files=MAX_FILES)
     binding = None if description is None else bind(splits[0], description)

@@ -9,6 +9,7 @@ from schemas.base import FiniteFloat, Received
 Uri = str
 Task = Literal["binary", "multiclass", "regression"]
 OutputKind = Literal["probability", "logit", "class", "value"]
+RequestedKind = Literal["auto", "probability", "logit", "class", "value", "log_probability", "margin", "cumulative"]
 MAX_URI_CHARACTERS = 2048
 MAX_URIS = 10_000
 MAX_TAGS = 32
@@ -90,8 +91,18 @@ class Data(Received):
 
 class Output(Received):
     tensor: str | None = Field(None, description="Output to judge, where the signature has several.")
-    kind: Literal["auto", "probability", "logit", "class", "value"] = Field(
-        "auto", description="What the numbers of the output mean. `auto` infers it and says why."
+    index: int | None = Field(
+        None,
+        ge=0,
+        description="Value to judge, counted from 0, where the output has several a row that do not belong together "
+        "(several labels or quantities, quantiles, mean and variance). Names the column of `y` too, where that has "
+        "several.",
+    )
+    step: int | None = Field(None, description="Step to judge, where the output has one answer a step; -1 is the last.")
+    kind: RequestedKind = Field(
+        "auto",
+        description="What the numbers of the output mean. `auto` infers it and says why. `margin`: -1 to 1, as of a "
+        "tanh. `cumulative`: the probabilities of lying beyond each class but the last.",
     )
     classes: list[str | int] | None = Field(
         None, min_length=2, description="The labels in the order of the model's outputs."

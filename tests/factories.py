@@ -21,8 +21,8 @@ from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.collect import RawSplit, collect
 from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace, Layout
-from audits.evidence.labels import LabelSpace, label_space
-from audits.evidence.outputs import OutputMeaning, as_matrix, infer_kind
+from audits.evidence.meaning.understanding import Head, understand
+from audits.evidence.outputs import OutputMeaning
 from audits.evidence.scoring import Scorer
 from audits.registry import CHECKS, SUSPECTS, WITNESSED
 from audits.repairs.protocol import mend
@@ -533,9 +533,12 @@ def case_of(
         return np.asarray(answer(numbers(rows)) if predict is None else predict(rows))
 
     opened = [MemorySplit("train", train), MemorySplit("validation", validation)]
-    collected = [collect(s, raw, np.random.default_rng([SEED, i])) for i, s in enumerate(opened)]
-    space, meaning = _meaning(request, collected[0])
-    evidence = [_evidence(one, space, meaning) for one in collected]
+    collected = [
+        collect(s, lambda rows: {TENSOR: raw(rows)}, np.random.default_rng([SEED, i])) for i, s in enumerate(opened)
+    ]
+    meaning = understand(Head(TENSOR, collected[0].outputs[TENSOR]), collected[0].labels, request)
+    space = meaning.labels
+    evidence = [_evidence(one, meaning) for one in collected]
     fallback = float(np.mean(evidence[0].labels)) if space.task == "regression" else 0.0
     return Case(
         request=request,
@@ -554,17 +557,9 @@ def case_of(
     )
 
 
-def _meaning(request: AuditRequest, train: RawSplit) -> tuple[LabelSpace, OutputMeaning]:
-    scores = as_matrix(train.outputs, TENSOR)
-    dtype = str(train.outputs.dtype)
-    ids = request.output.kind == "class" or (dtype.startswith("int") and scores.shape[1] == 1)
-    space = label_space(train.labels, request.task, scores.shape[1], request.output.classes, names_classes=ids)
-    kind, reason = infer_kind(request.output.kind, scores, None, dtype, space)
-    return space, OutputMeaning(TENSOR, kind, reason, space, request.output.threshold)
-
-
-def _evidence(raw: RawSplit, space: LabelSpace, meaning: OutputMeaning) -> SplitEvidence:
-    predictions, labels, at = meaning.read(raw.outputs), space.encode(raw.labels, raw.name), raw.sample_index
+def _evidence(raw: RawSplit, meaning: OutputMeaning) -> SplitEvidence:
+    labels, at = meaning.labels.encode(raw.labels, raw.name), raw.sample_index
+    predictions = meaning.read(raw.outputs[meaning.tensor])
     groups = None if "group" not in raw.roles else dependent_rows(raw.roles["group"])
     read = raw.labels[at] if raw.labels.ndim == 1 else labels[at]
     drawn = None if groups is None else groups[at]

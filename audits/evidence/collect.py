@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -21,6 +21,8 @@ VALUE_BYTES, TEXT_BYTES = 8, 256
 AHEAD = 1
 MAX_SAMPLE_ROWS, MIN_SAMPLE_ROWS = 20_000, 300
 MAX_SAMPLE_BYTES, PIXEL_BYTES = 256 * 2**20, 4
+# Of several outputs, the widest (embeddings, maps) are let go where all together take more.
+MAX_OUTPUT_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class RawSplit:
     Attributes:
         name: train or validation.
         labels: (rows,) or (rows, classes), as read.
-        outputs: (rows, ...) of the model's chosen output.
+        outputs: name -> (rows, ...) of the outputs that may be judged; without the widest where they take too much.
         fingerprints: (rows,) uint64 of the features.
         roles: other role columns, each (rows,).
         sample_index: (sampled,) row numbers, ascending.
@@ -39,7 +41,7 @@ class RawSplit:
 
     name: SplitName
     labels: Array
-    outputs: Array
+    outputs: Mapping[str, Array]
     fingerprints: Array
     roles: dict[str, Array]
     sample_index: Array
@@ -92,7 +94,7 @@ class _Reservoir:
 
 def collect(
     split: Split,
-    predict: Callable[[Rows], Array],
+    predict: Callable[[Rows], Mapping[str, Array]],
     rng: np.random.Generator,
     on_rows: Callable[[int], None] = lambda _: None,
 ) -> RawSplit:
@@ -100,7 +102,7 @@ def collect(
 
     Args:
         split: the opened split.
-        predict: the chosen raw output, (rows, ...), for features.
+        predict: the raw outputs, name -> (rows, ...), for features.
         rng: chooses the sample.
         on_rows: told the number of rows done after each batch.
 
@@ -108,7 +110,8 @@ def collect(
         DataError: there are no rows.
     """
     labels: list[Array] = []
-    outputs: list[Array] = []
+    outputs: dict[str, list[Array]] = {}
+    let_go: set[str] = set()
     marks: list[Array] = []
     roles: dict[str, list[Array]] = {}
     reservoir: _Reservoir | None = None
@@ -121,7 +124,11 @@ def collect(
         reservoir = reservoir or _Reservoir(_capacity(batch), rng)
         reservoir.add(batch)
         labels.append(batch.labels)
-        outputs.append(predict(batch.features))
+        for name, values in predict(batch.features).items():
+            if name not in let_go:
+                outputs.setdefault(name, []).append(values)
+        let_go |= _widest(outputs)
+        outputs = {name: parts for name, parts in outputs.items() if name not in let_go}
         marks.append(fingerprints(batch.features))
         for role, values in batch.roles.items():
             roles.setdefault(role, []).append(values)
@@ -134,7 +141,7 @@ def collect(
     return RawSplit(
         split.name,
         np.concatenate(labels),
-        np.concatenate(outputs),
+        {name: np.concatenate(parts) for name, parts in outputs.items()},
         np.concatenate(marks),
         joined,
         index,
@@ -174,6 +181,18 @@ def _require_weights(batch: Batch, name: SplitName) -> None:
             field="data.weight",
             row=batch.first_row + int(bad[0]),
         )
+
+
+def _widest(outputs: Mapping[str, list[Array]]) -> set[str]:
+    """The outputs that must go so that the others, at least one, stay within bounds."""
+    sizes = {name: sum(part.nbytes for part in parts) for name, parts in outputs.items()}
+    ordered = sorted(sizes, key=lambda name: -sizes[name])
+    total, gone = sum(sizes.values()), set()
+    for name in ordered[:-1]:
+        if total > MAX_OUTPUT_BYTES:
+            gone.add(name)
+            total -= sizes[name]
+    return gone
 
 
 def _capacity(batch: Batch) -> int:

@@ -1,24 +1,32 @@
-"""What the model's numbers mean: probabilities, logits, class ids or values, and the decisions they lead to."""
+"""What the model said about rows, and how its output is read: as probabilities, logits, class ids or values."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import expit, softmax
 
-from audits.artefacts import Array, ModelDescription
+from audits.artefacts import Array
 from audits.evidence.labels import LabelSpace
-from schemas.problem import ModelError, RequestError
+from audits.evidence.meaning.shapes import as_matrix, is_text
 from schemas.request import OutputKind
 
 NO_ANSWER = -1
-PROBABILITY_OPS = frozenset({"Sigmoid", "Softmax"})
-LINEAR_OPS = frozenset({"BiasAdd", "MatMul", "Add", "AddV2", "Einsum"})
+HALF = 0.5
+# A row whose shares sum to less has none.
+TINY = 1e-12
 # Rounding of float32 sums and of half-precision models.
 SUM_TOLERANCE = 0.01
+# Of many rows, so many are read at once, and kept in half the width.
 BLOCK_ROWS = 2**18
 NARROW = {"f": np.float32, "i": np.int32}
+# How the numbers are brought to what `kind` says. Of probabilities: plain; log (exp); margin (from -1..1);
+# label_scale (cut to 0..1); cumulative (of reaching each further class) and cumulative_logit. Of classes: plain (ids,
+# in the order of the classes), labels (the labels themselves), names (text), one_hot.
+Form = Literal["plain", "log", "margin", "label_scale", "cumulative", "cumulative_logit", "labels", "names", "one_hot"]
+# Forms that are cut into decisions but state no confidence.
+WITHOUT_CONFIDENCE: frozenset[Form] = frozenset({"margin", "label_scale"})
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,10 @@ class OutputMeaning:
         kind: probability, logit, class or value.
         reason: why it is read so, for the report.
         threshold: binary decisions are positive at or above it.
+        form: how the numbers are brought to what `kind` says.
+        index: which of several values a row is judged; None for all of them together.
+        step: which of several answers a row is judged.
+        chosen: why this output and this value of it, for the report.
     """
 
     tensor: str
@@ -82,24 +94,33 @@ class OutputMeaning:
     reason: str
     labels: LabelSpace
     threshold: float = 0.5
+    form: Form = "plain"
+    index: int | None = None
+    step: int | None = None
+    chosen: str = ""
 
     def read(self, raw: Array) -> Predictions:
-        """Predictions from the raw output, (rows,), (rows, 1) or (rows, classes)."""
-        scores = as_matrix(raw, self.tensor)
+        """Predictions from the raw output: (rows,), (rows, values), or with further axes of size 1.
+
+        A row with a value that is not finite, or that names no class, has no answer.
+
+        Raises:
+            ModelError: the output has another shape, or is text where numbers are read.
+        """
+        if self.form == "names" and is_text(raw):
+            return self._from_ids(self.labels.codes_of_names(raw.reshape(len(raw), -1)[:, 0]))
+        scores = as_matrix(raw, self.tensor, self.step)
+        return self.read_scores(scores if self.index is None else scores[:, [self.index]])
+
+    def read_scores(self, scores: Array) -> Predictions:
+        """Predictions from the judged values alone, (rows, values) float64."""
         if self.kind == "value":
             values = scores[:, 0].copy()
             values[~np.isfinite(values)] = np.nan
             return Predictions(values, None, None)
         if self.kind == "class":
-            return self._from_class_ids(scores[:, 0])
-        finite = np.isfinite(scores).all(axis=1)
-        probabilities = np.full((len(scores), self.labels.n_classes), np.nan)
-        probabilities[finite] = self._probabilities(scores[finite])
-        if self.labels.n_classes == 2:
-            decisions = (probabilities[:, 1] >= self.threshold).astype(np.int64)
-        else:
-            decisions = np.where(finite, np.nan_to_num(probabilities).argmax(axis=1), NO_ANSWER)
-        return Predictions(None, probabilities, np.where(finite, decisions, NO_ANSWER))
+            return self._from_ids(self._ids(scores))
+        return self._from_scores(scores)
 
     def read_many(self, raw: Array) -> Predictions:
         """As `read`; of many rows block by block, and in half the width: their answers stay in memory."""
@@ -108,18 +129,34 @@ class OutputMeaning:
         blocks = (self.read(raw[first : first + BLOCK_ROWS]) for first in range(0, len(raw), BLOCK_ROWS))
         return Predictions(*_filled(len(raw), ((b.values, b.probabilities, b.decisions) for b in blocks)))
 
-    def _probabilities(self, scores: Array) -> Array:
-        if scores.shape[1] == 1:
-            positive = expit(scores[:, 0]) if self.kind == "logit" else scores[:, 0]
-            return np.stack([1 - positive, positive], axis=1)
-        return np.asarray(softmax(scores, axis=1)) if self.kind == "logit" else scores
+    def _ids(self, scores: Array) -> Array:
+        if self.form == "one_hot":
+            return np.where(np.isfinite(scores).all(axis=1), np.nan_to_num(scores).argmax(axis=1), NO_ANSWER)
+        if self.form in {"labels", "names"}:
+            return self.labels.codes_of_names(scores[:, 0])
+        return scores[:, 0]
 
-    def _from_class_ids(self, ids: Array) -> Predictions:
+    def _from_ids(self, ids: Array) -> Predictions:
         classes = self.labels.n_classes
         valid = np.isfinite(ids) & (ids >= 0) & (ids < classes)
         decisions = np.where(valid, np.nan_to_num(ids), NO_ANSWER).astype(np.int64)
         probabilities = np.full((len(ids), classes), np.nan)
         probabilities[valid] = np.eye(classes)[decisions[valid]]
+        return Predictions(None, probabilities, decisions)
+
+    def _from_scores(self, scores: Array) -> Predictions:
+        finite = np.isfinite(scores).all(axis=1)
+        probabilities = np.full((len(scores), self.labels.n_classes), np.nan)
+        decisions = np.full(len(scores), NO_ANSWER)
+        probabilities[finite] = to_probabilities(scores[finite], self.kind, self.form)
+        if self.form in {"cumulative", "cumulative_logit"}:
+            # the most probable class is not the one in the middle: the rank counts how many classes are passed
+            passed = expit(scores[finite]) if self.form == "cumulative_logit" else scores[finite]
+            decisions[finite] = (passed >= HALF).sum(axis=1)
+        elif self.labels.n_classes == 2:
+            decisions[finite] = probabilities[finite, 1] >= self.threshold
+        else:
+            decisions[finite] = probabilities[finite].argmax(axis=1)
         return Predictions(None, probabilities, decisions)
 
 
@@ -141,124 +178,45 @@ def _filled(rows: int, blocks: Iterable[tuple[Array | None, ...]]) -> tuple[Arra
     return tuple(whole)
 
 
-def as_matrix(raw: Array, tensor: str) -> Array:
-    """The raw output as (rows, outputs) float64.
-
-    Raises:
-        ModelError: the output is of higher rank or is text.
-    """
-    if raw.dtype.kind not in "fiub":
-        raise ModelError(
-            "output_not_numeric",
-            f"Output {tensor!r} holds text. Name a numeric output of the signature in output.tensor.",
-            field="output.tensor",
-        )
-    squeezed = raw.reshape(len(raw), -1) if raw.ndim <= 2 or _is_flat(raw) else None
-    if squeezed is None:
-        raise ModelError(
-            "output_shape_unsupported",
-            f"Output {tensor!r} has the shape {list(raw.shape[1:])} per row; one score or one score per class is "
-            "needed. Export a signature that ends in such an output, or name another in output.tensor.",
-            field="output.tensor",
-        )
-    return np.asarray(squeezed, dtype=np.float64)
+def to_probabilities(scores: Array, kind: OutputKind, form: Form) -> Array:
+    """(rows, classes) from finite scores, (rows, values); one value speaks for the second of two classes."""
+    if form in {"cumulative", "cumulative_logit"}:
+        return _of_ranks(expit(scores) if form == "cumulative_logit" else scores)
+    if form == "log":
+        scores = np.exp(scores)
+    elif form == "margin":
+        scores = np.clip((scores + 1) / 2, 0, 1)
+    elif form == "label_scale":
+        scores = np.clip(scores, 0, 1)
+        if scores.shape[1] > 1:
+            sums = scores.sum(axis=1, keepdims=True)
+            scores = np.where(sums > TINY, scores / np.maximum(sums, TINY), 1 / scores.shape[1])
+    if scores.shape[1] == 1:
+        positive = expit(scores[:, 0]) if kind == "logit" else scores[:, 0]
+        return np.stack([1 - positive, positive], axis=1)
+    return np.asarray(softmax(scores, axis=1)) if kind == "logit" else scores
 
 
-def _is_flat(raw: Array) -> bool:
-    return int(np.sum(np.asarray(raw.shape[1:]) > 1)) <= 1
-
-
-def choose_tensor(description: ModelDescription, requested: str | None) -> str:
-    """The output to judge.
-
-    Raises:
-        RequestError: the requested output does not exist, or there are several and none was named.
-    """
-    names = [spec.name for spec in description.outputs]
-    if requested is not None:
-        if requested not in names:
-            raise RequestError(
-                "output_missing",
-                f"The signature has no output {requested!r}; it has {', '.join(names)}.",
-                field="output.tensor",
-            )
-        return requested
-    if len(names) == 1:
-        return names[0]
-    for usual in ("probabilities", "logits", "predictions"):
-        if usual in names:
-            return usual
-    raise RequestError(
-        "output_ambiguous",
-        f"The signature has {len(names)} outputs: {', '.join(names)}. Name the one to judge in output.tensor.",
-        field="output.tensor",
-    )
-
-
-def infer_kind(requested: str, scores: Array, op: str | None, dtype: str, labels: LabelSpace) -> tuple[OutputKind, str]:
-    """What the numbers are, and why: the request, the op that made them, or the values themselves.
-
-    Args:
-        requested: `output.kind` of the request.
-        scores: (rows, outputs) on training rows.
-        op: the graph's op behind the output, where known.
-        dtype: the output's type.
-        labels: the task and its classes.
-    """
-    if labels.task == "regression":
-        if scores.shape[1] != 1:
-            raise ModelError(
-                "output_shape_unsupported",
-                f"The output has {scores.shape[1]} values a row; a regression needs one. Name another output in "
-                "output.tensor, or export a signature with one.",
-                field="output.tensor",
-            )
-        return "value", "the task is a regression"
-    if requested != "auto":
-        return _requested_kind(requested, scores)
-    if np.dtype(dtype).kind in "iu" and scores.shape[1] == 1:
-        return "class", f"a single whole number of type {dtype}"
-    if op in PROBABILITY_OPS:
-        return "probability", f"the output ends in {op}"
-    finite = scores[np.isfinite(scores).all(axis=1)]
-    bounded = bool(len(finite)) and bool((finite >= -1e-6).all() and (finite <= 1 + 1e-6).all())
-    if not bounded:
-        return "logit", "values lie outside [0, 1]"
-    if scores.shape[1] > 1 and np.abs(finite.sum(axis=1) - 1).max() > SUM_TOLERANCE:
-        return "logit", "the outputs of a row do not sum to 1"
-    if op in LINEAR_OPS and scores.shape[1] == 1:
-        return "logit", f"the output ends in {op}, without a sigmoid"
-    return "probability", "all values lie in [0, 1]" + (" and sum to 1" if scores.shape[1] > 1 else "")
-
-
-def _requested_kind(requested: str, scores: Array) -> tuple[OutputKind, str]:
-    """The reading that was asked for; numbers that are no probabilities can only be logits.
-
-    Raises:
-        RequestError: the values contradict it; names one.
-    """
-    finite = scores[np.isfinite(scores)]
-    outside = finite[(finite < -1e-6) | (finite > 1 + 1e-6)]
-    why = None
-    if requested == "value":
-        why = "the labels are classes; set `task` to regression if they are quantities"
-    elif requested == "class" and (scores.shape[1] != 1 or (finite % 1 != 0).any()):
-        why = "the model does not answer one whole number a row"
-    if why is not None:
-        raise RequestError("output_kind_mismatch", f"output.kind is {requested}, but {why}.", field="output.kind")
-    if requested == "probability" and len(outside):
-        return "logit", f"the request says probability, but the model answered {outside[0]:.4g}, which is none"
-    return cast("OutputKind", requested), "the request says so"
+def _of_ranks(passed: Array) -> Array:
+    """(rows, classes) from the probabilities of lying beyond each class but the last, (rows, classes - 1)."""
+    rows = len(passed)
+    edges = np.concatenate([np.ones((rows, 1)), passed, np.zeros((rows, 1))], axis=1)
+    shares = np.maximum(edges[:, :-1] - edges[:, 1:], 0)
+    return np.asarray(shares / np.maximum(shares.sum(axis=1, keepdims=True), TINY))
 
 
 def describe(meaning: OutputMeaning) -> dict[str, Any]:
     """For the report's `model` section."""
     return {
         "tensor": meaning.tensor,
+        "index": meaning.index,
+        "step": meaning.step,
+        "chosen": meaning.chosen or None,
         "kind": meaning.kind,
+        "form": meaning.form,
         "reason": meaning.reason,
         "task": meaning.labels.task,
         "classes": meaning.labels.names,
         "classes_reason": meaning.labels.reason,
-        "threshold": meaning.threshold if meaning.labels.n_classes == 2 else None,
+        "threshold": meaning.threshold if meaning.labels.n_classes == 2 and meaning.kind != "class" else None,
     }

@@ -12,8 +12,7 @@ import pandas as pd
 from audits.artefacts import Rows
 from audits.evidence.binding import bind
 from audits.evidence.collect import collect
-from audits.evidence.labels import label_space
-from audits.evidence.outputs import OutputMeaning, as_matrix, choose_tensor, infer_kind
+from audits.evidence.meaning.heads import candidates, choose_head
 from audits.models.process import start_model
 from audits.sources import Roots, describe_model, open_splits
 from audits.sources.locations import resolve
@@ -50,24 +49,20 @@ def prepare(folder: Path, target: Path) -> None:
     description = describe_model(model_path, signature=request.model.signature, tags=request.model.tags)
     splits = open_splits(request.data, roots, max_rows=None, model=description)
     binding = bind(splits[0], description)
-    tensor = choose_tensor(description, request.output.tensor)
+    heads = candidates(description, request)
     rng = np.random.default_rng(0)
     with start_model(description) as model:
         train, validation = (
-            collect(split, lambda rows: model.predict(binding.inputs(rows))[tensor], rng, lambda _: None)
-            for split in splits
+            collect(split, lambda rows: model.predict(binding.inputs(rows)), rng, lambda _: None) for split in splits
         )
-    scores = as_matrix(train.outputs, tensor)
-    dtype = str(train.outputs.dtype)
-    space = label_space(train.labels, request.task, scores.shape[1], request.output.classes, names_classes=False)
-    kind, reason = infer_kind(request.output.kind, scores, description.output_ops.get(tensor), dtype, space)
-    meaning = OutputMeaning(tensor, kind, reason, space, request.output.threshold)
+    meaning = choose_head(heads, train.outputs, description.output_ops, train.labels, request)
+    space = meaning.labels
     parts = {}
     for name, raw in (("train", train), ("validation", validation)):
         frame = _frame(raw.sample_rows).assign(**raw.roles)
         labels = space.encode(raw.labels, raw.name)
         named = labels if space.task == "regression" else [space.names[i] if i >= 0 else "unknown" for i in labels]
-        said = meaning.read(raw.outputs)
+        said = meaning.read(raw.outputs[meaning.tensor])
         values = said.values if said.probabilities is None else said.probabilities
         assert values is not None
         parts[name] = _Part(frame.assign(label=named), values)

@@ -18,8 +18,8 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     They are made elsewhere because a process that has used TensorFlow cannot be forked any more.
     """
     folder = tmp_path_factory.mktemp("saved_models")
-    script = Path(__file__).with_name("make_saved_models.py")
-    made = subprocess.run([sys.executable, script, folder], capture_output=True, text=True, cwd=ROOT, check=False)
+    command = [sys.executable, "-m", "tests.audits.make_saved_models", folder]
+    made = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert made.returncode == 0, made.stderr[-2000:]
     return folder
 

@@ -1,4 +1,4 @@
-"""Write one SavedModel of every kind that the tests need: python make_saved_models.py FOLDER."""
+"""Write one SavedModel of every kind that the tests need: python -m tests.audits.make_saved_models FOLDER."""
 
 import os
 import sys
@@ -11,6 +11,8 @@ import keras
 import make_every_kind
 import numpy as np
 import tensorflow as tf
+
+from tests.audits import make_output_models
 
 FOLDER = Path(sys.argv[1])
 
@@ -218,3 +220,4 @@ looked_up()
 modules()
 version_1()
 make_every_kind.make(FOLDER / "every_kind")
+make_output_models.write(FOLDER / "outputs")

@@ -32,7 +32,9 @@ def op_of(case: Case) -> str | None:
 
 
 def width_of(case: Case) -> int:
-    """Width of the output."""
+    """How many values a row answer for the label."""
+    if case.meaning.index is not None:
+        return 1
     shapes = [spec.shape for spec in case.description.outputs if spec.name == case.meaning.tensor]
     last = shapes[0][-1] if shapes and shapes[0] else 1
     return int(last or 1)

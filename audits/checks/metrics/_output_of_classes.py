@@ -15,8 +15,6 @@ from audits.statistics import activations, intervals, metrics
 from schemas.limits.metrics import OutputMismatch
 from schemas.report import Confirmation, Effect, Remedy, Severity
 
-# How far scores on the scale of the labels may lie outside [0, 1].
-LABEL_SCALE = 0.5
 MISREAD = "Logits are read as probabilities"
 _UNDO_SIGMOID = """import numpy as np
 
@@ -147,9 +145,6 @@ def _cut_as_probability(case: Case) -> Mismatch | None:
     changed = int((decided != validation.predictions.decisions).sum())
     if asked == "auto" and not changed:
         return None
-    scale = _on_the_scale_of_labels(case, validation, misread, logits)
-    if scale is not None:
-        return scale
     gain = gain_of(case, misread, validation, "misread logits")
     interval = cast("tuple[float, float]", gain.interval)
     before, after = case.score(misread), case.score(validation)
@@ -191,35 +186,31 @@ def _cut_as_probability(case: Case) -> Mismatch | None:
     )
 
 
-def _on_the_scale_of_labels(case: Case, validation: Subject, as_it_is: Subject, scores: Array) -> Mismatch | None:
-    """Scores about 0 and 1, as least squares gives them: neither probabilities nor logits, and right when cut as is."""
-    limits = cast(OutputMismatch, case.limits[CODE])
-    low, high = np.quantile(scores, [0.02, 0.98])
-    if low < -LABEL_SCALE or high > 1 + LABEL_SCALE:
+def on_the_scale_of_labels(case: Case) -> Mismatch | None:
+    """Scores about 0 and 1, as least squares gives them: read and cut as they are, but no probabilities."""
+    if case.meaning.form != "label_scale":
         return None
-    gain = gain_of(case, validation, as_it_is, "label scale")
-    interval = cast("tuple[float, float]", gain.interval)
-    if interval[0] <= limits.min_loss:
-        return None
-    before, after = case.score(validation), case.score(as_it_is)
+    validation = answered(case)[1]
+    given = given_by(validation)
+    edges = int(((given == 0) | (given == 1)).any(axis=1).sum())
+    if case.meaning.labels.n_classes == 2:
+        how = f"cut at {case.meaning.threshold:g} as they are"
+    else:
+        how = "the largest of a row decides"
     return Mismatch(
         title="The output is neither a probability nor a logit",
-        summary=f"The answers ({_shown(scores)}) are on the scale of the labels 0 and 1 and not bounded to it, as a "
-        f"linear or relu output gives them. Read as logits they reach a {case.scorer.title} of {before:.2f}; cut at "
-        f"{case.meaning.threshold:g} as they are, {after:.2f}.",
-        effect=Effect(name="gain", estimate=cast(float, gain.estimate), interval=interval, limit=limits.min_loss),
-        evidence={"low": float(low), "high": float(high)},
-        remedy=activation_remedy(case, "Train again with an output that is a probability"),
-        confirmation=Confirmation(
-            confirmed=True,
-            intervention=f"cut the answers at {case.meaning.threshold:g} without a sigmoid",
-            metric=case.scorer.metric,
-            before=before,
-            after=after,
-            gain_interval=interval,
-            n=len(validation),
+        summary="The answers are on the scale of the labels 0 and 1 and not bounded to it, as a linear or relu output "
+        f"trained by least squares gives them. This audit reads them so ({how}); in {edges} of {len(validation)} rows "
+        "one lies at or beyond an end. They are no probabilities, and a sigmoid over them would be wrong.",
+        effect=Effect(
+            name="share_of_rows_at_an_end",
+            estimate=edges / max(1, len(validation)),
+            interval=intervals.wilson(edges, len(validation)),
+            limit=0.0,
         ),
-        recovered=gain,
+        evidence={"reason": case.meaning.reason, "score": case.score(validation)},
+        remedy=activation_remedy(case, "Train again with an output that is a probability"),
+        severity=Severity.INFO,
     )
 
 

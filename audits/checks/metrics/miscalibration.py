@@ -24,7 +24,7 @@ from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.evidence.gap import honest_validation
 from audits.evidence.labels import UNKNOWN
-from audits.evidence.outputs import SUM_TOLERANCE
+from audits.evidence.outputs import SUM_TOLERANCE, WITHOUT_CONFIDENCE
 from audits.evidence.scoring import quantile_interval
 from audits.repairs.recalibration import numbers, recalibration_remedy
 from audits.results import CheckResult
@@ -77,8 +77,8 @@ def miscalibration(case: Case) -> CheckResult:
     limits = cast(Miscalibration, case.limits[CODE])
     if case.is_regression or case.meaning.kind == "class":
         return CheckResult.not_applicable("the model answers values or classes: nothing states its confidence")
-    if case.meaning.kind == "logit" and case.description.output_ops.get(case.meaning.tensor) == "Tanh":
-        return CheckResult.not_applicable("the output ends in Tanh, which is neither a probability nor a logit")
+    if case.meaning.form in WITHOUT_CONFIDENCE:
+        return CheckResult.not_applicable("the answers are neither probabilities nor logits: nothing states confidence")
     subject = _judged(honest_validation(case))
     if len(subject) < limits.min_rows:
         return CheckResult.inconclusive(f"{len(subject)} of {limits.min_rows} rows with a label and an answer")

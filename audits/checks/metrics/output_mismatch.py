@@ -18,7 +18,12 @@ from typing import cast
 import numpy as np
 
 from audits.checks.metrics._output import CODE, Mismatch, activation_remedy, answered, given_by, op_of, width_of
-from audits.checks.metrics._output_of_classes import activated_twice, misread_logits, not_exclusive
+from audits.checks.metrics._output_of_classes import (
+    activated_twice,
+    misread_logits,
+    not_exclusive,
+    on_the_scale_of_labels,
+)
 from audits.checks.metrics._output_of_quantities import another_unit, out_of_reach
 from audits.evidence.case import Case
 from audits.results import CheckResult
@@ -39,6 +44,8 @@ def output_mismatch(case: Case) -> CheckResult:
     questions: tuple[Callable[[Case], Mismatch | None], ...] = (
         (_constant, another_unit, out_of_reach)
         if case.is_regression
+        else (_constant, on_the_scale_of_labels)
+        if case.meaning.form != "plain"
         else (_constant, activated_twice, misread_logits, not_exclusive)
     )
     for question in questions:

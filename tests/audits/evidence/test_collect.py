@@ -16,7 +16,9 @@ def collected(part: Part, seed: int = 0, **told: object):
     def predict(rows):
         return np.asarray(rows["c0"] if isinstance(rows, pd.DataFrame) else rows[:, 0])
 
-    return collect(MemorySplit("train", part), predict, np.random.default_rng(seed), **told)
+    return collect(
+        MemorySplit("train", part), lambda rows: {"output": predict(rows)}, np.random.default_rng(seed), **told
+    )
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def test_keeps_the_label_the_answer_and_the_fingerprint_of_every_row():
     found = collected(part)
 
     np.testing.assert_array_equal(found.labels, part.y)
-    np.testing.assert_array_equal(found.outputs, part.x["c0"])
+    np.testing.assert_array_equal(found.outputs["output"], part.x["c0"])
     np.testing.assert_array_equal(found.roles["group"], part.groups)
     assert len(found.fingerprints) == found.n == 5000
 
@@ -58,6 +60,23 @@ def test_the_sample_is_uniform():
     tenths = sum(np.histogram(collected(part, seed).sample_index, bins=10, range=(0, 4000))[0] for seed in range(20))
 
     np.testing.assert_allclose(tenths, 2000, rtol=0.1)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_of_outputs_that_take_too_much_memory_the_widest_is_let_go(monkeypatch: pytest.MonkeyPatch):
+    part, _ = splits(n_train=500)
+    monkeypatch.setattr(module, "MAX_OUTPUT_BYTES", 100_000)
+
+    def predict(rows):
+        return {"p": np.zeros((len(rows), 1)), "embedding": np.zeros((len(rows), 40))}
+
+    found = collect(MemorySplit("train", part), predict, np.random.default_rng(0))
+    alone = collect(
+        MemorySplit("train", part), lambda rows: {"wide": np.zeros((len(rows), 99))}, np.random.default_rng(0)
+    )
+
+    assert {name: len(raw) for name, raw in found.outputs.items()} == {"p": 500}
+    assert len(alone.outputs["wide"]) == 500
 
 
 def test_a_small_split_is_its_own_sample():

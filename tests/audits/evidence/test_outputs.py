@@ -1,12 +1,17 @@
-"""What the model's numbers mean."""
+"""What the model's numbers are, once their kind and form are known."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy.special import expit, softmax
 
-from audits.artefacts import Array, ModelDescription, TensorSpec
+from audits.artefacts import Array
 from audits.evidence import outputs
 from audits.evidence.labels import LabelSpace
-from audits.evidence.outputs import OutputMeaning, Predictions, as_matrix, choose_tensor, describe, infer_kind
+from audits.evidence.meaning.shapes import as_matrix
+from audits.evidence.outputs import NO_ANSWER, OutputMeaning, Predictions, describe
 from schemas.problem import ModelError, RequestError
 
 BINARY = LabelSpace("binary", ("no", "yes"), "")
@@ -14,37 +19,8 @@ THREE = LabelSpace("multiclass", ("a", "b", "c"), "")
 QUANTITY = LabelSpace("regression", (), "")
 
 
-def meaning(kind: str, labels: LabelSpace = BINARY, threshold: float = 0.5) -> OutputMeaning:
-    return OutputMeaning("output", kind, "", labels, threshold)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("scores", "op", "labels", "kind"),
-    [
-        ([[0.1], [0.9]], "Sigmoid", BINARY, "probability"),
-        ([[0.1], [0.9]], None, BINARY, "probability"),
-        ([[0.1], [0.9]], "BiasAdd", BINARY, "logit"),
-        ([[-3.0], [2.0]], None, BINARY, "logit"),
-        ([[0.2, 0.3, 0.5]], None, THREE, "probability"),
-        ([[0.2, 0.3, 0.9]], None, THREE, "logit"),
-        ([[5.0, -1.0, 0.0]], "MatMul", THREE, "logit"),
-        ([[0.2]], "Sigmoid", QUANTITY, "value"),
-        ([[np.nan], [0.4]], None, BINARY, "probability"),
-    ],
-)
-def test_the_kind_is_read_from_the_graph_or_the_values(scores: list, op: str | None, labels: LabelSpace, kind: str):
-    found, reason = infer_kind("auto", np.array(scores), op, "float32", labels)
-
-    assert found == kind
-    assert reason
-
-
-def test_whole_numbers_are_class_ids():
-    assert infer_kind("auto", np.array([[0.0], [2.0]]), None, "int64", THREE)[0] == "class"
-
-
-def test_the_requests_kind_counts():
-    assert infer_kind("logit", np.array([[0.2]]), "Sigmoid", "float32", BINARY)[0] == "logit"
+def meaning(kind: str, labels: LabelSpace = BINARY, threshold: float = 0.5, **how: object) -> OutputMeaning:
+    return OutputMeaning("output", kind, "", labels, threshold, **how)  # type: ignore[arg-type]
 
 
 def test_one_probability_stands_for_the_second_class():
@@ -61,18 +37,66 @@ def test_a_logit_of_zero_is_one_half():
     assert read.decisions.tolist() == [0, 1, 1]
 
 
-def test_logits_of_classes_become_probabilities():
-    read = meaning("logit", THREE).read(np.log([[0.2, 0.5, 0.3]]) + 7)
+def test_logits_and_log_probabilities_of_classes_become_probabilities():
+    logs = np.log([[0.2, 0.5, 0.3]])
+    for read in (meaning("logit", THREE).read(logs + 7), meaning("probability", THREE, form="log").read(logs)):
+        np.testing.assert_allclose(read.probabilities, [[0.2, 0.5, 0.3]])
+        assert read.decisions.tolist() == [1]
 
-    np.testing.assert_allclose(read.probabilities, [[0.2, 0.5, 0.3]])
-    assert read.decisions.tolist() == [1]
+
+def test_a_margin_of_zero_is_one_half():
+    read = meaning("probability", form="margin").read(np.array([-1.0, 0.0, 0.5, 1.2]))
+
+    assert read.probabilities[:, 1].tolist() == [0.0, 0.5, 0.75, 1.0]
+    assert read.decisions.tolist() == [0, 1, 1, 1]
 
 
-def test_class_ids_beyond_the_classes_are_no_answer():
-    read = meaning("class", THREE).read(np.array([2, 3, -1, 0]))
+def test_least_squares_are_cut_to_the_labels():
+    one = meaning("probability", form="label_scale").read(np.array([-0.2, 0.4, 1.3]))
+    many = meaning("probability", THREE, form="label_scale").read(np.array([[-0.2, 0.4, 0.8], [-1.0, -1.0, -1.0]]))
 
-    assert read.decisions.tolist() == [2, -1, -1, 0]
-    assert read.answered.tolist() == [True, False, False, True]
+    assert one.probabilities[:, 1].tolist() == [0.0, 0.4, 1.0]
+    np.testing.assert_allclose(many.probabilities, [[0, 1 / 3, 2 / 3], [1 / 3] * 3])
+
+
+def test_ordered_classes_are_ranked_by_how_many_are_passed():
+    """The most probable class would be the first one; three in five rows lie beyond it."""
+    cumulative = np.array([[0.6, 0.3]])
+    for form, scores in (("cumulative", cumulative), ("cumulative_logit", np.log(cumulative / (1 - cumulative)))):
+        read = meaning("probability", THREE, form=form).read(scores)
+
+        np.testing.assert_allclose(read.probabilities, [[0.4, 0.3, 0.3]])
+        assert read.decisions.tolist() == [1]
+
+
+def test_decisions_are_read_as_they_are_written():
+    ids = meaning("class", THREE).read(np.array([2, 3, -1, 0]))
+    marks = meaning("class", THREE, form="one_hot").read(np.eye(3)[[2, 0]])
+    names = meaning("class", THREE, form="names").read(np.array([[b"c"], [b"d"], ["a"]], dtype=object))
+    labels = meaning("class", LabelSpace("binary", (-1, 1), ""), form="labels").read(np.array([[1.0], [-1.0], [0.0]]))
+
+    assert ids.decisions.tolist() == [2, NO_ANSWER, NO_ANSWER, 0]
+    assert ids.answered.tolist() == [True, False, False, True]
+    assert marks.decisions.tolist() == [2, 0]
+    assert names.decisions.tolist() == [2, NO_ANSWER, 0]
+    assert labels.decisions.tolist() == [1, 0, NO_ANSWER]
+
+
+def test_one_value_of_several_is_read():
+    raw = np.array([[0.9, 0.1], [0.2, 0.8]])
+
+    assert meaning("value", QUANTITY, index=1).read(raw).values.tolist() == [0.1, 0.8]
+    assert meaning("probability", index=0).read(raw).decisions.tolist() == [1, 0]
+
+
+def test_one_step_of_several_is_read():
+    raw = np.zeros((2, 4, 3))
+    raw[0, -1, 2] = raw[1, -1, 1] = 1
+
+    assert meaning("probability", THREE, step=-1).read(raw).decisions.tolist() == [2, 1]
+    with pytest.raises(RequestError) as refusal:
+        meaning("probability", THREE, step=4).read(raw)
+    assert refusal.value.code == "output_step_missing"
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -101,72 +125,73 @@ def test_parts_make_up_the_whole():
     assert len(again) == 7
 
 
+# Every classifier's reading: kind, form, classes minus values a row, and how valid values are made of any numbers.
+READINGS = [
+    ("probability", "plain", 0, lambda x: softmax(x, axis=1)),
+    ("probability", "log", 0, lambda x: np.log(softmax(x, axis=1))),
+    ("probability", "label_scale", 0, lambda x: x),
+    ("probability", "cumulative", 1, lambda x: np.sort(expit(x), axis=1)[:, ::-1]),
+    ("probability", "cumulative_logit", 1, lambda x: np.sort(x, axis=1)[:, ::-1]),
+    ("logit", "plain", 0, lambda x: x),
+    ("class", "one_hot", 0, lambda x: np.eye(x.shape[1])[x.argmax(axis=1)]),
+    ("probability", "margin", 1, np.tanh),
+    ("logit", "plain", 1, lambda x: x),
+    ("class", "plain", 1, lambda x: np.mod(np.floor(np.abs(x)), 2)),
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), reading=st.sampled_from(READINGS), rows=st.integers(1, 6), width=st.integers(1, 5))
+def test_probabilities_are_shares_and_holes_are_no_answers(data, reading, rows: int, width: int):
+    kind, form, further, made_valid = reading
+    if form == "margin" or (further and form == "plain"):
+        width = 1
+    elif not further:
+        width = max(width, 2)
+    scores = data.draw(arrays.arrays(np.float64, (rows, width), elements=st.floats(-20, 20)))
+    holes = data.draw(arrays.arrays(bool, rows))
+    valid = made_valid(scores)
+    spoilt = np.where(holes[:, None], np.nan, valid)
+    classes = width + further
+    space = LabelSpace("binary" if classes == 2 else "multiclass", tuple(range(classes)), "")
+
+    read = meaning(kind, space, form=form).read(spoilt)
+
+    assert read.probabilities.shape == (rows, classes)
+    assert (read.answered == ~holes).all()
+    assert np.isnan(read.probabilities[holes]).all()
+    assert (read.decisions[holes] == NO_ANSWER).all()
+    assert ((read.probabilities[~holes] >= 0) & (read.probabilities[~holes] <= 1)).all()
+    np.testing.assert_allclose(read.probabilities[~holes].sum(axis=1), 1, atol=1e-9)
+    assert ((read.decisions[~holes] >= 0) & (read.decisions[~holes] < classes)).all()
+    one_by_one = [meaning(kind, space, form=form).read(spoilt[[i]]).decisions[0] for i in range(rows)]
+    assert read.decisions.tolist() == one_by_one
+
+
 @pytest.mark.parametrize(
-    ("raw", "code"),
+    ("raw", "code", "field"),
     [
-        (np.array(["a"], dtype=object), "output_not_numeric"),
-        (np.zeros((2, 3, 3)), "output_shape_unsupported"),
+        (np.array(["a"], dtype=object), "output_not_numeric", "output.tensor"),
+        (np.zeros((2, 3, 3)), "output_shape_unsupported", "output.step"),
+        (np.zeros((2, 3, 3, 3)), "output_shape_unsupported", "output.tensor"),
     ],
 )
-def test_outputs_of_no_use_are_refused(raw: Array, code: str):
+def test_outputs_of_no_use_are_refused(raw: Array, code: str, field: str):
     with pytest.raises(ModelError) as refusal:
         as_matrix(raw, "maps")
 
-    assert refusal.value.code == code
+    assert (refusal.value.code, refusal.value.field) == (code, field)
     assert "'maps'" in refusal.value.detail
 
 
-def test_axes_of_length_one_do_not_count():
-    assert as_matrix(np.zeros((4, 1, 1, 3)), "output").shape == (4, 3)
-
-
-def description(*names: str) -> ModelDescription:
-    outputs = tuple(TensorSpec(name, "float32", (None, 1)) for name in names)
-    return ModelDescription("model", "serving_default", (), ("serve",), (), outputs, "2.20.0")
-
-
-def test_the_output_is_the_requested_the_only_or_the_usual_one():
-    assert choose_tensor(description("a", "b"), "b") == "b"
-    assert choose_tensor(description("a"), None) == "a"
-    assert choose_tensor(description("classes", "probabilities"), None) == "probabilities"
-
-
-@pytest.mark.parametrize(("requested", "code"), [("c", "output_missing"), (None, "output_ambiguous")])
-def test_no_such_output_names_those_there_are(requested: str | None, code: str):
-    with pytest.raises(RequestError) as refusal:
-        choose_tensor(description("a", "b"), requested)
-
-    assert refusal.value.code == code
-    assert "a, b" in refusal.value.detail
+@pytest.mark.parametrize("shape", [(4, 1, 1, 3), (4, 3, 1), (4, 1, 3), (4, 3)])
+def test_axes_of_length_one_do_not_count(shape: tuple[int, ...]):
+    assert as_matrix(np.zeros(shape), "output").shape == (4, 3)
 
 
 def test_the_threshold_is_told_of_binary_models_alone():
     assert describe(meaning("probability"))["threshold"] == 0.5
     assert describe(meaning("probability", THREE))["threshold"] is None
-
-
-def test_numbers_that_are_no_probabilities_are_read_as_logits_whatever_the_request_says():
-    """A check tells what the misreading costs; refusing would leave the user without an answer."""
-    kind, reason = infer_kind("probability", np.array([[0.2], [1.7]]), None, "float32", BINARY)
-
-    assert kind == "logit"
-    assert "1.7, which is none" in reason
-
-
-@pytest.mark.parametrize(("kind", "scores"), [("class", [[0.4], [1.0]]), ("value", [[0.0], [1.0]])])
-def test_a_requested_kind_that_the_values_contradict_is_refused(kind: str, scores: list):
-    with pytest.raises(RequestError) as refused:
-        infer_kind(kind, np.array(scores), None, "float32", BINARY)
-
-    assert (refused.value.code, refused.value.field) == ("output_kind_mismatch", "output.kind")
-
-
-def test_a_regression_with_several_outputs_is_refused():
-    """Judging the first one without a word would be a guess."""
-    with pytest.raises(ModelError) as refused:
-        infer_kind("auto", np.zeros((3, 2)), None, "float32", LabelSpace("regression", (), ""))
-
-    assert refused.value.code == "output_shape_unsupported"
 
 
 @pytest.mark.parametrize("width", [1, 3])
