@@ -100,7 +100,7 @@ def test_a_missing_model_is_told(api: httpx.Client):
 
 
 def test_a_folder_that_is_no_saved_model_is_told(api: httpx.Client):
-    answer = api.post("/v1/audits", json={**request(), "model": {"uri": str(EXAMPLE)}})
+    answer = api.post("/v1/audits", json={**request(), "model": {"uri": str(EXAMPLE / "model" / "variables")}})
 
     assert answer.status_code == 422
     assert answer.json()["field"] == "model.uri"

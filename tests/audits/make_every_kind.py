@@ -12,11 +12,12 @@ from typing import Any
 
 import h5py
 import keras
-import make_sessions
 import numpy as np
 import tensorflow as tf
-from make_sessions import COLUMNS, session_model, v1
 from tensorflow.core.protobuf import saved_model_pb2
+
+from tests.audits import make_sessions
+from tests.audits.make_sessions import COLUMNS, session_model, v1
 
 Tensor = Any
 

@@ -8,11 +8,10 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import keras
-import make_every_kind
 import numpy as np
 import tensorflow as tf
 
-from tests.audits import make_output_models
+from tests.audits import make_every_kind, make_output_models
 
 FOLDER = Path(sys.argv[1])
 
