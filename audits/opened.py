@@ -1,6 +1,6 @@
 """The artefacts of one audit, opened: the model answers rows of the data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from audits.artefacts import Array, ClassList, Model, Rows, Split
@@ -10,6 +10,7 @@ from audits.evidence.meaning.heads import Candidates
 from audits.evidence.meaning.shapes import is_text
 from audits.evidence.tables import TableGuard
 from audits.sources.graph.class_lists import class_lists
+from audits.sources.naming import listed
 from schemas.problem import ModelError
 from schemas.request import AuditRequest
 
@@ -41,7 +42,9 @@ class Opened:
         """
         every = self._answers(rows)
         self._note_names(every)
-        found = {name: every[name] for name in self.heads.names}
+        found = {name: every[name] for name in self.heads.names if name in every}
+        if not found:
+            raise _unusable(self.heads.names)
         per_row = {name: output for name, output in found.items() if len(output) == len(rows)}
         if not per_row:
             raise _other_rows(*next(iter(found.items())), len(rows))
@@ -70,6 +73,15 @@ class Opened:
         for name, output in outputs.items():
             if name not in self.named and is_text(output) and output.ndim == 2 and output.shape[1] > 1 and len(output):
                 self.named[name] = ClassList(tuple(as_name(text) for text in output[0]), f"the output {name!r}")
+
+
+def _unusable(names: Sequence[str]) -> ModelError:
+    return ModelError(
+        "output_unusable",
+        f"The output {listed(names)} is no dense array of numbers or texts with one answer a row. Name another in "
+        "output.tensor, or export a signature with one.",
+        field="output.tensor",
+    )
 
 
 def _other_rows(tensor: str, output: Array, rows: int) -> ModelError:

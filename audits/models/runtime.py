@@ -128,7 +128,16 @@ class LoadedModel:
             raise
         except Exception as error:
             raise _refusal(error, "model_refused_input", "The model cannot run on these data") from error
-        return {name: self._array(name, value, rows if missing else None) for name, value in outputs.items()}
+        usable: Outputs = {}
+        refused: list[Refused] = []
+        for name, value in outputs.items():
+            try:
+                usable[name] = self._array(name, value, rows if missing else None)
+            except Refused as problem:
+                refused.append(problem)  # of several outputs, some may be no answers
+        if not usable:
+            raise refused[0]
+        return usable
 
     def _tensors(self, spec: TensorSpec, array: Array) -> dict[str, Any]:
         """What the signature takes for one input."""

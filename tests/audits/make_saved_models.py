@@ -168,6 +168,7 @@ def modules() -> None:
     save("text", lambda x: {"shout": tf.strings.upper(x, encoding="utf-8")}, spec(None, dtype=tf.string))
     save("lengths", lambda x: {"bytes": tf.strings.length(x)}, spec(None, dtype=tf.string))
     save("one_number", lambda x: {"mean": tf.reduce_mean(x)}, spec(None, 3))
+    save("sum_and_mean", lambda x: {"sum": tf.reduce_sum(x, axis=1), "mean": tf.reduce_mean(x)}, spec(None, 3))
     save("complex", lambda x: {"c": tf.complex(x, x)}, spec(None, 3))
     save("no_outputs_named", lambda x: x + 1, spec(None, 3))
 

@@ -8,6 +8,7 @@ import pytest
 
 from audits.artefacts import Column, FoundText, ModelDescription, TensorSpec
 from audits.evidence.binding import Binding, bind
+from audits.evidence.feeds.tensors import Feed
 from schemas.problem import ProblemError
 
 
@@ -273,3 +274,15 @@ def test_types_that_no_data_have(dtype: str) -> None:
 
 def test_a_signature_without_inputs() -> None:
     assert refused(numbers("a")).code == "inputs_unsupported"
+
+
+@pytest.mark.parametrize(("dtype", "sent"), [(np.uint8, "uint8"), (np.int16, "float32"), (np.float64, "float32")])
+def test_pixels_travel_as_bytes(dtype: type, sent: str):
+    """The model's process makes floats of them."""
+    feed = Feed(TensorSpec("x", "float32", (None, 2, 2, 3)), (), None)
+    rows = np.arange(24).reshape(2, 2, 2, 3).astype(dtype)
+
+    array = feed.array(rows)
+
+    assert array.dtype.name == sent
+    np.testing.assert_array_equal(array, rows)

@@ -220,6 +220,10 @@ def test_outputs_that_cannot_be_judged(started, name: str, code: str) -> None:
     assert caught.value.code == code
 
 
+def test_outputs_that_cannot_be_judged_do_not_stop_the_others(started) -> None:
+    assert list(started("sum_and_mean").predict({"x": ONES})) == ["sum"]
+
+
 def test_answers_beyond_the_limit(started, monkeypatch) -> None:
     monkeypatch.setattr(frames, "MAX_ARRAY_BYTES", 100)
     model = started("no_outputs_named")
