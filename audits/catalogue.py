@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import cast, get_args
 
 from schemas.catalogue import CatalogueEntry, LimitEntry
@@ -24,6 +25,8 @@ HEADINGS = {
     "How to fix": "fix",
     "Reference": "reference",
 }
+# Python 3.11 parses in one thread at a time only: two first requests at once would fail.
+_READING = Lock()
 _HEADING = re.compile(rf"^({'|'.join(HEADINGS)}):[ \t]*", re.MULTILINE)
 
 
@@ -34,13 +37,18 @@ class UnknownFindingError(RequestError):
         super().__init__("finding_not_found", f"There is no finding {code!r}. GET /v1/catalogue lists all of them.")
 
 
-@cache
 def entries(folder: Path = CHECKS) -> tuple[CatalogueEntry, ...]:
     """The documentation of every check below `folder`, by family, then by name.
 
     Raises:
         ValueError: a check lacks one of the five headings.
     """
+    with _READING:
+        return _read(folder)
+
+
+@cache
+def _read(folder: Path) -> tuple[CatalogueEntry, ...]:
     return tuple(_entry(family, file) for family, file in _files(folder))
 
 

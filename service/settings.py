@@ -16,6 +16,8 @@ from sqlalchemy.exc import ArgumentError
 
 PREFIX = "FITCHECK_"
 SECRETS = frozenset({"api_keys", "database"})
+# TensorFlow and an audit beside it.
+SLOT_BYTES, MAX_DEFAULT_SLOTS = 3 * 2**30, 16
 
 
 def default_state_dir() -> Path:
@@ -24,9 +26,10 @@ def default_state_dir() -> Path:
     return Path(home) / "fitcheck"
 
 
-def half_of_the_cores() -> int:
-    """TensorFlow uses several threads an audit, so two audits a core would only wait for each other."""
-    return max(1, len(os.sched_getaffinity(0)) // 2)
+def one_a_core() -> int:
+    """An audit keeps one core busy most of the time; each slot holds TensorFlow in memory."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(len(os.sched_getaffinity(0)), memory // SLOT_BYTES, MAX_DEFAULT_SLOTS))
 
 
 class Settings(BaseSettings):
@@ -52,7 +55,7 @@ class Settings(BaseSettings):
     )
 
     slots: int = Field(
-        default_factory=half_of_the_cores,
+        default_factory=one_a_core,
         ge=0,
         le=256,
         description="Audits at a time on the CPU of this host.",

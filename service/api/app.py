@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
-from audits import preflight
+from audits import catalogue, preflight
 from audits.sources import Roots
 from schemas.problem import ProblemError
 from service.api import docs, openapi, routes
@@ -36,6 +36,7 @@ def create_app(settings: Settings | None = None, jobs: Jobs | None = None) -> Fa
         jobs: default: the job engine of the settings' database, opened now.
     """
     settings = settings or get_settings()
+    catalogue.entries()  # a check that is documented badly stops the start, not a request
     resources = ExitStack()
     if jobs is None:
         jobs = resources.enter_context(closing(open_jobs(settings)))

@@ -36,7 +36,7 @@ StateDir = Annotated[
 ]
 Slots = Annotated[
     int | None,
-    typer.Option(envvar="FITCHECK_SLOTS", min=0, show_default="half the cores", help="Audits at a time on the CPU."),
+    typer.Option(envvar="FITCHECK_SLOTS", min=0, show_default="one a core", help="Audits at a time on the CPU."),
 ]
 GpuSlots = Annotated[
     int | None, typer.Option(envvar="FITCHECK_GPU_SLOTS", min=0, show_default="1", help="Audits at a time on each GPU.")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,18 @@ def test_an_unknown_selection_is_refused_and_quoted(field: str, pattern: str):
 
     assert raised.value.field == f"checks.{field}"
     assert repr(pattern) in raised.value.detail
+
+
+def test_several_threads_may_read_at_once(folder: Path):
+    """Python 3.11 fails where two threads parse at once."""
+    for number in range(200):
+        (folder / "metrics" / f"barking_{number}.py").write_text(PAGE)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: entries(folder), range(8)))
+
+    assert len(found[0]) > 200
+    assert all(one is found[0] for one in found)
 
 
 def test_reading_the_catalogue_imports_no_statistics():

@@ -75,7 +75,7 @@ class TestHelp:
         assert "Usage" in result.output
 
     def test_defaults_in_brackets_are_shown(self):
-        assert "[default: (half the cores)]" in run("serve", "--help").output
+        assert "[default: (one a core)]" in run("serve", "--help").output
 
     def test_the_version_is_told(self):
         assert run("--version").output.startswith("fitcheck ")
