@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from audits.artefacts import Array, Column, ModelDescription, Rows, Split, TensorSpec
-from audits.sources.columns import text_in_numeric_column
 from audits.sources.naming import listed, normalised, suggestion
+from audits.sources.tables.columns import text_in_numeric_column
 from schemas.problem import DataError, ModelError
 
 # What the numbers are sent as; half-precision inputs are narrowed by TensorFlow itself.

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from audits.artefacts import Column, ColumnKind, ModelDescription, Split, SplitName
-from audits.sources.array import open_array_split
-from audits.sources.columns import Observed, TableFile, text_in_numeric_column
-from audits.sources.csv_file import CsvFile
+from audits.sources.arrays.split import open_array_split
 from audits.sources.formats import SUFFIXES, Format, identify
-from audits.sources.image_folder import ClassFiles, find_images, open_image_splits
+from audits.sources.images.image_folder import ClassFiles, find_images, open_image_splits
 from audits.sources.locations import Roots, resolve_files
 from audits.sources.naming import listed, normalised, suggestion
-from audits.sources.parquet_file import ParquetFile
-from audits.sources.table import Layout, TableSplit, empty
+from audits.sources.tables.columns import Observed, TableFile, text_in_numeric_column
+from audits.sources.tables.csv_file import CsvFile
+from audits.sources.tables.parquet_file import ParquetFile
+from audits.sources.tables.split import Layout, TableSplit, empty
 from schemas.problem import DataError, RequestError
 from schemas.request import Data
 

@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as np_st
 from numpy.lib import format as npy_format
 
 from audits.artefacts import Split
-from audits.sources import array_file, open_splits
+from audits.sources import open_splits
+from audits.sources.arrays import numpy_files
 from audits.sources.locations import Roots
 from schemas.problem import ProblemError
 from schemas.request import Data
@@ -221,15 +222,15 @@ class TestHostileFiles:
         assert problem_of(lambda: opened("a.npz", "a.npz")).code == "data_malformed"
 
     def test_bombs_are_not_unpacked(self, tmp_path: Path, opened: Open, monkeypatch) -> None:
-        monkeypatch.setattr(array_file, "RATIO_MATTERS_FROM_BYTES", 2**20)
-        monkeypatch.setattr(array_file, "MAX_RATIO", 100)
+        monkeypatch.setattr(numpy_files, "RATIO_MATTERS_FROM_BYTES", 2**20)
+        monkeypatch.setattr(numpy_files, "MAX_RATIO", 100)
         zeros = np.zeros((2**19, 4), np.float32)
         archive(tmp_path / "a.npz", [("x.npy", member(zeros)), ("y.npy", member(Y))], zipfile.ZIP_DEFLATED)
 
         assert problem_of(lambda: opened("a.npz", "a.npz")).code == "data_compression_ratio"
 
     def test_large_arrays_in_fortran_order_cannot_be_streamed(self, save, opened: Open, monkeypatch) -> None:
-        monkeypatch.setattr(array_file, "MAX_UNSTREAMED_BYTES", 100)
+        monkeypatch.setattr(numpy_files, "MAX_UNSTREAMED_BYTES", 100)
         save(x=np.asfortranarray(X))
         problem = problem_of(lambda: everything(opened("a.npz", "a.npz")[0]))
 
@@ -256,7 +257,7 @@ class TestHostileFiles:
         assert problem_of(lambda: everything(opened("a.npz", "a.npz")[0])).code == "data_malformed"
 
     def test_too_many_members(self, tmp_path: Path, opened: Open, monkeypatch) -> None:
-        monkeypatch.setattr(array_file, "MAX_MEMBERS", 1)
+        monkeypatch.setattr(numpy_files, "MAX_MEMBERS", 1)
         archive(tmp_path / "a.npz", [("x.npy", member(X)), ("y.npy", member(Y))])
 
         assert problem_of(lambda: opened("a.npz", "a.npz")).code == "data_malformed"

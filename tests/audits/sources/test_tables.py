@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from audits.artefacts import ModelDescription, Split, TensorSpec
-from audits.sources import csv_file, open_splits
+from audits.sources import open_splits
 from audits.sources.locations import Roots
+from audits.sources.tables import csv_file
 from schemas.problem import DataError, ProblemError
 from schemas.request import Data
 from tests.audits.sources.conftest import everything

@@ -17,9 +17,9 @@ import numpy as np
 
 from audits.artefacts import Array, Batch, Column, ModelDescription, Split, SplitName
 from audits.sources.formats import SUFFIXES as DATA_SUFFIXES
-from audits.sources.image_file import ImageSize, decoded, size_of
+from audits.sources.images.image_file import ImageSize, decoded, size_of
 from audits.sources.locations import Roots, require_regular, resolve, walk
-from audits.sources.table import empty
+from audits.sources.tables.split import empty
 from schemas.problem import DataError, RequestError
 from schemas.request import Data
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from audits.artefacts import ColumnKind, FoundText
-from audits.sources.columns import (
+from audits.sources.tables.columns import (
     HOLES,
     MAX_COLUMNS,
     Chunk,

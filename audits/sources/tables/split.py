@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from audits.artefacts import Array, Batch, Column, ColumnKind, SplitName
-from audits.sources.columns import LABEL_HOLES, Chunk, Observed, TableFile, as_whole
+from audits.sources.tables.columns import LABEL_HOLES, Chunk, Observed, TableFile, as_whole
 from schemas.problem import DataError
 
 

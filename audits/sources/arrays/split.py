@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 
 from audits.artefacts import Array, Batch, Column, SplitName
-from audits.sources.array_file import ArrayFile, ArrayHeader, NpyFolder, NpzFile
-from audits.sources.columns import as_whole
+from audits.sources.arrays.numpy_files import ArrayFile, ArrayHeader, NpyFolder, NpzFile
 from audits.sources.formats import Format
 from audits.sources.naming import listed, suggestion
-from audits.sources.table import empty, missing_label, unusable_labels
+from audits.sources.tables.columns import as_whole
+from audits.sources.tables.split import empty, missing_label, unusable_labels
 from schemas.problem import DataError
 from schemas.request import Data
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from audits.artefacts import ColumnKind
-from audits.sources.columns import (
+from audits.sources.tables.columns import (
     MAX_COLUMNS,
     Chunk,
     Observed,
