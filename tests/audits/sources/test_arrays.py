@@ -17,8 +17,8 @@ from audits.artefacts import Split
 from audits.sources import open_splits
 from audits.sources.arrays import numpy_files
 from audits.sources.locations import Roots
+from schemas.data import Data
 from schemas.problem import ProblemError
-from schemas.request import Data
 from tests.audits.sources.conftest import everything
 
 Open = Callable[..., tuple[Split, Split]]
@@ -64,7 +64,7 @@ class TestNpz:
         batches = everything(train, 2)
         np.testing.assert_array_equal(np.concatenate([b.features for b in batches]), X)
         assert np.concatenate([b.labels for b in batches]).tolist() == Y.tolist()
-        assert train.describe()["x"] == {"row_shape": [3, 4], "dtype": "float32"}
+        assert train.describe()["x"] == {"name": "x", "row_shape": [3, 4], "dtype": "float32"}
 
     @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
     @given(
@@ -161,13 +161,13 @@ class TestNpz:
 
     @pytest.mark.parametrize(("name", "code"), [("x", "feature_missing"), ("y", "label_missing")])
     def test_missing_arrays_say_what_there_is(self, tmp_path: Path, opened: Open, name: str, code: str) -> None:
-        arrays = {"features": X, "labels": Y, "x": X, "y": Y}
+        arrays = {"rows": X, "answers": Y, "x": X, "y": Y}
         del arrays[name]
         np.savez(tmp_path / "a.npz", **arrays)
         problem = problem_of(lambda: opened("a.npz", "a.npz"))
 
         assert (problem.code, problem.column) == (code, name)
-        assert "'features', 'labels'" in problem.detail
+        assert "'rows', 'answers'" in problem.detail
 
     def test_rows_of_another_shape(self, save, opened: Open) -> None:
         save()

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from audits.sources import Roots, describe_model, open_splits
+from schemas.data import Data
 from schemas.problem import ModelError, ProblemError
-from schemas.request import Data
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "wrong_scaling" / "model"
 ROUNDS = 150
