@@ -36,6 +36,7 @@ from audits.results import CheckResult
 from audits.sources import Roots, describe_model, open_splits, read_history
 from audits.sources.graph.internals import read_internals
 from audits.sources.locations import resolve
+from audits.sources.staging import staged
 from schemas.base import finite
 from schemas.job import Progress, Stage
 from schemas.limits import limits_for
@@ -59,6 +60,7 @@ CRASHED = CheckResult(Outcome.ERROR, "the check crashed; the other checks are no
 log = logging.getLogger(__name__)
 
 
+@staged
 def audit(
     request: AuditRequest,
     *,

@@ -270,8 +270,8 @@ def _files_of(path: Path, roots: Roots, field: str, is_data: Callable[[str], boo
     if not named:
         raise DataError(
             "data_not_found",
-            f"The folder {path} holds no file that ends as data do (.csv, .parquet, .jsonl, .tfrecord, .npz, ...). Name "
-            "a file, or a glob such as folder/**/*.parquet.",
+            f"The folder {path} holds no file that ends as data do (.csv, .parquet, .jsonl, .tfrecord, .npz, ...). "
+            "Name a file, or a glob such as folder/**/*.parquet.",
             field=field,
             file=str(path),
         )

@@ -46,6 +46,10 @@ class Scratch:
         self.folder = folder.resolve()
         self._addresses: dict[str, str] = {}
 
+    @property
+    def is_used(self) -> bool:
+        return bool(self._addresses)
+
     def place(self, address: str) -> tuple[Path, bool]:
         """The folder for what lies below an address, and whether it has been filled."""
         folder = self.folder / hashlib.sha256(address.encode()).hexdigest()[:16]

@@ -17,6 +17,7 @@ SNIFFED_ROWS = 100
 MAX_PREAMBLE_LINES = 100
 JUDGED_CELLS = 2000
 
+_PADDING = re.compile(r"\S  +\S")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*")
 
 
@@ -124,10 +125,10 @@ def _comment_mark(lines: Sequence[_Line], delimiter: str | None) -> str | None:
 
 def _delimiter(texts: Sequence[str]) -> str:
     """The one that cuts the rows alike, into cells that are clean, and into most of them."""
-    start = "".join(texts[: 2 * SNIFFED_ROWS])
+    start = texts[: 2 * SNIFFED_ROWS]
 
     def score(delimiter: str) -> tuple[bool, float, float, int]:
-        rows = [row for row in csv.reader(StringIO(start), delimiter=delimiter, skipinitialspace=True) if row]
+        rows = [row for row in csv.reader(start, delimiter=delimiter, skipinitialspace=True) if row]
         rows = rows[:SNIFFED_ROWS]
         width = _usual_width(rows)
         if width < 2:
@@ -138,7 +139,8 @@ def _delimiter(texts: Sequence[str]) -> str:
         return alike == 1, round(alike, 1), round(clean, 1), width
 
     best = max(DELIMITERS, key=score)
-    if score(best)[0]:
+    is_padded = best == "\t" and all(_PADDING.search(re.sub(r'"[^"]*"', '""', text)) for text in texts[:SNIFFED_ROWS])
+    if score(best)[0] and not is_padded:
         return best
     widths = Counter(len(cells) for cells in (_cells(text, WHITESPACE) for text in texts[:SNIFFED_ROWS]) if cells)
     is_even = len(widths) == 1 and next(iter(widths)) > 1

@@ -30,6 +30,7 @@ from schemas.problem import DataError
 
 HEAD_BYTES = 2**20
 
+_HEXADECIMAL = r"^\s*[+-]?0[xX]"
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
 # Arrow compares whole cells, and files written by hand put a blank after the comma.
 _NULL_VALUES = sorted(HOLES) + [" " + hole for hole in sorted(HOLES)]
@@ -66,7 +67,8 @@ class CsvFile:
         self.observed: Mapping[str, Observed] = {}
         self.is_empty = True
         self._types: dict[str, pa.DataType] = {}
-        self._comments = 0
+        self._comments_before = self._count_comments(head[: self._dialect.preamble])
+        self._comments = self._comments_before
         if self._names:
             self.observed = dict.fromkeys(self._dialect.names, Observed(None))
             if not self._has_no_rows(head):
@@ -108,9 +110,12 @@ class CsvFile:
 
     def _has_no_rows(self, head: str) -> bool:
         """Whether nothing but blank lines and comments comes after the header."""
+        after = head[self._dialect.preamble :]
+        return sum(bool(line.strip()) for line in after.splitlines()) == self._count_comments(after)
+
+    def _count_comments(self, text: str) -> int:
         comment = self._dialect.comment
-        lines = head[self._dialect.preamble :].splitlines()
-        return all(not line.strip() or (comment is not None and line.startswith(comment)) for line in lines)
+        return 0 if comment is None else sum(line.startswith(comment) for line in text.splitlines())
 
     def _head(self) -> tuple[str, str]:
         """The first whole lines as text, and how they are encoded."""
@@ -169,6 +174,9 @@ class CsvFile:
         self, name: str, typed: "pa.ChunkedArray[Any]", texts: "pa.ChunkedArray[Any]", decimal: str | None
     ) -> Observed:
         kind = _kind_of(typed.type)
+        if pa.types.is_integer(typed.type) and pc.any(pc.match_substring_regex(texts, _HEXADECIMAL)).as_py():
+            # Arrow's whole numbers, and nobody else's
+            return Observed("string", text=first_text(texts.to_pylist(), self.path, fits=self._is_number))
         if kind == "string":
             values = [value for value in texts.to_pylist() if value is not None]
             found = format_of(values, decimal=decimal)
@@ -194,7 +202,7 @@ class CsvFile:
     def _stream(self, types: Mapping[str, pa.DataType], block_bytes: int, names: list[str]) -> Iterator[pa.RecordBatch]:
         with self._reader(types, block_bytes, names) as (reader, rows):
             yield from reader
-            self._comments = rows.comments
+            self._comments = self._comments_before + rows.comments
             if rows.quotes % 2:
                 self._require_closed_quotes()
 

@@ -4,6 +4,7 @@ import codecs
 import io
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO
 
 from audits.sources.tables.csv_dialect import WHITESPACE, Dialect
@@ -17,7 +18,6 @@ _WIDE_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_QUOTED = rb'"(?:[^"]|"")*"'
 
 
 class TextError(Exception):
@@ -179,48 +179,71 @@ class Rows(io.RawIOBase):
 
 
 def _cleaner(dialect: Dialect) -> "Callable[[bytes], tuple[bytes, int]] | None":
-    """What the lines of a dialect need before Arrow can cut them; None for nothing."""
-    steps: list[Callable[[bytes], tuple[bytes, int]]] = []
-    if dialect.comment is not None:
-        mark = re.escape(dialect.comment.encode())
-        steps.append(_replacer(rb"^" + mark + rb"[^\r\n]*(?:\r\n|\r|\n|\Z)", b""))
+    """What whole lines of a dialect need before Arrow can cut them, and the comments in them; None for nothing."""
+    comment = None if dialect.comment is None else _comment_pattern(dialect.comment)
+    respace: Callable[[bytes], bytes] | None = None
     if dialect.delimiter == WHITESPACE:
-        steps.append(_replacer(rb"^[ \t]+|[ \t]+(?=\r|\n|\Z)", b""))
-        steps.append(_replacer(rb"[ \t]+", b"\t"))
+        respace = _tabs_for_blanks
     elif dialect.trim:
-        cut = re.escape(dialect.delimiter.encode())
-        steps.append(_replacer(rb"(?<=" + cut + rb") +|^ +| +(?=" + cut + rb"|\r|\n|\Z)", b""))
-    if not steps:
+        respace = partial(_without_blanks, cut=dialect.delimiter.encode())
+    if comment is None and respace is None:
         return None
 
     def clean(lines: bytes) -> tuple[bytes, int]:
         comments = 0
-        for place, step in enumerate(steps):
-            lines, count = step(lines)
-            if place == 0 and dialect.comment is not None:
-                comments = count
-        return lines, comments
+        if comment is not None:
+            lines, comments = _without_comments(lines, comment)
+        return (lines if respace is None else _outside_quotes(lines, respace)), comments
 
     return clean
 
 
-def _replacer(pattern: bytes, by: bytes) -> "Callable[[bytes], tuple[bytes, int]]":
-    """Replaces outside quotes, and counts."""
-    plain = re.compile(pattern, re.MULTILINE)
-    aware = re.compile(_QUOTED + rb"|(?P<found>" + pattern + rb")", re.MULTILINE)
+def _comment_pattern(mark: str) -> "re.Pattern[bytes]":
+    """A quoted cell, which may hold what looks like a comment, or a line that is one."""
+    line = rb"^" + re.escape(mark.encode()) + rb"[^\r\n]*(?:\r\n|\r|\n|\Z)"
+    return re.compile(rb'"(?:[^"]|"")*"|(?P<comment>' + line + rb")", re.MULTILINE)
 
-    def replace(lines: bytes) -> tuple[bytes, int]:
-        if b'"' not in lines:
-            return plain.subn(by, lines)
-        count = 0
 
-        def one(match: "re.Match[bytes]") -> bytes:
-            nonlocal count
-            if match["found"] is None:
-                return match[0]
-            count += 1
-            return by
+def _without_comments(lines: bytes, pattern: "re.Pattern[bytes]") -> tuple[bytes, int]:
+    count = 0
 
-        return aware.sub(one, lines), count
+    def one(match: "re.Match[bytes]") -> bytes:
+        nonlocal count
+        if match["comment"] is None:
+            return match[0]
+        count += 1
+        return b""
 
-    return replace
+    return pattern.sub(one, lines), count
+
+
+def _outside_quotes(lines: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Change what stands outside quotes; a quote stands for all that is in one."""
+    parts = lines.split(b'"')
+    if len(parts) == 1:
+        return change(lines)
+    parts[0::2] = change(b'"'.join(parts[0::2])).split(b'"')
+    return b'"'.join(parts)
+
+
+def _tabs_for_blanks(text: bytes) -> bytes:
+    text = text.replace(b"\t", b" ")
+    return _at_line_ends(_repeated(text, b"  ", b" "), b" ").replace(b" ", b"\t")
+
+
+def _without_blanks(text: bytes, *, cut: bytes) -> bytes:
+    text = _repeated(_repeated(text, cut + b" ", cut), b" " + cut, cut)
+    return _at_line_ends(text, b" ")
+
+
+def _at_line_ends(text: bytes, blank: bytes) -> bytes:
+    """Without blanks at the beginning and the end of lines."""
+    for end in (b"\n", b"\r"):
+        text = _repeated(_repeated(text, blank + end, end), end + blank, end)
+    return text.strip(blank)
+
+
+def _repeated(text: bytes, old: bytes, new: bytes) -> bytes:
+    while old in text:
+        text = text.replace(old, new)
+    return text

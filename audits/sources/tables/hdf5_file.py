@@ -4,6 +4,7 @@ pandas keeps the names of columns in pickles, unless every column is a field of 
 data_columns=True``) or the frame is stored in blocks (``format="fixed"``); pickles are not read.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +25,15 @@ _NEWER = "Write it with frame.to_parquet(path), or with frame.to_hdf(path, key=.
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a column stands: a field of a data set, or a column of a block of values."""
+    """Where a column stands: a field of a data set, or a column of a block of values.
+
+    `time_unit` is numpy's, where whole numbers are stamps.
+    """
 
     dataset: str
     field: str | None = None
     column: int | None = None
-    is_time: bool = False
+    time_unit: str | None = None
 
 
 def holds_table(path: Path, key: str | None, *, field: str) -> bool:
@@ -90,7 +94,7 @@ class Hdf5Table:
         return list(dict.fromkeys(self._places[name].dataset for name in kinds))
 
     def _convert(self, blocks: Mapping[str, Array], place: _Place, name: str, kind: ColumnKind, row: int) -> Array:
-        values = pa.array(_plain(_cut(blocks[place.dataset], place), is_time=place.is_time))
+        values = pa.array(_plain(_cut(blocks[place.dataset], place), time_unit=place.time_unit))
         try:
             return to_numpy(values, kind, whole=self.observed[name].whole)
         except pa.ArrowInvalid:
@@ -107,10 +111,10 @@ class Hdf5Table:
     def _observed(self, file: h5py.File, place: _Place) -> Observed:
         dtype = file[place.dataset].dtype
         dtype = dtype[place.field] if place.field is not None else dtype
-        if place.is_time:
+        if place.time_unit is not None:
             return Observed("time")
         if dtype.kind == "S" or h5py.check_string_dtype(dtype) is not None:
-            texts = _plain(_cut(file[place.dataset][:BATCH_ROWS], place), is_time=False).tolist()
+            texts = _plain(_cut(file[place.dataset][:BATCH_ROWS], place), time_unit=None).tolist()
             return Observed("string", text=first_text(texts, self.path))
         if dtype.shape or dtype.kind not in "fiub":
             return Observed(None)
@@ -157,14 +161,16 @@ def _places(node: h5py.Group | h5py.Dataset, path: Path, field: str) -> dict[str
     if names is None or any(name.startswith("values_block_") for name in names):
         raise _pickled(path, field)
     return {
-        name: _Place(f"{node.name}/table", field=name, is_time=_is_time(table, name))
+        name: _Place(f"{node.name}/table", field=name, time_unit=_time_unit(table, f"{name}_dtype"))
         for name in names
         if name != "index"
     }
 
 
-def _is_time(table: h5py.Dataset, name: str) -> bool:
-    return hdf5.text_attribute(table, f"{name}_dtype").startswith("datetime64")
+def _time_unit(node: h5py.Dataset, attribute: str) -> str | None:
+    """Of a type as pandas notes it: ``datetime64[us]``, and long ago without a unit, which was nanoseconds."""
+    noted = re.fullmatch(r"datetime64(?:\[(s|ms|us|ns)\])?", hdf5.text_attribute(node, attribute))
+    return None if noted is None else noted[1] or "ns"
 
 
 def _places_in_blocks(inside: Mapping[str, h5py.Group | h5py.Dataset], path: Path, field: str) -> dict[str, _Place]:
@@ -175,9 +181,9 @@ def _places_in_blocks(inside: Mapping[str, h5py.Group | h5py.Dataset], path: Pat
         values = inside.get(f"{block}_values")
         if not isinstance(values, h5py.Dataset) or values.ndim != 2:
             raise _pickled(path, field)
-        is_time = hdf5.text_attribute(values, "value_type").startswith("datetime64")
+        time_unit = _time_unit(values, "value_type")
         for column, name in enumerate(_values(inside, f"{block}_items", path, field)):
-            places[_text(name)] = _Place(values.name, column=column, is_time=is_time)
+            places[_text(name)] = _Place(values.name, column=column, time_unit=time_unit)
     if set(places) != set(order):
         raise hdf5.malformed(path, field, "its blocks do not hold the columns that it names")
     return {name: places[name] for name in order}
@@ -194,10 +200,10 @@ def _cut(block: Array, place: _Place) -> Array:
     return np.asarray(block[place.field] if place.field is not None else block[:, place.column])
 
 
-def _plain(values: Array, *, is_time: bool) -> Array:
-    """As Arrow takes it: native byte order, texts as objects, None for empty ones, stamps from whole nanoseconds."""
-    if is_time:
-        return values.astype("<i8").view("datetime64[ns]")
+def _plain(values: Array, *, time_unit: str | None) -> Array:
+    """As Arrow takes it: native byte order, texts as objects, None for empty ones, stamps from whole numbers."""
+    if time_unit is not None:
+        return values.astype(np.int64).view(f"datetime64[{time_unit}]")
     if values.dtype.kind in "SO":
         return np.array([_text(value) or None for value in values.tolist()], dtype=object)
     return values.astype(values.dtype.newbyteorder("="), copy=False)
