@@ -33,7 +33,7 @@ from audits.registry import CHECKS, SUSPECTS, Check, selected
 from audits.repairs.protocol import mend
 from audits.repairs.scaling.against_model import on_the_models_scale
 from audits.results import CheckResult
-from audits.sources import Roots, describe_model, open_splits, read_history
+from audits.sources import Roots, by_name, describe_model, open_splits, read_history
 from audits.sources.graph.internals import read_internals
 from audits.sources.locations import resolve
 from audits.sources.staging import staged
@@ -89,6 +89,7 @@ def audit(
         tags=tuple(request.model.tags),
     )
     train, validation = open_splits(request.data, roots, max_rows=request.resources.max_rows, model=description)
+    request = request.model_copy(update={"data": by_name(request.data, train)})
     binding = bind(train, description)
     tensor = choose_tensor(description, request.output.tensor)
     history = read_history(resolve(request.history.uri, roots, field="history.uri")[0]) if request.history else None

@@ -3,6 +3,6 @@
 from audits.sources.graph.saved_model import describe_model
 from audits.sources.histories.reading import read_history
 from audits.sources.locations import Roots
-from audits.sources.opening import open_splits
+from audits.sources.opening import by_name, open_splits
 
-__all__ = ["Roots", "describe_model", "open_splits", "read_history"]
+__all__ = ["Roots", "by_name", "describe_model", "open_splits", "read_history"]

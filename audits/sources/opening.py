@@ -10,6 +10,7 @@ from audits.sources.images.image_folder import ClassFiles, find_images, open_ima
 from audits.sources.locations import DataFile, Roots, resolve, resolve_files
 from audits.sources.tables.hdf5_file import holds_table
 from audits.sources.tables.opening import open_table_splits
+from audits.sources.tables.split import TableSplit
 from schemas.data import Data, DataReference
 from schemas.problem import DataError, RequestError
 
@@ -63,6 +64,17 @@ def open_splits(
         formats = {name: identified[name][0].format for name in SPLITS}
         return open_array_splits(data, paths, formats, roots, max_rows=max_rows)
     return open_table_splits(data, files, identified, roots, max_rows=max_rows, model=model)
+
+
+def by_name(data: Data, train: Split) -> Data:
+    """The request's data with the positions of columns replaced by the names that they have."""
+    if not isinstance(train, TableSplit):
+        return data
+    labels = list(train.label_names)
+    named: dict[str, object] = dict(train.role_names)
+    if labels:
+        named["label"] = labels if len(labels) > 1 else labels[0]
+    return data.model_copy(update=named)
 
 
 def _reference(data: Data, name: SplitName) -> DataReference:

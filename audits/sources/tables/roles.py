@@ -64,16 +64,15 @@ def resolve_roles(data: Data, columns: Sequence[str]) -> Roles:
     if data.features is None:
         return Roles(labels, others, None, excluded)
     free = [name for name in columns if name and name not in taken and name not in excluded]
-    features: list[str] = []
+    features: dict[str, bool] = {}  # name -> whether it was named itself
     for one in data.features:
         is_pattern = isinstance(one, str) and one.startswith(PATTERN)
         for name in _chosen(one, free if is_pattern else columns, "data.features"):
             if name in taken:
                 raise _conflict(name, taken[name], "feature")
-            if name not in features:
-                features.append(name)
-            elif not is_pattern:
+            if features.get(name) and not is_pattern:
                 raise RequestError("feature_repeated", f"data.features names {name!r} twice.", field="data.features")
+            features[name] = features.get(name, False) or not is_pattern
     return Roles(labels, others, tuple(name for name in features if name not in excluded), excluded)
 
 

@@ -64,6 +64,16 @@ class TableSplit:
         self._notes = notes
         self._external = external
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The label columns; none where the labels lie in other files."""
+        return self._layout.labels
+
+    @property
+    def role_names(self) -> dict[str, str]:
+        """Role -> column, besides the label."""
+        return {role: column.name for role, column in self._layout.roles.items()}
+
     def batches(self, rows: int = 8192) -> Iterator[Batch]:
         first_row = 0
         for columns in self._blocks(rows):
@@ -83,7 +93,7 @@ class TableSplit:
             **self._describe_files(),
             "columns": [{"name": column.name, "kind": column.kind} for column in self.columns],
             "label": self._describe_label(),
-            "roles": {role: column.name for role, column in self._layout.roles.items()},
+            "roles": self.role_names,
             "holes_spelled": holes,
             **{key: value for key, value in self._notes.items() if key != "format"},
         }
