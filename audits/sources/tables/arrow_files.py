@@ -43,8 +43,12 @@ class TypedFile(ABC):
         self.path = source.path
         self._source = source
         self._schema = self._read_schema()
-        require_sound_names(self._schema.names, source)
-        self._types = {name: _plain(field.type) for name, field in zip(self._schema.names, self._schema, strict=True)}
+        try:
+            names = self._schema.names
+        except UnicodeDecodeError:
+            raise self._malformed("the name of a column is not UTF-8") from None
+        require_sound_names(names, source)
+        self._types = {name: _plain(field.type) for name, field in zip(names, self._schema, strict=True)}
         self._widths = self._list_widths()
         self.observed: Mapping[str, Observed] = dict(self._observe())
         require_sound_names(list(self.observed), source)
@@ -202,7 +206,7 @@ class ParquetFile(TypedFile):
                 thrift_string_size_limit=MAX_FOOTER_STRING,
                 thrift_container_size_limit=MAX_FOOTER_ITEMS,
             )
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise self._malformed(first_line(error)) from None
 
 

@@ -163,6 +163,19 @@ class TestArrow:
         assert batch.features["s"].tolist() == ["a", None, "ü"]
         assert batch.features["b"].tolist() == [1.0, 0.0, 1.0]
 
+    @pytest.mark.parametrize("suffix", ["feather", "parquet", "jsonl"])
+    def test_names_that_are_no_text(self, tmp_path: Path, opened: Open, suffix: str) -> None:
+        frame = pd.DataFrame({"abcdefgh": [1, 2], "y": [0, 1]})
+        if suffix == "jsonl":
+            frame.to_json(tmp_path / "x.jsonl", orient="records", lines=True)
+        else:
+            getattr(frame, f"to_{suffix}")(tmp_path / f"x.{suffix}")
+        whole = (tmp_path / f"x.{suffix}").read_bytes()
+        (tmp_path / f"x.{suffix}").write_bytes(whole.replace(b"abcdefgh", b"abcdefg\xff"))
+        problem = problem_of(lambda: opened(f"x.{suffix}", f"x.{suffix}", label="y"))
+
+        assert (problem.code, problem.file) == ("data_malformed", str(tmp_path / f"x.{suffix}"))
+
     def test_lists_are_columns(self, tmp_path: Path, opened: Open) -> None:
         table = pa.table(
             {
