@@ -36,9 +36,10 @@ from audits.registry import CHECKS, SUSPECTS, WITNESSED, Check, selected
 from audits.repairs.protocol import Suspect, mend
 from audits.repairs.witness import as_the_model_saw
 from audits.results import CheckResult
-from audits.sources import Roots, open_model, open_splits, read_history
+from audits.sources import Roots, by_name, open_model, open_splits, read_history
 from audits.sources.graph.internals import read_internals
 from audits.sources.locations import resolve
+from audits.sources.staging import staged
 from schemas.base import finite
 from schemas.job import Progress, Stage
 from schemas.limits import limits_for
@@ -62,6 +63,7 @@ CRASHED = CheckResult(Outcome.ERROR, "the check crashed; the other checks are no
 log = logging.getLogger(__name__)
 
 
+@staged
 def audit(
     request: AuditRequest,
     *,
@@ -107,6 +109,7 @@ def _audit(
 ) -> Report:
     """The audit of a described model."""
     train, validation = open_splits(request.data, roots, max_rows=request.resources.max_rows, model=description)
+    request = request.model_copy(update={"data": by_name(request.data, train)})
     binding = bind(train, description)
     heads = candidates(description, request)
     history = read_history(resolve(request.history.uri, roots, field="history.uri")[0]) if request.history else None

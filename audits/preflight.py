@@ -10,6 +10,7 @@ from audits.evidence.binding import bind
 from audits.evidence.meaning.heads import candidates
 from audits.sources import Roots, look_at_model, open_splits, read_history
 from audits.sources.locations import resolve
+from audits.sources.remote import is_remote, require_allowed
 from schemas.limits import limits_for
 from schemas.problem import RequestError
 from schemas.request import AuditRequest
@@ -26,6 +27,8 @@ def check(request: AuditRequest, roots: Roots) -> None:
         ProblemError: naming the request's field, and the file, row or column to blame.
     """
     limits_for(request.checks.limits)
+    if _lies_elsewhere(request, roots):
+        return  # fetched by the worker, which then sees what is wrong
     path = _only(request.model.uri, roots, "model.uri")
     description = look_at_model(path, signature=request.model.signature, tags=request.model.tags)
     if description is not None:
@@ -39,6 +42,27 @@ def check(request: AuditRequest, roots: Roots) -> None:
                 binding.inputs(batch.features)
     if request.history is not None:
         read_history(_only(request.history.uri, roots, "history.uri"))
+
+
+def _lies_elsewhere(request: AuditRequest, roots: Roots) -> bool:
+    """Whether something must be fetched first; it must be allowed to be.
+
+    Raises:
+        RequestError: `uri_not_allowed`, `uri_scheme_forbidden` or `uri_malformed`.
+    """
+    data = request.data
+    named = {
+        "model.uri": [request.model.uri],
+        "data.train.uri": data.train.uris,
+        "data.validation.uri": data.validation.uris,
+        "data.train.label_uri": data.train.label_uris,
+        "data.validation.label_uri": data.validation.label_uris,
+        "history.uri": [request.history.uri] if request.history else [],
+    }
+    remote = [(field, uri) for field, uris in named.items() for uri in uris if is_remote(uri)]
+    for field, uri in remote:
+        require_allowed(uri, roots.remote, field=field)
+    return bool(remote)
 
 
 def _only(uri: str, roots: Roots, field: str) -> Path:

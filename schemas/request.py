@@ -2,16 +2,14 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator
 
 from schemas.base import FiniteFloat, Received
+from schemas.data import MAX_URI_CHARACTERS, Data, Uri
 
-Uri = str
 Task = Literal["binary", "multiclass", "regression"]
 OutputKind = Literal["probability", "logit", "class", "value"]
 RequestedKind = Literal["auto", "probability", "logit", "class", "value", "log_probability", "margin", "cumulative"]
-MAX_URI_CHARACTERS = 2048
-MAX_URIS = 10_000
 MAX_TAGS = 32
 
 
@@ -30,63 +28,6 @@ class ModelReference(Received):
     tags: list[str] | None = Field(
         None, min_length=1, description="Tags of the meta graph to load. Default: `serve`, or the only graph's."
     )
-
-
-class DataReference(Received):
-    uri: Uri | list[Uri] = Field(description="A file, a folder, a glob, or a list of these.")
-
-    @field_validator("uri")
-    @classmethod
-    def _usable(cls, value: Uri | list[Uri]) -> Uri | list[Uri]:
-        uris = [value] if isinstance(value, str) else value
-        if not uris or len(uris) > MAX_URIS or any(not u or len(u) > MAX_URI_CHARACTERS for u in uris):
-            raise ValueError(f"give 1 to {MAX_URIS} addresses of 1 to {MAX_URI_CHARACTERS} characters")
-        return value
-
-    @property
-    def uris(self) -> list[Uri]:
-        return [self.uri] if isinstance(self.uri, str) else list(self.uri)
-
-
-class Data(Received):
-    train: DataReference
-    validation: DataReference
-    label: str | None = Field(None, description="Name of the label column. Required for tables.")
-    features: list[str] | None = Field(
-        None,
-        min_length=1,
-        description="Feature columns in the model's order. Default: all others, in file order.",
-    )
-    weight: str | None = Field(
-        None, description="Column of row weights: no feature. Weighted metrics are reported beside the plain ones."
-    )
-    id: str | None = Field(None, description="Column that identifies a row: no feature.")
-    group: str | None = Field(None, description="Column of dependent rows (patient, user): no feature.")
-    time: str | None = Field(None, description="Column of time stamps: no feature.")
-
-    @property
-    def roles(self) -> dict[str, str]:
-        """Role -> column, for the columns that are never features."""
-        named = {
-            "label": self.label,
-            "weight": self.weight,
-            "id": self.id,
-            "group": self.group,
-            "time": self.time,
-        }
-        return {role: column for role, column in named.items() if column is not None}
-
-    @model_validator(mode="after")
-    def _roles_differ(self) -> "Data":
-        taken: dict[str, str] = {}
-        for role, column in self.roles.items():
-            if column in taken:
-                raise ValueError(f"column {column!r} cannot be both {taken[column]} and {role}")
-            taken[column] = role
-        for column in self.features or ():
-            if column in taken:
-                raise ValueError(f"column {column!r} cannot be both a feature and the {taken[column]}")
-        return self
 
 
 class Output(Received):

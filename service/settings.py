@@ -54,6 +54,12 @@ class Settings(BaseSettings):
         description="Folders below which `file://` addresses are answered, separated by `:`. Default: here.",
     )
 
+    remote: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Prefixes of the addresses elsewhere that are fetched, separated by blanks: `s3://bucket/folder`, "
+        "`gs://`, `az://`, `https://host/`. None: no remote address is read.",
+    )
+
     slots: int = Field(
         default_factory=one_a_core,
         ge=0,
@@ -84,6 +90,19 @@ class Settings(BaseSettings):
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         return _split(value, ",")
+
+    @field_validator("remote", mode="before")
+    @classmethod
+    def _split_remote(cls, value: Any) -> Any:
+        return _split(value, None)
+
+    @field_validator("remote")
+    @classmethod
+    def _prefixes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for prefix in value:
+            if "://" not in prefix:
+                raise ValueError(f"{prefix!r} is no prefix of an address: write s3://bucket/folder or https://host/")
+        return value
 
     @field_validator("data_roots", mode="before")
     @classmethod
@@ -162,7 +181,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _split(value: Any, separator: str) -> Any:
+def _split(value: Any, separator: str | None) -> Any:
     if not isinstance(value, str):
         return value
     return tuple(part.strip() for part in value.split(separator) if part.strip())
@@ -170,7 +189,7 @@ def _split(value: Any, separator: str) -> Any:
 
 def _as_text(name: str, value: Any) -> str:
     if isinstance(value, tuple):
-        return (os.pathsep if name == "data_roots" else ",").join(map(str, value))
+        return {"data_roots": os.pathsep, "remote": " "}.get(name, ",").join(map(str, value))
     return str(value)
 
 

@@ -17,8 +17,9 @@ import pytest
 from audits.engine import audit
 from audits.models import import_tensorflow
 from audits.sources import Roots
+from schemas.data import DataReference
 from schemas.report import Cause, Finding, Report
-from schemas.request import AuditRequest, DataReference
+from schemas.request import AuditRequest
 from scripts.demo import EXAMPLES, request_of
 
 REQUESTS = sorted(str(path.parent.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("request.json"))

@@ -1,7 +1,8 @@
 """From the addresses of a request to files below the data roots.
 
 An address is a ``file://`` URI or a plain path; a relative path is looked up below each root in turn. It names a
-file, a folder or a glob (``*``, ``?``, ``[...]``, ``**``).
+file, a folder or a glob (``*``, ``?``, ``[...]``, ``**``). Other schemes are fetched into a scratch folder first
+(audits.sources.remote), where they are allowed.
 """
 
 import glob
@@ -9,18 +10,20 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote
 
+from audits.sources.remote import Scratch, fetch, is_remote
 from schemas.problem import DataError, ModelError, ProblemError, RequestError
 
 MAX_FILES = 10_000
 SHOWN_CHARACTERS = 200
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_PARTITION = re.compile(r"(?P<key>[^=]+)=(?P<value>[^=]*)")
+_HIVE_HOLE = "__HIVE_DEFAULT_PARTITION__"
 _FILE_URI = re.compile(r"file:(?://(?P<host>[^/]*)|(?!//))(?P<path>/.*)", re.IGNORECASE | re.DOTALL)
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _MAGIC = re.compile(r"[*?[]")
@@ -28,20 +31,44 @@ _MAGIC = re.compile(r"[*?[]")
 
 @dataclass(frozen=True)
 class Roots:
-    """The folders below which files may be read."""
+    """Where data may be read from.
+
+    Attributes:
+        folders: below which files may be read.
+        remote: prefixes of the addresses elsewhere that may be read, such as ``s3://bucket/folder``.
+        scratch: where remote files are put; None refuses to fetch any.
+    """
 
     folders: tuple[Path, ...]
+    remote: tuple[str, ...] = ()
+    scratch: Scratch | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folders", tuple(Path(folder).resolve() for folder in self.folders))
 
     def contain(self, resolved: Path) -> bool:
         """Whether a path without symbolic links lies below a root."""
-        return any(resolved.is_relative_to(folder) for folder in self.folders)
+        places = self.folders if self.scratch is None else (*self.folders, self.scratch.folder)
+        return any(resolved.is_relative_to(folder) for folder in places)
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of data.
+
+    Attributes:
+        path: of the file.
+        partitions: what the names of its folders say (``year=2024``), below the folder or glob that was named.
+    """
+
+    path: Path
+    partitions: Mapping[str, str | None]
 
 
 def resolve(uri: str | Sequence[str], roots: Roots, *, field: str) -> tuple[Path, ...]:
     """The files and folders that the addresses name, in the order given; the matches of a glob are sorted.
+
+    Remote addresses are fetched first; the paths then lie in the scratch folder.
 
     Args:
         uri: one address or several.
@@ -49,32 +76,58 @@ def resolve(uri: str | Sequence[str], roots: Roots, *, field: str) -> tuple[Path
         field: request field to blame.
 
     Raises:
-        RequestError: `uri_malformed`, `uri_scheme_forbidden` or `uri_outside_roots`.
-        ModelError, DataError: nothing is there: `model_not_found`, `data_not_found` or `history_not_found`.
+        RequestError: `uri_malformed`, `uri_scheme_forbidden`, `uri_outside_roots` or `uri_not_allowed`.
+        ModelError, DataError: nothing is there, `model_not_found`, `data_not_found` or `history_not_found`; or what
+            `audits.sources.remote.fetch` raises.
     """
+    return tuple(found.path for found in _resolve_all(uri, roots, field))
+
+
+def resolve_files(
+    uri: str | Sequence[str], roots: Roots, *, field: str, is_data: Callable[[str], bool]
+) -> tuple[DataFile, ...]:
+    """As `resolve`, with each folder replaced by the files in it that are data by their names; regular files alone.
+
+    Hidden files and those whose name begins with ``_`` (markers such as ``_SUCCESS``) are left out of folders. Folders
+    in a folder are looked into where they are partitions, named ``key=value``.
+
+    Raises:
+        RequestError, DataError: as `resolve` does; `data_not_found` where a folder holds no such file,
+            `data_not_regular_file`.
+    """
+    files: list[DataFile] = []
+    for found in _resolve_all(uri, roots, field):
+        for path in _files_of(found.path, roots, field, is_data):
+            require_regular(path.resolve(), field)
+            files.append(DataFile(path.resolve(), _partitions(path, found.base)))
+    if len(files) > MAX_FILES:
+        raise _too_many(field)
+    return tuple(files)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A path, and the folder that was named or that a glob starts in."""
+
+    path: Path
+    base: Path
+
+
+def _resolve_all(uri: str | Sequence[str], roots: Roots, field: str) -> list[_Found]:
     addresses = [uri] if isinstance(uri, str) else list(uri)
-    found = tuple(path for address in addresses for path in _resolve_one(address, roots, field))
+    found = [path for address in addresses for path in _resolve_one(address, roots, field)]
     if len(found) > MAX_FILES:
         raise _too_many(field)
     return found
 
 
-def resolve_files(uri: str | Sequence[str], roots: Roots, *, field: str, suffixes: frozenset[str]) -> tuple[Path, ...]:
-    """As `resolve`, with each folder replaced by the files in it whose suffix is known; regular files alone.
-
-    Hidden files and those whose name begins with ``_`` (markers such as ``_SUCCESS``) are left out of folders.
-
-    Raises:
-        DataError: `data_not_found` where a folder holds no such file, `data_not_regular_file`.
-    """
-    files: list[Path] = []
-    for path in resolve(uri, roots, field=field):
-        files.extend(_files_of(path, roots, field, suffixes))
-    for file in files:
-        require_regular(file, field)
-    if len(files) > MAX_FILES:
-        raise _too_many(field)
-    return tuple(files)
+def _partitions(path: Path, base: Path) -> dict[str, str | None]:
+    """Column -> value, from folders named as Hive names them."""
+    if not path.is_relative_to(base):
+        return {}
+    named = [_PARTITION.fullmatch(part) for part in path.relative_to(base).parts[:-1]]
+    values = {unquote(match["key"]): unquote(match["value"]) for match in named if match is not None}
+    return {key: None if value == _HIVE_HOLE else value for key, value in values.items()}
 
 
 def walk(folder: Path, roots: Roots, *, field: str, suffixes: frozenset[str], skipped: Counter[str]) -> Iterator[Path]:
@@ -103,14 +156,17 @@ def walk(folder: Path, roots: Roots, *, field: str, suffixes: frozenset[str], sk
             yield path
 
 
-def _resolve_one(address: str, roots: Roots, field: str) -> list[Path]:
+def _resolve_one(address: str, roots: Roots, field: str) -> list[_Found]:
+    if is_remote(address):
+        base, paths = fetch(address, roots.remote, roots.scratch, field=field)
+        return [_Found(path, base) for path in paths]
     path, pattern = _parse(address, field)
     candidates = _below_roots(path, roots)
     if not candidates:
         raise _outside(address, field)
     for candidate in candidates:
         if _exists(candidate, field):
-            return [candidate]
+            return [_Found(candidate, candidate)]
     if pattern is None:
         raise _not_found(address, field)
     return _expand(address, pattern, roots, field)
@@ -145,17 +201,8 @@ def _parse(address: str, field: str) -> tuple[str, str | None]:
 
 
 def _require_no_scheme(address: str, field: str) -> None:
-    scheme = _SCHEME.match(address)
-    if scheme is None:
-        return
-    if scheme[1].lower() == "file":
+    if address.lower().startswith("file:/"):
         raise _malformed(address, "write file:///absolute/path", field)
-    raise RequestError(
-        "uri_scheme_forbidden",
-        f"{scheme[1]}:// addresses are not read. Give a file:///absolute/path or a plain path below the data roots; "
-        "copy or mount the files there.",
-        field=field,
-    )
 
 
 def _below_roots(path: str, roots: Roots) -> list[Path]:
@@ -184,7 +231,7 @@ def _exists(path: Path, field: str) -> bool:
     return True
 
 
-def _expand(address: str, pattern: str, roots: Roots, field: str) -> list[Path]:
+def _expand(address: str, pattern: str, roots: Roots, field: str) -> list[_Found]:
     """The sorted matches of a glob below the first root that has any."""
     if ".." in Path(pattern).parts:
         raise _malformed(address, "a glob may not hold '..'", field)
@@ -199,7 +246,7 @@ def _expand(address: str, pattern: str, roots: Roots, field: str) -> list[Path]:
         if len(confined) < len(paths):
             raise _outside(address, field)
         if confined:
-            return confined
+            return [_Found(path, _fixed_part(place)) for path in confined]
     raise _not_found(address, field)
 
 
@@ -215,15 +262,15 @@ def _fixed_part(pattern: str) -> Path:
     return Path(*fixed).resolve()
 
 
-def _files_of(path: Path, roots: Roots, field: str, suffixes: frozenset[str]) -> Iterator[Path]:
+def _files_of(path: Path, roots: Roots, field: str, is_data: Callable[[str], bool]) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    named = [p for p in sorted(path.iterdir()) if p.suffix.lower() in suffixes and not p.name.startswith((".", "_"))]
+    named = list(islice(_below(path, is_data), MAX_FILES + 1))
     if not named:
         raise DataError(
             "data_not_found",
-            f"The folder {path} holds no file that ends in {', '.join(sorted(suffixes))}. "
+            f"The folder {path} holds no file that ends as data do (.csv, .parquet, .jsonl, .tfrecord, .npz, ...). "
             "Name a file, or a glob such as folder/**/*.parquet.",
             field=field,
             file=str(path),
@@ -232,7 +279,19 @@ def _files_of(path: Path, roots: Roots, field: str, suffixes: frozenset[str]) ->
         resolved = _without_links(child)
         if resolved is None or not roots.contain(resolved):
             raise _outside(str(child), field)
-        yield resolved
+        yield child
+
+
+def _below(folder: Path, is_data: Callable[[str], bool]) -> Iterator[Path]:
+    """The files of a folder and of its partitions, in order."""
+    for child in sorted(folder.iterdir()):
+        if child.name.startswith((".", "_")):
+            continue
+        if child.is_dir():
+            if _PARTITION.fullmatch(child.name) and not child.is_symlink():
+                yield from _below(child, is_data)
+        elif is_data(child.name):
+            yield child
 
 
 def require_regular(path: Path, field: str) -> None:

@@ -1,26 +1,22 @@
-"""Open both splits together: what columns there are, what they are for, and whether the splits agree."""
+"""Open both splits together, whatever they are: tables, arrays or images."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
 
-from audits.artefacts import Column, ColumnKind, ModelDescription, Split, SplitName
-from audits.sources.array import open_array_split
-from audits.sources.columns import Observed, TableFile, text_in_numeric_column
-from audits.sources.csv_file import CsvFile
-from audits.sources.formats import SUFFIXES, Format, identify
-from audits.sources.image_folder import ClassFiles, find_images, open_image_splits
-from audits.sources.locations import Roots, resolve_files
-from audits.sources.naming import listed, normalised, suggestion
-from audits.sources.parquet_file import ParquetFile
-from audits.sources.table import Layout, TableSplit, empty
+from audits.artefacts import ModelDescription, Split, SplitName
+from audits.sources.arrays.opening import open_array_splits
+from audits.sources.formats import ARRAYS, Format, Identified, identify, is_data
+from audits.sources.images.image_folder import ClassFiles, find_images, open_image_splits
+from audits.sources.locations import DataFile, Roots, resolve, resolve_files
+from audits.sources.tables.hdf5_file import holds_table
+from audits.sources.tables.opening import open_table_splits
+from audits.sources.tables.split import TableSplit
+from schemas.data import Data, DataReference
 from schemas.problem import DataError, RequestError
-from schemas.request import Data
 
 SPLITS: tuple[SplitName, SplitName] = ("train", "validation")
-_OPENERS: Mapping[Format, Callable[..., TableFile]] = {"csv": CsvFile, "parquet": ParquetFile}
-# Kinds that are read as numbers without loss.
-_NUMERIC: frozenset[ColumnKind] = frozenset({"number", "boolean"})
+# What `tf.data.Dataset.save` and `snapshot` leave in their folders.
+_SNAPSHOT_FILES = ("dataset_spec.pb", "snapshot.metadata")
 
 
 def open_splits(
@@ -34,11 +30,11 @@ def open_splits(
     """The training and the validation split, opened and held against each other.
 
     The training files' order defines the order of the features; the validation columns are matched by name. Only
-    the heads of the files are read here.
+    the heads of the files are read here, and the whole of label files.
 
     Args:
         data: the request's `data`.
-        roots: folders below which files may be read.
+        roots: where data may be read from.
         max_rows: read at most so many rows of each split.
         model: the model that the data are for. Columns that it takes as text are then read as they are written
             ("007" stays "007"), and a column that it needs must be in both splits.
@@ -47,23 +43,56 @@ def open_splits(
     Raises:
         RequestError, DataError: naming the field, and the file, row or column to blame.
     """
+    for name in SPLITS:
+        _require_no_snapshot(_reference(data, name), name, roots)
     images = {name: find_images(data, name, roots, max_files) for name in SPLITS}
     if any(images.values()):
         return _open_images(data, images, max_rows, model)
     files = {name: _find(data, name, roots, max_files) for name in SPLITS}
-    formats = {name: _format_of(files[name], name) for name in SPLITS}
-    is_array = {name: formats[name] in {"npz", "npy"} for name in SPLITS}
+    identified = {name: _identified(files[name], name) for name in SPLITS}
+    is_array = {name: _holds_arrays(data, name, files[name], identified[name]) for name in SPLITS}
     if is_array["train"] != is_array["validation"]:
         raise DataError(
             "data_formats_mixed",
-            f"The training data are {formats['train']}, the validation data {formats['validation']}: give both as "
-            "tables or both as arrays.",
+            f"The training data are {identified['train'][0].format}, the validation data "
+            f"{identified['validation'][0].format}: give both as tables or both as arrays.",
             field="data.validation.uri",
-            file=str(files["validation"][0]),
+            file=str(files["validation"][0].path),
         )
     if is_array["train"]:
-        return _open_arrays(data, files, formats, max_rows)
-    return _open_tables(data, files, formats, max_rows, model)
+        paths = {name: [file.path for file in files[name]] for name in SPLITS}
+        formats = {name: identified[name][0].format for name in SPLITS}
+        return open_array_splits(data, paths, formats, roots, max_rows=max_rows)
+    return open_table_splits(data, files, identified, roots, max_rows=max_rows, model=model)
+
+
+def by_name(data: Data, train: Split) -> Data:
+    """The request's data with the positions of columns replaced by the names that they have."""
+    if not isinstance(train, TableSplit):
+        return data
+    labels = list(train.label_names)
+    named: dict[str, object] = dict(train.role_names)
+    if labels:
+        named["label"] = labels if len(labels) > 1 else labels[0]
+    return data.model_copy(update=named)
+
+
+def _reference(data: Data, name: SplitName) -> DataReference:
+    return data.train if name == "train" else data.validation
+
+
+def _require_no_snapshot(reference: DataReference, name: SplitName, roots: Roots) -> None:
+    field = f"data.{name}.uri"
+    for path in resolve(reference.uris, roots, field=field):
+        if path.is_dir() and any((path / file).is_file() for file in _SNAPSHOT_FILES):
+            raise DataError(
+                "data_format_unsupported",
+                f"{path.name} was written by tf.data.Dataset.save or snapshot, in a format that TensorFlow keeps to "
+                "itself. Write the elements as TFRecord of tf.train.Example (tf.io.TFRecordWriter), or as "
+                "numpy.savez(path, x=..., y=...).",
+                field=field,
+                file=str(path),
+            )
 
 
 def _open_images(
@@ -78,270 +107,39 @@ def _open_images(
             "folder a class.",
             field=f"data.{other}.uri",
         )
+    for name in SPLITS:
+        if _reference(data, name).label_uri is not None:
+            raise RequestError(
+                "label_uri_not_applicable",
+                "These data are images, whose labels are the names of their folders: leave label_uri out.",
+                field=f"data.{name}.label_uri",
+            )
     return open_image_splits(data, both, max_rows=max_rows, model=model)
 
 
-def _find(data: Data, name: SplitName, roots: Roots, max_files: int | None) -> list[Path]:
-    reference = data.train if name == "train" else data.validation
-    return list(resolve_files(reference.uris, roots, field=f"data.{name}.uri", suffixes=SUFFIXES))[:max_files]
+def _find(data: Data, name: SplitName, roots: Roots, max_files: int | None) -> list[DataFile]:
+    uris = _reference(data, name).uris
+    return list(resolve_files(uris, roots, field=f"data.{name}.uri", is_data=is_data))[:max_files]
 
 
-def _format_of(files: Sequence[Path], name: SplitName) -> Format:
-    """The one format of a split's files."""
+def _identified(files: Sequence[DataFile], name: SplitName) -> list[Identified]:
+    """The files of a split, which are of one format."""
     field = f"data.{name}.uri"
-    formats = {path: identify(path, field=field) for path in files}
-    first = formats[files[0]]
-    other = next((path for path, format_ in formats.items() if format_ != first), None)
+    found = [identify(file.path, field=field) for file in files]
+    other = next((place for place, one in enumerate(found) if one.format != found[0].format), None)
     if other is not None:
         raise DataError(
             "data_formats_mixed",
-            f"The {name} files are of different formats: {files[0].name} is {first}, {other.name} is {formats[other]}. "
-            "Name files of one format, for instance with a glob.",
+            f"The {name} files are of different formats: {files[0].path.name} is {found[0].format}, "
+            f"{files[other].path.name} is {found[other].format}. Name files of one format, for instance with a glob.",
             field=field,
-            file=str(other),
+            file=str(files[other].path),
         )
-    return first
+    return found
 
 
-def _open_arrays(
-    data: Data, files: Mapping[SplitName, list[Path]], formats: Mapping[SplitName, Format], max_rows: int | None
-) -> tuple[Split, Split]:
-    if data.features is not None:
-        raise RequestError(
-            "features_not_applicable",
-            "data.features names columns of a table; these data are arrays, of which x is the features.",
-            field="data.features",
-        )
-    train, validation = (open_array_split(data, name, files[name], formats[name], max_rows=max_rows) for name in SPLITS)
-    if train.row_shape != validation.row_shape:
-        raise DataError(
-            "feature_shape_mismatch",
-            f"A row of x has the shape {list(train.row_shape)} in the training data and {list(validation.row_shape)} "
-            "in the validation data. Preprocess both in the same way.",
-            field="data.validation.uri",
-            file=validation.files[0],
-        )
-    return train, validation
-
-
-def _open_tables(
-    data: Data,
-    paths: Mapping[SplitName, list[Path]],
-    formats: Mapping[SplitName, Format],
-    max_rows: int | None,
-    model: ModelDescription | None,
-) -> tuple[Split, Split]:
-    opened = {
-        name: [_OPENERS[formats[name]](path, field=f"data.{name}.uri") for path in paths[name]] for name in SPLITS
-    }
-    for name in SPLITS:
-        _require_header(opened[name], name)
-    if data.label is None:
-        raise RequestError(
-            "label_required",
-            f"These data are tables: name the label's column in data.label. There is {_columns(opened['train'])}.",
-            field="data.label",
-        )
-    for name in SPLITS:
-        for role, column in data.roles.items():
-            _require_role(role, column, opened[name], name)
-        _require_rows(opened[name], name)
-    features, ignored = _features(data, opened, model)
-    tables = _Tables(opened, _text_names(model))
-    columns = tuple(tables.column(name) for name in features)
-    splits = [
-        TableSplit(
-            name,
-            opened[name],
-            Layout(
-                columns,
-                data.label,
-                tables.label_kind(data.label, name),
-                {role: tables.role(role, column) for role, column in data.roles.items() if role != "label"},
-            ),
-            max_rows=max_rows,
-            notes={"format": formats[name], "ignored_columns": ignored[name]},
-        )
-        for name in SPLITS
-    ]
-    return splits[0], splits[1]
-
-
-class _Tables:
-    """All files of both splits, the training files first: whoever comes first defines a column's kind."""
-
-    def __init__(self, opened: Mapping[SplitName, Sequence[TableFile]], texts: Collection[str]) -> None:
-        self._opened = opened
-        self._texts = texts
-
-    def column(self, name: str, *, field: str | None = None) -> Column:
-        """The one kind that all files agree on.
-
-        Raises:
-            DataError: `text_in_numeric_column` or `column_types_differ`, naming the file.
-        """
-        seen = [
-            (split, file, file.observed[name]) for split in SPLITS for file in self._opened[split] if not file.is_empty
-        ]
-        text = next((observed.text for _, _, observed in seen if observed.text is not None), None)
-        if normalised(name) in self._texts:
-            return Column(name, "string", text)
-        known = [(split, file, observed) for split, file, observed in seen if observed.kind is not None]
-        kind: ColumnKind = cast(ColumnKind, known[0][2].kind) if known else "number"
-        for split, file, observed in known[1:]:
-            kind = _agreed(kind, observed, name, file, field or f"data.{split}.uri")
-        return Column(name, kind, text if kind == "string" else None)
-
-    def role(self, role: str, name: str) -> Column:
-        """As `column`; weights are numbers.
-
-        Raises:
-            DataError: as `column` does.
-        """
-        column = self.column(name, field=f"data.{role}")
-        if role == "weight" and column.text is not None:
-            raise text_in_numeric_column(name, column.text, "weights are numbers", field="data.weight")
-        return column
-
-    def label_kind(self, name: str, split: SplitName) -> ColumnKind:
-        """The kind within one split. Splits that name their classes differently are a finding, not a problem."""
-        kinds = {file.observed[name].kind for file in self._opened[split] if not file.is_empty} - {None}
-        if len(kinds) == 1 and kinds != {"time"}:
-            return cast(ColumnKind, kinds.pop())
-        return "number" if kinds <= _NUMERIC else "string"
-
-
-def _agreed(kind: ColumnKind, observed: Observed, name: str, file: TableFile, field: str) -> ColumnKind:
-    """The kind of a column so far, after another file.
-
-    Numbers in a later file of a text column are text; truth values among numbers are 0 and 1.
-    """
-    other = observed.kind
-    if other is None or kind in {other, "string"}:
-        return kind
-    if kind in _NUMERIC and other in _NUMERIC:
-        return "number"
-    if kind in _NUMERIC and observed.text is not None:
-        raise text_in_numeric_column(name, observed.text, "the files before it hold numbers", field=field)
-    if other == "string" and kind in _NUMERIC:
-        return kind  # a file of text that holds nothing but holes, or numbers stored as text
-    raise DataError(
-        "column_types_differ",
-        f"Column {name!r} holds {_SAID[kind]} in the files before, {_SAID[other]} in {file.path.name}. "
-        "Write it in the same way in every file.",
-        field=field,
-        file=str(file.path),
-        column=name,
-    )
-
-
-_SAID: Mapping[ColumnKind, str] = {
-    "number": "numbers",
-    "boolean": "truth values",
-    "string": "text",
-    "time": "time stamps",
-}
-
-
-def _require_header(files: Sequence[TableFile], split: SplitName) -> None:
-    """A file of no bytes has no header either."""
-    for file in files:
-        if not file.observed and file.is_empty:
-            raise empty(split, [str(file.path)])
-
-
-def _require_rows(files: Sequence[TableFile], split: SplitName) -> None:
-    if all(file.is_empty for file in files):
-        raise empty(split, [str(file.path) for file in files])
-
-
-def _require_role(role: str, column: str, files: Sequence[TableFile], split: SplitName) -> None:
-    for file in files:
-        if column in file.observed:
-            continue
-        hint = suggestion(column, file.observed) or _header_hint(file)
-        raise DataError(
-            "label_missing" if role == "label" else "column_missing",
-            f"The {split} file {file.path.name} has no column {column!r}, which data.{role} names; "
-            f"it has {listed(file.observed)}.{hint}",
-            field=f"data.{role}",
-            file=str(file.path),
-            column=column,
-        )
-
-
-def _header_hint(file: TableFile) -> str:
-    looks_like_data = bool(file.observed) and all(
-        name.lstrip("+-").replace(".", "", 1).isdigit() for name in file.observed
-    )
-    return " Its first line looks like data: a header line is needed." if looks_like_data else ""
-
-
-def _features(
-    data: Data, opened: Mapping[SplitName, Sequence[TableFile]], model: ModelDescription | None
-) -> tuple[list[str], dict[SplitName, list[str]]]:
-    """The feature columns in order, and the columns of each split that are left out.
-
-    Raises:
-        DataError: `feature_missing`, naming the column and the split.
-    """
-    roles = set(data.roles.values())
-    order = {name: [c for c in opened[name][0].observed if c not in roles and c] for name in SPLITS}
-    if data.features is not None:
-        wanted = list(data.features)
-    else:
-        common = [c for c in order["train"] if _in_all(c, opened)]
-        wanted = [c for c in order["train"] if c in common or _needs(model, c, order["train"], common)]
-    for place, column in enumerate(wanted):
-        _require_feature(column, opened)
-        if column in wanted[:place]:
-            raise RequestError("feature_repeated", f"data.features names {column!r} twice.", field="data.features")
-    if not wanted:
-        raise DataError(
-            "feature_missing",
-            "No feature column stands in both splits: the training data have "
-            f"{listed(order['train']) or 'none'}, the validation data {listed(order['validation']) or 'none'}.",
-            field="data.features",
-            file=str(opened["train"][0].path),
-        )
-    every = {name: [c for c in opened[name][0].observed if c not in roles] for name in SPLITS}
-    return wanted, {name: [c or "(without a name)" for c in every[name] if c not in wanted] for name in SPLITS}
-
-
-def _in_all(column: str, opened: Mapping[SplitName, Sequence[TableFile]]) -> bool:
-    return all(column in file.observed for files in opened.values() for file in files)
-
-
-def _needs(model: ModelDescription | None, column: str, of_train: Sequence[str], common: Sequence[str]) -> bool:
-    """Whether the model takes a column that not every file has."""
-    if model is None:
-        return False
-    if len(model.named_features) > 1:
-        return normalised(column) in {normalised(name) for name in model.named_features}
-    shape = model.inputs[0].shape if model.inputs else None
-    width = shape[-1] if shape is not None and len(shape) == 2 else None
-    return width is not None and width > len(common) and width <= len(of_train)
-
-
-def _require_feature(column: str, opened: Mapping[SplitName, Sequence[TableFile]]) -> None:
-    for split in SPLITS:
-        for file in opened[split]:
-            if column not in file.observed:
-                raise DataError(
-                    "feature_missing",
-                    f"The {split} file {file.path.name} has no column {column!r}; "
-                    f"it has {listed(file.observed)}.{suggestion(column, file.observed)}",
-                    field=f"data.{split}.uri",
-                    file=str(file.path),
-                    column=column,
-                )
-
-
-def _text_names(model: ModelDescription | None) -> frozenset[str]:
-    """The inputs, and the features of serialized messages, that the model takes as text."""
-    named = model.named_features if model else {}
-    return frozenset(normalised(name) for name, dtype in named.items() if dtype == "string")
-
-
-def _columns(files: Sequence[TableFile]) -> Any:
-    return listed(files[0].observed)
+def _holds_arrays(data: Data, name: SplitName, files: Sequence[DataFile], found: Sequence[Identified]) -> bool:
+    format_: Format = found[0].format
+    if format_ == "hdf5":
+        return not holds_table(Path(files[0].path), _reference(data, name).key, field=f"data.{name}.uri")
+    return format_ in ARRAYS

@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None, jobs: Jobs | None = None) -> Fa
     )
     app.state.settings = settings
     app.state.jobs = jobs
-    app.state.preflight = functools.partial(preflight.check, roots=Roots(settings.data_roots))
+    app.state.preflight = functools.partial(preflight.check, roots=Roots(settings.data_roots, settings.remote))
     app.openapi = functools.partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's own way
     for router in (routes.audits, routes.findings, routes.health):
         app.include_router(router)

@@ -1,6 +1,7 @@
 """`fitcheck audit`: the engine in this process, without a service."""
 
 import uuid
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from schemas.problem import ProblemError
 from schemas.report import Report
 from schemas.request import AuditRequest
 from service.cli.progress import ProgressDisplay
+from service.settings import get_settings
 
 # Whoever types the command may read what they may read.
-EVERYTHING = Roots((Path("/"),))
+EVERYTHING = Roots((Path("/"),), remote=("s3://", "gs://", "az://", "abfs://", "abfss://", "https://"))
 
 
 def audit_here(request: AuditRequest, errors: Console) -> Report:
@@ -29,4 +31,5 @@ def audit_here(request: AuditRequest, errors: Console) -> Report:
             "TensorFlow is not installed here: install fitcheck[cpu] or fitcheck[gpu], or `fitcheck submit` elsewhere.",
         )
     with ProgressDisplay(errors) as progress:
-        return audit(request, audit_id=uuid.uuid4().hex, roots=EVERYTHING, progress=progress)
+        roots = replace(EVERYTHING, remote=(*EVERYTHING.remote, *get_settings().remote))
+        return audit(request, audit_id=uuid.uuid4().hex, roots=roots, progress=progress)

@@ -9,6 +9,7 @@ from audits.sources import Roots
 from schemas.job import Progress
 from schemas.report import Report
 from schemas.request import AuditRequest
+from service.settings import get_settings
 
 
 def preload() -> None:
@@ -18,4 +19,5 @@ def preload() -> None:
 def evaluate(
     request: AuditRequest, *, audit_id: str, roots: Sequence[Path], progress: Callable[[Progress], None]
 ) -> Report:
-    return engine.audit(request, audit_id=audit_id, roots=Roots(tuple(roots)), progress=progress)
+    where = Roots(tuple(roots), remote=get_settings().remote)
+    return engine.audit(request, audit_id=audit_id, roots=where, progress=progress)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from schemas.request import MAX_TAGS, MAX_URI_CHARACTERS, AuditRequest, DataReference
+from schemas.data import MAX_URI_CHARACTERS, DataReference
+from schemas.request import MAX_TAGS, AuditRequest
 
 
 def body(**changes: Any) -> dict[str, Any]:
@@ -128,10 +129,32 @@ def test_a_column_has_one_role(change: dict[str, Any], words: str):
     assert words in refusal(**change)["msg"]
 
 
-def test_roles_are_the_columns_that_are_never_features():
-    data = AuditRequest.model_validate(body(data__group="patient", data__id="row")).data
+def test_roles_besides_the_label():
+    data = AuditRequest.model_validate(body(data__group="patient", data__id=-1)).data
 
-    assert data.roles == {"label": "y", "group": "patient", "id": "row"}
+    assert data.others == {"group": "patient", "id": -1}
+    assert (data.name_of("group"), data.name_of("id"), data.name_of("time")) == ("patient", "-1", None)
+
+
+def test_names_of_columns_keep_their_blanks():
+    assert AuditRequest.model_validate(body(data__label=" y ")).data.label == " y "
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"label": True},
+        {"label": 1.0},
+        {"label": ["y"]},
+        {"features": ["re:("]},
+        {"weight": 3, "group": 3},
+        {"train": {"uri": "t.csv", "csv": {"delimiter": ",,"}}},
+        {"train": {"uri": "t.csv", "csv": {"encoding": "klingon"}}},
+    ],
+)
+def test_columns_and_dialects_that_mean_nothing(data: dict):
+    with pytest.raises(ValidationError):
+        AuditRequest.model_validate(body(**{f"data__{name}": value for name, value in data.items()}))
 
 
 def test_one_address_or_several():

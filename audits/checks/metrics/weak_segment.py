@@ -215,7 +215,7 @@ def _finding(case: Case, field: Arena, told: list[Trial], limits: WeakSegment, s
         ),
         n=int(inside.sum()),
         affected=Affected(
-            columns=[name for name in trial.segment.columns if name != case.request.data.group],
+            columns=[name for name in trial.segment.columns if name != case.request.data.name_of("group")],
             rows=[int(row) for row in field.validation.index[inside][:MAX_ROWS_NAMED]],
             share_of_rows=float(inside.mean()),
         ),

@@ -40,7 +40,7 @@ def group_leakage(case: Case) -> CheckResult:
     limits = cast(GroupLeakage, case.limits[CODE])
     if "group" not in case.train.roles or "group" not in case.validation.roles:
         return _undeclared(case, limits)
-    column = case.request.data.group or "group"
+    column = case.request.data.name_of("group") or "group"
     shared = _Shared.of(case.train.roles["group"], case.validation.roles["group"])
     if not shared.known.any() or not shared.train_groups:
         return CheckResult.inconclusive(f"no row names its {column}")

@@ -256,7 +256,7 @@ def _suspicion(
         apply=apply,
         placebo=placebo,
         replay=replay,
-        columns=(case.request.data.label,) if case.request.data.label else (),
+        columns=(name,) if (name := case.request.data.label_name) else (),
         rows=np.asarray(changed),
         effect=Effect(name="share_of_labels_reread", estimate=float(np.mean(changed)), limit=0.0),
         evidence={"read_as": dict(mapping)},
@@ -275,7 +275,7 @@ def _remedy(case: Case, mapping: dict[str, str]) -> Remedy:
     )
     if case.is_regression:
         return Remedy(text="Bring the validation labels to the unit in which the model was trained.")
-    column = case.request.data.label or "label"
+    column = case.request.data.label_name or "label"
     code = (
         "import pandas as pd\n\n"
         + constant("READ_AS", mapping, "validation label: the class that it means")

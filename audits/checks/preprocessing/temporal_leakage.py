@@ -44,7 +44,7 @@ def temporal_leakage(case: Case) -> CheckResult:
     limits = cast(TemporalLeakage, case.limits[CODE])
     if "time" not in case.train.roles or "time" not in case.validation.roles:
         return _undeclared(case, limits)
-    column = case.request.data.time or "time"
+    column = case.request.data.name_of("time") or "time"
     times = comparable_times(case.train.roles["time"], case.validation.roles["time"])
     if times is None:
         return CheckResult.inconclusive(f"{column} cannot be read as time in both splits")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from audits.artefacts import Array, Column, Rows, TensorSpec
-from audits.sources.columns import text_in_numeric_column
+from audits.sources.tables.columns import text_in_numeric_column
 from schemas.problem import DataError
 
 # What the numbers are sent as; half-precision inputs are narrowed by TensorFlow itself.

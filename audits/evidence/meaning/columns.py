@@ -47,7 +47,7 @@ def choose_index(
                 field="output.index",
             )
         return index, f"output.index names value {index} of {width}"
-    named = _by_name(request.data.label, width, lists)
+    named = _by_name(request.data.label_name, width, lists)
     if named is not None:
         return named
     if quantity:

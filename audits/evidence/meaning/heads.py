@@ -50,7 +50,7 @@ def candidates(description: ModelDescription, request: AuditRequest) -> Candidat
         RequestError: the requested output does not exist.
     """
     names = [spec.name for spec in description.outputs]
-    asked, label = request.output.tensor, request.data.label
+    asked, label = request.output.tensor, request.data.label_name
     if asked is not None:
         if asked not in names:
             raise RequestError(

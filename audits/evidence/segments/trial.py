@@ -154,7 +154,7 @@ def _few_groups(case: Case) -> str | None:
     """The group column, where its values are few enough to be segments of their own."""
     groups = case.mended.groups
     few = groups is not None and case.train.sample.groups is not None and len(np.unique(groups)) <= MAX_GROUPS
-    return case.request.data.group or "group" if few else None
+    return case.request.data.name_of("group") or "group" if few else None
 
 
 def _shared_control(case: Case) -> tuple[Subject, Subject, Array, Array] | str:

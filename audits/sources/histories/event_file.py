@@ -1,30 +1,25 @@
-"""TensorBoard's event files: records framed by lengths and checksums, each an `Event`.
+"""TensorBoard's event files: records (audits.sources.records.framing), each an `Event`.
 
-A record is its length (uint64), the length's masked CRC-32C, the bytes, and their masked CRC-32C, all little-endian
-(https://www.tensorflow.org/tutorials/load_data/tfrecord). Fields of the messages as in
-tensorflow/core/util/event.proto and tensorflow/core/framework/{summary,tensor}.proto.
+Fields of the messages as in tensorflow/core/util/event.proto and tensorflow/core/framework/{summary,tensor}.proto.
 """
 
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from audits.sources.protos import Messages, message_class
+from audits.sources.records.framing import DamagedRecordError, records
 
 # Scalars need some hundred bytes; graphs, images and histograms are passed over unread.
 MAX_RECORD_BYTES = 16 * 2**10
 # In all event files of a run; reading so many takes some seconds.
 MAX_RECORDS = 1_000_000
 
-_HEADER = struct.Struct("<QI")
-_CHECKSUM = struct.Struct("<I")
-_POLYNOMIAL = 0x82F63B78
 _MESSAGES: Messages = {
     "Event": {"wall_time": (1, "double"), "step": (2, "int64"), "summary": (5, "Summary")},
     "Summary": {"values": (1, "*Value")},
@@ -73,22 +68,6 @@ class Scalar:
     record: int
 
 
-class DamagedRecordError(Exception):
-    """A record whose checksum is wrong and that others follow."""
-
-    def __init__(self, record: int, why: str) -> None:
-        super().__init__(why)
-        self.record, self.why = record, why
-
-
-class CutOffError(Exception):
-    """The file ends inside a record, as when the run was killed; what stands before it is sound."""
-
-    def __init__(self, record: int) -> None:
-        super().__init__(f"record {record} is cut off")
-        self.record = record
-
-
 class TooManyRecordsError(Exception):
     """The budget is spent."""
 
@@ -115,47 +94,22 @@ def scalars(path: Path, wanted: Callable[[str], bool], budget: Budget) -> Iterat
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        for record, data in _records(file, path.stat().st_size):
+        for record in records(file, max_bytes=MAX_RECORD_BYTES):
             budget.spend()
-            if data is None:
+            if record.body is None:
                 continue
-            body, checksum = data
             try:
-                event = _event_class().FromString(body)
+                event = _event_class().FromString(record.body)
             except DecodeError:
-                raise DamagedRecordError(record, "it is no Event") from None
+                raise DamagedRecordError(record.number, "it is no Event") from None
             found = [(v.tag.decode("utf-8", "replace"), v) for v in event.summary.values]
             named = [(tag, value) for tag, value in found if wanted(tag)]
-            # the checksum in pure Python is slow: only of records that count
-            if named and masked_crc(body) != checksum:
-                raise DamagedRecordError(record, "its checksum is wrong")
+            if named and not record.is_sound:
+                raise DamagedRecordError(record.number, "its checksum is wrong")
             for tag, value in named:
                 number = _number(value)
                 if number is not None:
-                    yield Scalar(tag, event.step, event.wall_time, number, record)
-
-
-def _records(file: BinaryIO, size: int) -> Iterator[tuple[int, tuple[bytes, int] | None]]:
-    """Number, and bytes with their checksum; None in place of a record too large for scalars."""
-    at = record = 0
-    while at < size:
-        header = file.read(_HEADER.size)
-        if len(header) < _HEADER.size or not any(header):
-            # a file system that crashed leaves zeros where the end should be
-            raise CutOffError(record)
-        length, checksum = _HEADER.unpack(header)
-        if masked_crc(header[:8]) != checksum:
-            raise DamagedRecordError(record, "the checksum of its length is wrong")
-        after = at + _HEADER.size + length + _CHECKSUM.size
-        if after > size:
-            raise CutOffError(record)
-        if length > MAX_RECORD_BYTES:
-            file.seek(after)
-            yield record, None
-        else:
-            body = file.read(length)
-            yield record, (body, _CHECKSUM.unpack(file.read(_CHECKSUM.size))[0])
-        at, record = after, record + 1
+                    yield Scalar(tag, event.step, event.wall_time, number, record.number)
 
 
 def _number(value: Any) -> float | None:
@@ -189,28 +143,3 @@ def _number(value: Any) -> float | None:
 @cache
 def _event_class() -> type[Any]:
     return message_class(_MESSAGES, "Event", package="fitcheck.events", syntax="proto2")
-
-
-@cache
-def _table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        rest = byte
-        for _ in range(8):
-            rest = rest >> 1 ^ (_POLYNOMIAL if rest & 1 else 0)
-        table.append(rest)
-    return tuple(table)
-
-
-def crc32c(data: bytes) -> int:
-    """CRC-32C (Castagnoli), RFC 3720, appendix B.4."""
-    table, rest = _table(), 0xFFFFFFFF
-    for byte in data:
-        rest = table[(rest ^ byte) & 0xFF] ^ rest >> 8
-    return rest ^ 0xFFFFFFFF
-
-
-def masked_crc(data: bytes) -> int:
-    """The checksum as records hold it: turned and moved, so that checksums of checksums do not go wrong."""
-    crc = crc32c(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

@@ -11,13 +11,12 @@ from audits.sources.histories import runs
 from audits.sources.histories.event_file import (
     MAX_RECORDS,
     Budget,
-    CutOffError,
-    DamagedRecordError,
     Scalar,
     TooManyRecordsError,
     scalars,
 )
 from audits.sources.histories.runs import Epochs, Joined
+from audits.sources.records.framing import CutOffError, DamagedRecordError
 from schemas.problem import DataError
 
 FIELD = "history.uri"

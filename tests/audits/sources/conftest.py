@@ -7,7 +7,7 @@ import pytest
 
 from audits.artefacts import Batch, Split
 from audits.sources import Roots, open_splits
-from schemas.request import Data
+from schemas.data import Data
 
 
 @pytest.fixture

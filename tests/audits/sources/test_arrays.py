@@ -14,10 +14,11 @@ from hypothesis.extra import numpy as np_st
 from numpy.lib import format as npy_format
 
 from audits.artefacts import Split
-from audits.sources import array_file, open_splits
+from audits.sources import open_splits
+from audits.sources.arrays import numpy_files
 from audits.sources.locations import Roots
+from schemas.data import Data
 from schemas.problem import ProblemError
-from schemas.request import Data
 from tests.audits.sources.conftest import everything
 
 Open = Callable[..., tuple[Split, Split]]
@@ -63,7 +64,7 @@ class TestNpz:
         batches = everything(train, 2)
         np.testing.assert_array_equal(np.concatenate([b.features for b in batches]), X)
         assert np.concatenate([b.labels for b in batches]).tolist() == Y.tolist()
-        assert train.describe()["x"] == {"row_shape": [3, 4], "dtype": "float32"}
+        assert train.describe()["x"] == {"name": "x", "row_shape": [3, 4], "dtype": "float32"}
 
     @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
     @given(
@@ -160,13 +161,13 @@ class TestNpz:
 
     @pytest.mark.parametrize(("name", "code"), [("x", "feature_missing"), ("y", "label_missing")])
     def test_missing_arrays_say_what_there_is(self, tmp_path: Path, opened: Open, name: str, code: str) -> None:
-        arrays = {"features": X, "labels": Y, "x": X, "y": Y}
+        arrays = {"rows": X, "answers": Y, "x": X, "y": Y}
         del arrays[name]
         np.savez(tmp_path / "a.npz", **arrays)
         problem = problem_of(lambda: opened("a.npz", "a.npz"))
 
         assert (problem.code, problem.column) == (code, name)
-        assert "'features', 'labels'" in problem.detail
+        assert "'rows', 'answers'" in problem.detail
 
     def test_rows_of_another_shape(self, save, opened: Open) -> None:
         save()
@@ -221,15 +222,15 @@ class TestHostileFiles:
         assert problem_of(lambda: opened("a.npz", "a.npz")).code == "data_malformed"
 
     def test_bombs_are_not_unpacked(self, tmp_path: Path, opened: Open, monkeypatch) -> None:
-        monkeypatch.setattr(array_file, "RATIO_MATTERS_FROM_BYTES", 2**20)
-        monkeypatch.setattr(array_file, "MAX_RATIO", 100)
+        monkeypatch.setattr(numpy_files, "RATIO_MATTERS_FROM_BYTES", 2**20)
+        monkeypatch.setattr(numpy_files, "MAX_RATIO", 100)
         zeros = np.zeros((2**19, 4), np.float32)
         archive(tmp_path / "a.npz", [("x.npy", member(zeros)), ("y.npy", member(Y))], zipfile.ZIP_DEFLATED)
 
         assert problem_of(lambda: opened("a.npz", "a.npz")).code == "data_compression_ratio"
 
     def test_large_arrays_in_fortran_order_cannot_be_streamed(self, save, opened: Open, monkeypatch) -> None:
-        monkeypatch.setattr(array_file, "MAX_UNSTREAMED_BYTES", 100)
+        monkeypatch.setattr(numpy_files, "MAX_UNSTREAMED_BYTES", 100)
         save(x=np.asfortranarray(X))
         problem = problem_of(lambda: everything(opened("a.npz", "a.npz")[0]))
 
@@ -256,7 +257,7 @@ class TestHostileFiles:
         assert problem_of(lambda: everything(opened("a.npz", "a.npz")[0])).code == "data_malformed"
 
     def test_too_many_members(self, tmp_path: Path, opened: Open, monkeypatch) -> None:
-        monkeypatch.setattr(array_file, "MAX_MEMBERS", 1)
+        monkeypatch.setattr(numpy_files, "MAX_MEMBERS", 1)
         archive(tmp_path / "a.npz", [("x.npy", member(X)), ("y.npy", member(Y))])
 
         assert problem_of(lambda: opened("a.npz", "a.npz")).code == "data_malformed"

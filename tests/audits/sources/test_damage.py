@@ -1,19 +1,23 @@
 """However a file is damaged, the answer is a problem that names it, or the data as they are."""
 
 import contextlib
+import gzip
 import random
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 from audits.sources import Roots, describe_model, open_splits
+from schemas.data import Data
 from schemas.problem import ModelError, ProblemError
-from schemas.request import Data
+from tests.audits.sources.test_table_formats import example, record
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "wrong_scaling" / "model"
 ROUNDS = 150
+SUFFIXES = (".csv", ".csv.gz", ".parquet", ".feather", ".jsonl", ".tfrecord", ".npz", ".h5")
 
 
 def damaged(whole: bytes, rng: random.Random) -> bytes:
@@ -48,16 +52,24 @@ def whole(tmp_path: Path) -> dict[str, bytes]:
     )
     table.to_csv(tmp_path / "x.csv", index=False)
     table.to_parquet(tmp_path / "x.parquet")
+    table.to_feather(tmp_path / "x.feather")
+    table.to_json(tmp_path / "x.jsonl", orient="records", lines=True, date_format="iso")
+    (tmp_path / "x.csv.gz").write_bytes(gzip.compress((tmp_path / "x.csv").read_bytes()))
+    examples = (example(n=float(n), s=b"a", v=[1.0, 2.0], y=y) for n, y in zip(table["n"], table["y"], strict=True))
+    (tmp_path / "x.tfrecord").write_bytes(b"".join(map(record, examples)))
     np.savez_compressed(tmp_path / "x.npz", x=rng.normal(size=(30, 2)), y=np.arange(30))
-    return {suffix: (tmp_path / f"x{suffix}").read_bytes() for suffix in (".csv", ".parquet", ".npz")}
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", data=rng.normal(size=(30, 2)), compression="gzip")
+        file["y"] = np.arange(30)
+    return {suffix: (tmp_path / f"x{suffix}").read_bytes() for suffix in SUFFIXES}
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_data(tmp_path: Path, whole: dict[str, bytes], suffix: str) -> None:
     rng = random.Random(suffix)
     (tmp_path / f"good{suffix}").write_bytes(whole[suffix])
     reference = {"train": {"uri": f"good{suffix}"}, "validation": {"uri": f"bad{suffix}"}}
-    data = Data.model_validate(reference | ({} if suffix == ".npz" else {"label": "y"}))
+    data = Data.model_validate(reference | ({} if suffix in {".npz", ".h5"} else {"label": "y"}))
     refusals = 0
     for _ in range(ROUNDS):
         (tmp_path / f"bad{suffix}").write_bytes(damaged(whole[suffix], rng))

@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from audits.artefacts import ModelDescription, Split, TensorSpec
-from audits.sources import image_file, image_folder, open_splits
+from audits.sources import open_splits
+from audits.sources.images import image_file, image_folder
 from audits.sources.locations import Roots
+from schemas.data import Data
 from schemas.problem import ProblemError
-from schemas.request import Data
 from tests.audits.sources.conftest import everything
 
 Open = Callable[..., tuple[Split, Split]]

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from audits.artefacts import ModelDescription, Split, TensorSpec
-from audits.sources import csv_file, open_splits
+from audits.sources import open_splits
 from audits.sources.locations import Roots
+from audits.sources.tables import csv_file
+from schemas.data import Data
 from schemas.problem import DataError, ProblemError
-from schemas.request import Data
 from tests.audits.sources.conftest import everything
 
 Open = Callable[..., tuple[Split, Split]]
@@ -124,8 +125,11 @@ class TestCsv:
         [
             (b"a,y\n1,0\n2\n", "data_malformed", {"row": 1}),
             (b"a,y\n1,0\n" + b"2,1\n" * 5 + b"2,1,1\n", "data_malformed", {"row": 6}),
-            (b"a,y\n1,0\n\xe9,1\n", "data_encoding", {}),
-            ("a,y\n1,0\n".encode("utf-16"), "data_encoding", {}),
+            (b"a,y\n\xc3\xa9,0\n\xe9,1\n", "data_encoding", {}),
+            (b"a,y\n1,0\n2\0,1\n" + b"3,1\n" * 200, "data_format_mismatch", {}),
+            (b"a,y\n" + b"1,0\n" * 300 + b"2\0,1\n", "data_malformed", {}),
+            (b'a,y\n1,0\n"2,1\n3,1\n', "data_malformed", {"row": 1}),
+            (b'a,y\n1,x\n2,"x\n3,x\n', "data_malformed", {"row": 1}),
             (b"a,a,y\n1,2,0\n", "column_duplicated", {"column": "a"}),
             (b"a," * 10_001 + b"y\n", "data_too_many_columns", {}),
             (b"", "data_empty", {}),
@@ -144,15 +148,15 @@ class TestCsv:
             assert getattr(problem, name) == value
 
     def test_the_byte_that_is_not_utf8_is_named(self, read) -> None:
-        assert "at byte 9" in problem_of(lambda: read(b"a,y\n1,0\nx\xe9,1\n")).detail
+        assert "at byte 9" in problem_of(lambda: read(b"\xc3\xa9,y\n1,0\n\xe9,1\n")).detail
 
     def test_bad_bytes_and_rows_are_named_wherever_they_are(self, read) -> None:
         many = b"word,1\n" * 300_000
-        bad_byte = problem_of(lambda: read(b"a,y\n" + many + b"w\xe9,0\n"))
+        bad_byte = problem_of(lambda: read(b"\xc3\xa9,y\n" + many + b"w\xe9,0\n"))
         ragged = problem_of(lambda: read(b"a,y\n" + many + b"w\n"))
 
         assert bad_byte.code == "data_encoding"
-        assert f"at byte {4 + len(many) + 1}" in bad_byte.detail
+        assert f"at byte {5 + len(many) + 1:,}" in bad_byte.detail
         assert (ragged.code, ragged.row) == ("data_malformed", 300_000)
 
     def test_text_far_down_in_a_column_of_numbers(self, read) -> None:
@@ -184,7 +188,7 @@ class TestCsv:
         problem = problem_of(lambda: read("1,2,0\n3,4,1\n"))
 
         assert problem.code == "label_missing"
-        assert "header line is needed" in problem.detail
+        assert "was not taken for a header" in problem.detail
 
     @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
     @given(

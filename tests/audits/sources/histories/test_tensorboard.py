@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from audits.sources import read_history
-from audits.sources.histories.event_file import crc32c, masked_crc
+from audits.sources.records.framing import crc32c, masked_crc
 from schemas.problem import DataError
 
 # Written by keras.callbacks.TensorBoard(histogram_freq=1, update_freq="batch"), with graphs and histograms in it.

@@ -1,16 +1,18 @@
 """Columns of table files: what the head of a file says of them, and Arrow arrays as the engine's NumPy arrays."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from audits.artefacts import Array, ColumnKind, FoundText
+from audits.sources.compression import Compression
+from schemas.data import CsvOptions
 from schemas.problem import DataError
 
 # Spellings of a hole in a column of numbers. In a column of text only the empty string is one: "?" and "None"
@@ -18,11 +20,13 @@ from schemas.problem import DataError
 HOLES = frozenset(
     {"", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"}
     | {"null", "NULL", "Null", "None", "none", "NONE"}
+    | {"-", "--", "."}
 )
 # Spellings that are no class name, whatever the classes are.
 LABEL_HOLES = frozenset({"", "NaN", "nan", "NAN", "-nan", "null", "NULL", "N/A", "#N/A", "<NA>"})
 MAX_COLUMNS = 10_000
 SHOWN_CHARACTERS = 40
+AS_FOUND = CsvOptions()
 EXACT_WHOLE = 2.0**53  # beyond it, float64 skips whole numbers
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
@@ -43,6 +47,27 @@ class Observed:
     whole: bool = False
     holes: tuple[str, ...] = ()
     text: FoundText | None = None
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """A file of a table before it is opened.
+
+    Attributes:
+        path: of the file.
+        field: of the request, to blame.
+        compression: what it is packed with.
+        csv: how it is written, where that is a question.
+        key: which of several tables in it.
+        wanted: names that the request gives to columns.
+    """
+
+    path: Path
+    field: str
+    compression: Compression | None = None
+    csv: CsvOptions = AS_FOUND
+    key: str | None = None
+    wanted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -78,6 +103,28 @@ class TableFile(Protocol):
     def describe(self) -> dict[str, Any]:
         """How the file is read, for the report."""
         ...
+
+
+def require_sound_names(names: Sequence[str], source: TableSource) -> None:
+    """Raises `data_too_many_columns` or `column_duplicated`."""
+    if len(names) > MAX_COLUMNS:
+        raise DataError(
+            "data_too_many_columns",
+            f"{source.path.name} has {len(names):,} columns; at most {MAX_COLUMNS:,} are read.",
+            field=source.field,
+            file=str(source.path),
+        )
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise DataError(
+                "column_duplicated",
+                f"{source.path.name} has two columns named {name!r}. Give every column a name of its own.",
+                field=source.field,
+                file=str(source.path),
+                column=name,
+            )
+        seen.add(name)
 
 
 def is_number(text: str) -> bool:
@@ -127,6 +174,13 @@ def to_numpy(values: "pa.Array[Any]", kind: ColumnKind, *, whole: bool) -> Array
     return as_whole(numbers) if whole else numbers
 
 
+def without_holes(texts: "pa.Array[Any]") -> "pa.Array[Any]":
+    """Texts without blanks around them; null for the spellings of a hole."""
+    trimmed = pc.utf8_trim_whitespace(texts)
+    is_hole = pc.is_in(trimmed, value_set=pa.array(sorted(HOLES), type=trimmed.type))
+    return cast("pa.Array[Any]", pc.if_else(is_hole, pa.scalar(None, trimmed.type), trimmed))
+
+
 def as_whole(numbers: Array) -> Array:
     """int64 where all values are whole and exactly representable, else the numbers as they are."""
     if numbers.dtype.kind != "f" or not np.isfinite(numbers).all():
@@ -148,8 +202,7 @@ def _numbers(values: "pa.Array[Any]") -> Array:
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.int8())
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        trimmed = pc.utf8_trim_whitespace(values)
-        values = pc.if_else(pc.is_in(trimmed, value_set=pa.array(sorted(HOLES), type=trimmed.type)), None, trimmed)
+        values = without_holes(values)
     numbers = values.cast(pa.float64(), safe=False)
     return np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
 

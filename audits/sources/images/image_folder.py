@@ -16,12 +16,12 @@ from typing import Any, Literal
 import numpy as np
 
 from audits.artefacts import Array, Batch, Column, ModelDescription, Split, SplitName
-from audits.sources.formats import SUFFIXES as DATA_SUFFIXES
-from audits.sources.image_file import ImageSize, decoded, size_of
+from audits.sources.formats import is_data
+from audits.sources.images.image_file import ImageSize, decoded, size_of
 from audits.sources.locations import Roots, require_regular, resolve, walk
-from audits.sources.table import empty
+from audits.sources.tables.split import empty
+from schemas.data import Data
 from schemas.problem import DataError, RequestError
-from schemas.request import Data
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
 MAX_IMAGES = 500_000
@@ -155,7 +155,7 @@ def _class_folders(path: Path) -> list[Path]:
         return []
     children = sorted(child for child in path.iterdir() if not child.name.startswith((".", "_")))
     with_images = [child for child in children if child.is_dir() and _holds_image(child)]
-    if len(with_images) < 2 and any(child.suffix.lower() in DATA_SUFFIXES for child in children):
+    if len(with_images) < 2 and any(is_data(child.name) for child in children):
         return []  # a table, with pictures beside it
     return with_images or ([path] if _holds_image(path) else [])
 
@@ -192,13 +192,14 @@ def open_image_splits(
 
 
 def _require_no_columns(data: Data) -> None:
-    named = next(iter(data.roles.items()), None) or (("features", "") if data.features is not None else None)
+    columns = {"label": data.label, **data.others, "features": data.features, "exclude": data.exclude or None}
+    named = next((role for role, column in columns.items() if column is not None), None)
     if named is not None:
         raise RequestError(
-            f"{named[0]}_not_applicable",
-            f"data.{named[0]} names a column of a table; these data are images, whose labels are the names of their "
+            f"{named}_not_applicable",
+            f"data.{named} names a column of a table; these data are images, whose labels are the names of their "
             "folders.",
-            field=f"data.{named[0]}",
+            field=f"data.{named}",
         )
 
 

@@ -4,7 +4,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -139,13 +139,13 @@ class NpzFile:
         return header
 
 
-class NpyFolder:
-    """A folder with one NPY file per array."""
+class NpyFiles:
+    """NPY files of one folder, one per array."""
 
-    def __init__(self, path: Path, *, field: str) -> None:
-        self.path = path
+    def __init__(self, paths: Sequence[Path], *, field: str) -> None:
+        self.path = paths[0].parent if len(paths) > 1 else paths[0]
         self._field = field
-        self._files = {file.stem: file for file in sorted(path.glob("*.npy"))}
+        self._files = {file.stem: file for file in sorted(paths)}
         self.headers: Mapping[str, ArrayHeader] = {name: self._header(name) for name in self._files}
 
     def rows_of(self, name: str, rows: int) -> Iterator[Array]:

@@ -1,4 +1,4 @@
-"""A split that is a table: any number of CSV or Parquet files with the same columns."""
+"""A split that is a table: any number of files with the same columns."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,12 @@ import numpy as np
 import pandas as pd
 
 from audits.artefacts import Array, Batch, Column, ColumnKind, SplitName
-from audits.sources.columns import LABEL_HOLES, Chunk, Observed, TableFile, as_whole
+from audits.sources.labels import LabelFile
+from audits.sources.tables.columns import LABEL_HOLES, Chunk, Observed, TableFile, as_whole
 from schemas.problem import DataError
+
+# Of files that are read otherwise than the first, so many are listed in the report.
+SHOWN_FILES = 20
 
 
 @dataclass(frozen=True)
@@ -18,21 +22,21 @@ class Layout:
 
     Attributes:
         features: in the model's order.
-        label: the label's column.
-        label_kind: of this split; the other split's may differ, which is a finding and no problem.
+        labels: one column; several where they are one-hot; none where the labels lie in other files.
+        label_kinds: of this split; the other split's may differ, which is a finding and no problem.
         roles: role -> column and its kind.
     """
 
     features: tuple[Column, ...]
-    label: str
-    label_kind: ColumnKind
+    labels: tuple[str, ...]
+    label_kinds: tuple[ColumnKind, ...]
     roles: Mapping[str, Column]
 
     @property
     def kinds(self) -> dict[str, ColumnKind]:
         """Of every column that is read."""
         read = {column.name: column.kind for column in (*self.features, *self.roles.values())}
-        return {**read, self.label: self.label_kind}
+        return {**read, **dict(zip(self.labels, self.label_kinds, strict=True))}
 
 
 class TableSplit:
@@ -48,6 +52,7 @@ class TableSplit:
         *,
         max_rows: int | None,
         notes: Mapping[str, Any],
+        external: LabelFile | None = None,
     ) -> None:
         self.name = name
         self.columns = layout.features
@@ -57,6 +62,17 @@ class TableSplit:
         self._layout = layout
         self._max_rows = max_rows
         self._notes = notes
+        self._external = external
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The label columns; none where the labels lie in other files."""
+        return self._layout.labels
+
+    @property
+    def role_names(self) -> dict[str, str]:
+        """Role -> column, besides the label."""
+        return {role: column.name for role, column in self._layout.roles.items()}
 
     def batches(self, rows: int = 8192) -> Iterator[Batch]:
         first_row = 0
@@ -66,19 +82,40 @@ class TableSplit:
             first_row += len(batch)
         if first_row == 0:
             raise empty(self.name, self.files)
+        if self._external is not None and first_row != self._max_rows:
+            self._external.require_all_used(first_row)
 
     def describe(self) -> dict[str, Any]:
         holes = {c.name: sorted(_holes(self._opened, c.name)) for c in self.columns if _holes(self._opened, c.name)}
         return {
             "files": list(self.files),
             "format": self._notes.get("format"),
-            **self._opened[0].describe(),
+            **self._describe_files(),
             "columns": [{"name": column.name, "kind": column.kind} for column in self.columns],
-            "label": {"name": self._layout.label, "kind": self._layout.label_kind},
-            "roles": {role: column.name for role, column in self._layout.roles.items()},
+            "label": self._describe_label(),
+            "roles": self.role_names,
             "holes_spelled": holes,
             **{key: value for key, value in self._notes.items() if key != "format"},
         }
+
+    def _describe_files(self) -> dict[str, Any]:
+        """How the first file is read, and those that are read otherwise."""
+        first, *others = [file.describe() for file in self._opened]
+        differing = {
+            str(file.path): {key: value for key, value in other.items() if first.get(key) != value}
+            for file, other in zip(self._opened[1:], others, strict=True)
+            if other != first
+        }
+        shown = dict(list(differing.items())[:SHOWN_FILES])
+        return {**first, **({"read_otherwise": shown} if shown else {})}
+
+    def _describe_label(self) -> dict[str, Any]:
+        if self._external is not None:
+            return self._external.describe()
+        names, kinds = self._layout.labels, self._layout.label_kinds
+        if len(names) == 1:
+            return {"name": names[0], "kind": kinds[0]}
+        return {"name": list(names), "kind": "one-hot"}
 
     def _blocks(self, rows: int) -> Iterator[dict[str, Array]]:
         """The columns in blocks of `rows` rows over file borders, at most `max_rows` rows in all."""
@@ -102,7 +139,8 @@ class TableSplit:
         for file in self._opened:
             for whole in file.chunks(self._layout.kinds):
                 chunk = whole if left is None else whole.head(left)
-                self._require_labels(file, chunk)
+                if self._external is None:
+                    self._require_labels(file, chunk)
                 yield chunk
                 if left is not None:
                     left -= chunk.n
@@ -110,22 +148,60 @@ class TableSplit:
                         return
 
     def _require_labels(self, file: TableFile, chunk: Chunk) -> None:
-        labels = chunk.columns[self._layout.label]
-        bad = np.flatnonzero(unusable_labels(labels))
+        names = self._layout.labels
+        for name in names:
+            labels = chunk.columns[name]
+            bad = np.flatnonzero(unusable_labels(labels))
+            if len(bad):
+                raise missing_label(labels[bad[0]], name, str(file.path), chunk.first_row + int(bad[0]), self.name)
+        if len(names) > 1:
+            self._require_one_hot(file, chunk)
+
+    def _require_one_hot(self, file: TableFile, chunk: Chunk) -> None:
+        columns = [chunk.columns[name] for name in self._layout.labels]
+        if any(column.dtype == object for column in columns):
+            bad = np.array([0])
+        else:
+            values = np.stack(columns, axis=1)
+            bad = np.flatnonzero(
+                (((values == 0) | (values == 1)).sum(axis=1) < len(columns)) | (values.sum(axis=1) != 1)
+            )
         if len(bad):
-            raise missing_label(
-                labels[bad[0]], self._layout.label, str(file.path), chunk.first_row + int(bad[0]), self.name
+            row = chunk.first_row + int(bad[0])
+            raise DataError(
+                "label_not_one_hot",
+                f"The {self.name} label columns hold {[column[bad[0]] for column in columns][:10]} in row {row} of "
+                f"{file.path.name}; exactly one of them must be 1, the others 0. Several labels a row are not audited.",
+                field="data.label",
+                file=str(file.path),
+                row=row,
+                column=self._layout.labels[0],
             )
 
     def _batch(self, first_row: int, columns: Mapping[str, Array]) -> Batch:
         features = {c.name: _series(columns[c.name]) for c in self.columns}
-        n = len(columns[self._layout.label])
+        roles = {role: columns[column.name] for role, column in self._layout.roles.items()}
+        n = len(next(iter(columns.values())))
         return Batch(
             first_row=first_row,
             features=pd.DataFrame(features, index=pd.RangeIndex(n)),
-            labels=as_whole(columns[self._layout.label]),
-            roles={role: columns[column.name] for role, column in self._layout.roles.items()},
+            labels=self._labels(first_row, n, columns, roles),
+            roles=roles,
         )
+
+    def _labels(self, first_row: int, n: int, columns: Mapping[str, Array], roles: Mapping[str, Array]) -> Array:
+        """(rows,), or one-hot (rows, classes)."""
+        if self._external is not None:
+            found = self._external.of_rows(first_row, n, roles.get("id"))
+            bad = np.flatnonzero(unusable_labels(found) if found.ndim == 1 else ~np.isfinite(found).all(axis=1))
+            if len(bad):
+                file, row = str(self._external.path), first_row + int(bad[0])
+                raise missing_label(found[bad[0]], self._external.name, file, row, self.name)
+            return as_whole(found)
+        names = self._layout.labels
+        if len(names) == 1:
+            return as_whole(columns[names[0]])
+        return np.stack([columns[name] for name in names], axis=1).astype(np.int64)
 
 
 def unusable_labels(labels: Array) -> Array:

@@ -1,23 +1,22 @@
 """A split of arrays: x holds one entry a row, y its labels; named roles are arrays beside them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from audits.artefacts import Array, Batch, Column, SplitName
-from audits.sources.array_file import ArrayFile, ArrayHeader, NpyFolder, NpzFile
-from audits.sources.columns import as_whole
+from audits.sources.arrays.numpy_files import ArrayFile, ArrayHeader
 from audits.sources.formats import Format
+from audits.sources.labels import LabelFile
 from audits.sources.naming import listed, suggestion
-from audits.sources.table import empty, missing_label, unusable_labels
+from audits.sources.tables.columns import as_whole
+from audits.sources.tables.split import empty, missing_label, unusable_labels
 from schemas.problem import DataError
-from schemas.request import Data
 
 
 class ArraySplit:
-    """NPZ files, or one folder of NPY files, with the same row shape."""
+    """Files of arrays with the same row shape."""
 
     layout: Literal["table", "array"] = "array"
     columns: tuple[Column, ...] = ()
@@ -30,15 +29,17 @@ class ArraySplit:
         *,
         format_: Format,
         max_rows: int | None,
+        external: LabelFile | None = None,
     ) -> None:
-        """`names` gives the array of each role, among them "x" and "label"."""
+        """`names` gives the array of each role, "x" and, unless the labels lie elsewhere, "label" among them."""
         self.name = name
         self.files = tuple(str(file.path) for file in files)
-        self.row_shape = files[0].headers["x"].shape[1:]
+        self.row_shape = files[0].headers[names["x"]].shape[1:]
         self._opened = files
         self._names = names
         self._format = format_
         self._max_rows = max_rows
+        self._external = external
 
     def batches(self, rows: int = 8192) -> Iterator[Batch]:
         first_row = 0
@@ -48,17 +49,24 @@ class ArraySplit:
                 first_row = batch.first_row + len(batch)
             if first_row == self._max_rows:
                 return
+        if self._external is not None:
+            self._external.require_all_used(first_row)
 
     def describe(self) -> dict[str, Any]:
-        x = self._opened[0].headers["x"]
-        label = self._opened[0].headers[self._names["label"]]
+        x = self._opened[0].headers[self._names["x"]]
         return {
             "files": list(self.files),
             "format": self._format,
-            "x": {"row_shape": list(self.row_shape), "dtype": str(x.dtype)},
-            "label": {"name": self._names["label"], "row_shape": list(label.shape[1:]), "dtype": str(label.dtype)},
+            "x": {"name": self._names["x"], "row_shape": list(self.row_shape), "dtype": str(x.dtype)},
+            "label": self._describe_label(),
             "roles": {role: name for role, name in self._names.items() if role not in {"x", "label"}},
         }
+
+    def _describe_label(self) -> dict[str, Any]:
+        if self._external is not None:
+            return self._external.describe()
+        header = self._opened[0].headers[self._names["label"]]
+        return {"name": self._names["label"], "row_shape": list(header.shape[1:]), "dtype": str(header.dtype)}
 
     def _of_file(self, file: ArrayFile, first_row: int, rows: int) -> Iterator[Batch]:
         streams = [file.rows_of(name, rows) for name in self._names.values()]
@@ -68,9 +76,14 @@ class ArraySplit:
             if self._max_rows is not None:
                 left = self._max_rows - first_row - row
                 values = {role: block[:left] for role, block in values.items()}
-            labels = self._labels(values.pop("label"), file, row)
-            if len(labels) == 0:
+            n = len(values["x"])
+            if n == 0:
                 return
+            if self._external is not None:
+                found = self._external.of_rows(first_row + row, n, values.get("id"))
+            else:
+                found = values.pop("label")
+            labels = self._labels(found, file, row)
             yield Batch(first_row + row, values.pop("x"), labels, values)
             row += len(labels)
 
@@ -83,8 +96,8 @@ class ArraySplit:
             row = int(bad[0])
             raise missing_label(
                 labels[row] if labels.ndim == 1 else None,
-                self._names["label"],
-                str(file.path),
+                self._names.get("label", "label"),
+                str(file.path if self._external is None else self._external.path),
                 first_row + row,
                 self.name,
             )
@@ -94,33 +107,29 @@ class ArraySplit:
 
 
 def open_array_split(
-    data: Data, name: SplitName, paths: Sequence[Path], format_: Format, *, max_rows: int | None
+    name: SplitName,
+    files: Sequence[ArrayFile],
+    names: Mapping[str, str],
+    *,
+    format_: Format,
+    max_rows: int | None,
+    external: LabelFile | None,
 ) -> ArraySplit:
-    """Open the NPZ files, or the folder of NPY files, of a split.
+    """A split of opened files that hold an array for every role.
 
     Raises:
         DataError: `label_missing`, `feature_missing`, `column_missing`, `data_rows_differ`, `data_empty`,
             `feature_shape_mismatch`, or what is wrong with a file.
     """
     field = f"data.{name}.uri"
-    files = _open(paths, format_, field)
-    names = {"x": "x", "label": data.label or "y"}
-    names |= {role: column for role, column in data.roles.items() if role != "label"}
     for file in files:
         for role, array in names.items():
             _require_array(file, role, array, name)
         _require_rows(file, names, field)
-    if all(file.headers["x"].shape[0] == 0 for file in files):
+    if all(file.headers[names["x"]].shape[0] == 0 for file in files):
         raise empty(name, [str(file.path) for file in files])
     _require_same_shapes(files, names, field)
-    return ArraySplit(name, files, names, format_=format_, max_rows=max_rows)
-
-
-def _open(paths: Sequence[Path], format_: Format, field: str) -> list[ArrayFile]:
-    if format_ == "npz":
-        return [NpzFile(path, field=field) for path in paths]
-    folders = list(dict.fromkeys(path.parent for path in paths))
-    return [NpyFolder(folder, field=field) for folder in folders]
+    return ArraySplit(name, files, names, format_=format_, max_rows=max_rows, external=external)
 
 
 def _require_array(file: ArrayFile, role: str, array: str, split: SplitName) -> None:
@@ -141,7 +150,7 @@ def _require_rows(file: ArrayFile, names: Mapping[str, str], field: str) -> None
     """Every array has the rows of x; labels and roles have one value a row, labels possibly one a class."""
     for role, name in names.items():
         header = file.headers[name]
-        if not header.shape or header.shape[0] != file.headers["x"].shape[0]:
+        if not header.shape or header.shape[0] != file.headers[names["x"]].shape[0]:
             raise DataError(
                 "data_rows_differ",
                 f"{file.path.name} holds x of the shape {list(file.headers['x'].shape)} and {name} of the shape "

@@ -1,0 +1,1 @@
+"""Arrays: named arrays with one entry a row, and the split that they make."""

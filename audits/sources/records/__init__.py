@@ -1,0 +1,1 @@
+"""Records framed by lengths and checksums, as TensorFlow writes them."""

@@ -1,0 +1,1 @@
+"""Tables: files of typed columns, whatever format they are in, and the split that they make."""

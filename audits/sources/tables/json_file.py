@@ -1,0 +1,136 @@
+"""JSON lines: one object a line, streamed through Arrow; the first block says what the columns are."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pyarrow as pa
+from pyarrow import json as arrow_json
+
+from audits.sources.compression import unpacked
+from audits.sources.tables.arrow_files import TypedFile, first_line
+from audits.sources.tables.columns import SHOWN_CHARACTERS
+from schemas.problem import DataError
+
+HEAD_BYTES = 2**20
+BLOCK_BYTES = 4 * 2**20  # also the longest line
+
+
+class JsonFile(TypedFile):
+    """A file of JSON lines. Numbers are read as float64, so that a fraction may come after whole numbers."""
+
+    format = "JSON lines"
+
+    def describe(self) -> dict[str, Any]:
+        packed = self._source.compression
+        return super().describe() | ({"compression": packed} if packed else {})
+
+    def _read_schema(self) -> pa.Schema:
+        try:
+            with self._reader(None, HEAD_BYTES) as reader:
+                self._first_rows = int(reader.read_next_batch().num_rows)
+                return cast(pa.Schema, reader.schema)
+        except StopIteration:
+            self._first_rows = 0
+            return pa.schema([])
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+            raise self._culprit(None, error) from None
+
+    def _has_no_rows(self) -> bool:
+        return self._first_rows == 0
+
+    def _batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+        schema = pa.schema([(name, _wide(self._declared(name))) for name in names])
+        try:
+            with self._reader(schema, BLOCK_BYTES) as reader:
+                yield from reader
+        except (pa.ArrowException, UnicodeDecodeError) as error:
+            raise self._culprit(schema, error) from None
+
+    @contextmanager
+    def _reader(self, schema: pa.Schema | None, block_bytes: int) -> Iterator[Any]:
+        with unpacked(self.path, self._source.compression, field=self._source.field) as stream:
+            yield arrow_json.open_json(
+                stream,
+                read_options=arrow_json.ReadOptions(block_size=block_bytes, use_threads=False),
+                parse_options=arrow_json.ParseOptions(
+                    explicit_schema=schema, unexpected_field_behavior="infer" if schema is None else "ignore"
+                ),
+            )
+
+    def _culprit(self, schema: pa.Schema | None, error: BaseException) -> DataError:
+        """The first line that is no object, or that holds another type than the lines before."""
+        if "straddling" in str(error):
+            return self._problem("data_cell_too_large", f"a line is longer than {BLOCK_BYTES:,} bytes")
+        seen = {} if schema is None else {field.name: _said(field.type) for field in schema}
+        with unpacked(self.path, self._source.compression, field=self._source.field) as stream:
+            row = 0
+            for line in iter(lambda: stream.readline(BLOCK_BYTES + 1), b""):
+                if not line.strip():
+                    continue
+                try:
+                    entry = json.loads(line)
+                except UnicodeDecodeError:
+                    return self._problem("data_encoding", f"row {row} is not UTF-8", row)
+                except (ValueError, RecursionError):
+                    return self._problem("data_malformed", f"row {row} is no JSON object", row)
+                if not isinstance(entry, dict):
+                    return self._problem("data_malformed", f"row {row} is no JSON object but {_said(entry)}", row)
+                for name, value in entry.items():
+                    held, before = _said(value), seen.get(name)
+                    if before is not None and held is not None and held != before:
+                        return self._wrong_type(name, value, before, row)
+                    if schema is None and held is not None:
+                        seen[name] = held
+                row += 1
+        return self._malformed(first_line(error))
+
+    def _wrong_type(self, name: str, value: Any, before: str, row: int) -> DataError:
+        is_text = isinstance(value, str) and before == "a number"
+        shown = json.dumps(value, ensure_ascii=False)[:SHOWN_CHARACTERS]
+        return DataError(
+            "text_in_numeric_column" if is_text else "column_types_differ",
+            f"Column {name!r} holds {shown} in row {row} of {self.path.name}, but {before} in the rows before. Write "
+            "it in the same way in every row, and null where it is missing.",
+            field=self._source.field,
+            file=str(self.path),
+            row=row,
+            column=name,
+        )
+
+    def _problem(self, code: str, why: str, row: int | None = None) -> DataError:
+        return DataError(
+            code,
+            f"{self.path.name} cannot be read as JSON lines: {why}. Write one object a line: "
+            "frame.to_json(path, orient='records', lines=True).",
+            field=self._source.field,
+            file=str(self.path),
+            row=row,
+        )
+
+
+def _wide(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_integer(type_):
+        return pa.float64()
+    return pa.list_(_wide(type_.value_type)) if pa.types.is_list(type_) else type_
+
+
+def _said(value: Any) -> str | None:
+    """What a JSON value, or a column's type, is; None for a hole."""
+    if isinstance(value, pa.DataType):
+        tests = (
+            (pa.types.is_boolean, "a truth value"),
+            (pa.types.is_string, "a text"),
+            (pa.types.is_timestamp, "a text"),
+            (pa.types.is_list, "a list"),
+            (pa.types.is_struct, "an object"),
+            (pa.types.is_null, None),
+        )
+        return next((said for test, said in tests if test(value)), "a number")
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "a truth value"
+    names: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
+    return names.get(type(value), "a number")

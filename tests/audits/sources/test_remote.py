@@ -1,0 +1,233 @@
+"""Addresses elsewhere: allowed or refused in one place, fetched within limits, called by their address."""
+
+import functools
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from audits.sources import Roots, https, open_splits, remote
+from audits.sources.locations import resolve
+from audits.sources.remote import Scratch, require_allowed, scratch
+from schemas.data import Data
+from schemas.problem import ProblemError
+from tests.audits.sources.conftest import everything
+
+CSV = b"a,y\n1,0\n2,1\n"
+
+
+@pytest.fixture
+def memory() -> Iterator[fsspec.AbstractFileSystem]:
+    """fsspec's store in memory, which stands for any other."""
+    files = fsspec.filesystem("memory")
+    for path in ("/bucket/d/year=2023/a.csv", "/bucket/d/year=2024/b.csv", "/bucket/x.csv"):
+        files.pipe(path, CSV)
+    yield files
+    files.rm("/bucket", recursive=True)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Scratch:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    return Scratch(folder)
+
+
+def opened(train: str, place: Scratch | None, *allowed: str):
+    data = Data.model_validate({"train": {"uri": train}, "validation": {"uri": train}, "label": "y"})
+    return open_splits(data, Roots((), allowed, place))
+
+
+def refused(address: str, *allowed: str) -> ProblemError:
+    with pytest.raises(ProblemError) as caught:
+        require_allowed(address, allowed, field="data.train.uri")
+    return caught.value
+
+
+class TestAllowed:
+    @pytest.mark.parametrize(
+        ("address", "prefix"),
+        [
+            ("s3://b/d/x.csv", "s3://b/d"),
+            ("s3://b/d/x.csv", "s3://b/d/"),
+            ("s3://b/d", "s3://b/d"),
+            ("s3://b/d/*/x.csv", "s3://b/d/"),
+            ("s3://b/x", "s3://"),
+            ("HTTPS://Host/x?sig=1", "https://host/"),
+        ],
+    )
+    def test_let_through(self, address: str, prefix: str) -> None:
+        assert require_allowed(address, (prefix,), field="f")
+
+    @pytest.mark.parametrize(
+        ("address", "code"),
+        [
+            ("s3://b/other/x.csv", "uri_not_allowed"),
+            ("s3://b/dx/x.csv", "uri_not_allowed"),
+            ("s3://b2/d/x.csv", "uri_not_allowed"),
+            ("s3://b/*/x.csv", "uri_not_allowed"),
+            ("gs://b/d/x.csv", "uri_not_allowed"),
+            ("http://host/x", "uri_not_allowed"),
+            ("https://host.evil/x", "uri_not_allowed"),
+            ("s3://b/d/../x.csv", "uri_malformed"),
+            ("s3://b/d/%2e%2e/x.csv", "uri_malformed"),
+            ("s3://b/d/..%2fx.csv", "uri_malformed"),
+            ("https://user@host/x", "uri_malformed"),
+            ("https://host/a b", "uri_malformed"),
+            ("https://host\\@evil/x", "uri_malformed"),
+            ("https:///x", "uri_malformed"),
+            ("ftp://host/x", "uri_scheme_forbidden"),
+            ("upload://x", "uri_scheme_forbidden"),
+        ],
+    )
+    def test_refused(self, address: str, code: str) -> None:
+        assert refused(address, "s3://b/d", "https://host/").code == code
+
+    def test_nothing_is_allowed_by_default(self, place: Scratch) -> None:
+        with pytest.raises(ProblemError) as caught:
+            opened("memory://bucket/x.csv", place)
+
+        assert caught.value.code == "uri_not_allowed"
+        assert "FITCHECK_REMOTE" in caught.value.detail
+
+
+class TestStores:
+    def test_a_file_a_folder_and_a_glob(self, memory, place: Scratch) -> None:
+        for address, rows in (("bucket/x.csv", 2), ("bucket/d", 4), ("bucket/d/*/*.csv", 4)):
+            train, _ = opened(f"memory://{address}", place, "memory://bucket/")
+
+            assert sum(map(len, everything(train))) == rows
+        assert [column.name for column in train.columns] == ["a", "year"]
+
+    def test_what_is_not_there(self, memory, place: Scratch) -> None:
+        for address in ("memory://bucket/none.csv", "memory://bucket/none*"):
+            with pytest.raises(ProblemError) as caught:
+                opened(address, place, "memory://")
+            assert caught.value.code == "data_not_found"
+
+    def test_a_model_folder(self, memory, place: Scratch) -> None:
+        memory.pipe("/bucket/m/saved_model.pb", b"pb")
+        memory.pipe("/bucket/m/variables/variables.index", b"i")
+        (folder,) = resolve("memory://bucket/m", Roots((), ("memory://bucket",), place), field="model.uri")
+
+        assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) == [
+            "saved_model.pb",
+            "variables/variables.index",
+        ]
+        with pytest.raises(ProblemError) as caught:
+            resolve("memory://bucket/none", Roots((), ("memory://bucket",), place), field="model.uri")
+        assert caught.value.code == "model_not_found"
+
+    def test_more_than_there_is_room_for(self, memory, place: Scratch, monkeypatch) -> None:
+        monkeypatch.setattr(remote, "MAX_BYTES", 10)
+        with pytest.raises(ProblemError) as caught:
+            opened("memory://bucket/x.csv", place, "memory://")
+
+        assert caught.value.code == "data_too_large"
+
+    def test_too_many_files(self, memory, place: Scratch, monkeypatch) -> None:
+        monkeypatch.setattr(remote, "MAX_FILES", 1)
+        with pytest.raises(ProblemError) as caught:
+            opened("memory://bucket/d", place, "memory://")
+
+        assert caught.value.code == "data_too_many_files"
+
+    def test_a_package_that_is_missing_is_named(self, place: Scratch, monkeypatch) -> None:
+        monkeypatch.setitem(remote._STORES, "gs", ("not-installed", "gcsfs", "gcs"))
+        monkeypatch.setattr(fsspec, "filesystem", lambda *_, **__: (_ for _ in ()).throw(ImportError("gcsfs")))
+        with pytest.raises(ProblemError) as caught:
+            opened("gs://bucket/x.csv", place, "gs://")
+
+        assert caught.value.code == "extra_missing"
+        assert "pip install 'fitcheck[gcs]'" in caught.value.detail
+
+    def test_problems_and_reports_name_addresses(self, memory) -> None:
+        memory.pipe("/bucket/bad.csv", b"a,y\n1,0\n2\n")
+        with pytest.raises(ProblemError) as caught, scratch() as made:
+            opened("memory://bucket/bad.csv", made, "memory://")
+        assert caught.value.file == "memory://bucket/bad.csv"
+
+        with scratch() as made:
+            train, _ = opened("memory://bucket/x.csv", made, "memory://")
+            assert made.said(train.describe())["files"] == ["memory://bucket/x.csv"]
+            folder = made.folder
+        assert not folder.exists()
+
+
+class TestHttps:
+    @pytest.fixture
+    def server(self, tmp_path: Path) -> Iterator[str]:
+        (tmp_path / "x.csv").write_bytes(CSV)
+
+        class Handler(SimpleHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path == "/moved.csv":
+                    self.send_response(302)
+                    self.send_header("Location", "/x.csv")
+                    self.end_headers()
+                elif self.path == "/short.csv":
+                    self.send_response(200)
+                    self.send_header("Content-Length", "100")
+                    self.end_headers()
+                    self.wfile.write(CSV)
+                else:
+                    super().do_GET()
+
+            def log_message(self, *_: object) -> None: ...
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(tmp_path)))
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    def test_a_file(self, server: str, place: Scratch) -> None:
+        train, _ = opened(server + "x.csv", place, server)
+
+        assert everything(train)[0].labels.tolist() == [0, 1]
+
+    @pytest.mark.parametrize(
+        ("name", "code"),
+        [("none.csv", "data_not_found"), ("moved.csv", "data_unreadable"), ("short.csv", "data_unreadable")],
+    )
+    def test_what_goes_wrong(self, server: str, place: Scratch, name: str, code: str) -> None:
+        with pytest.raises(ProblemError) as caught:
+            opened(server + name, place, server)
+
+        assert caught.value.code == code
+
+    def test_more_than_there_is_room_for(self, server: str, place: Scratch, monkeypatch) -> None:
+        monkeypatch.setattr(remote, "MAX_BYTES", 5)
+        with pytest.raises(ProblemError) as caught:
+            opened(server + "x.csv", place, server)
+
+        assert caught.value.code == "data_too_large"
+
+    def test_this_machine_is_not_asked_unless_it_is_named(self, server: str, place: Scratch) -> None:
+        with pytest.raises(ProblemError) as caught:
+            opened(server + "x.csv", place, "http://")
+
+        assert caught.value.code == "uri_host_forbidden"
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            *("127.0.0.1", "10.1.2.3", "169.254.169.254", "168.63.129.16", "0.0.0.0", "224.0.0.1", "100.64.0.1"),
+            *("::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"),
+        ],
+    )
+    def test_addresses_that_are_not_public(self, monkeypatch, tmp_path: Path, address: str) -> None:
+        def answers(*_: object, **__: object) -> list:
+            return [(socket.AF_INET, 0, 0, "", (ip, 443)) for ip in ("93.184.215.14", address)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", answers)
+        with pytest.raises(ProblemError) as caught:
+            https.download("https://host/x", tmp_path / "x", max_bytes=1, private=False, field="f")
+
+        assert caught.value.code == "uri_host_forbidden"
