@@ -72,7 +72,7 @@ def test_a_sound_request_passes_quickly(body, check) -> None:
     ("field", "value", "code", "blamed"),
     [
         ("model.uri", "nope", "model_not_found", "model.uri"),
-        ("model.uri", "s3://bucket/model", "uri_scheme_forbidden", "model.uri"),
+        ("model.uri", "s3://bucket/model", "uri_not_allowed", "model.uri"),
         ("model.uri", "/etc", "uri_outside_roots", "model.uri"),
         ("model.uri", str(EXAMPLE / "*"), "uri_ambiguous", "model.uri"),
         ("model.uri", str(EXAMPLE / "train.csv"), "not_a_saved_model", "model.uri"),
@@ -129,6 +129,16 @@ def test_a_file_that_is_not_what_its_name_says(refused, tmp_path: Path) -> None:
     (tmp_path / "v.csv").write_bytes(b"PAR1 and more")
 
     assert refused("priority", 1).code == "data_format_mismatch"
+
+
+def test_what_must_be_fetched_is_left_to_the_worker(body) -> None:
+    body["data"]["train"]["uri"] = "s3://bucket/t.csv"
+    request = AuditRequest.model_validate(body)
+
+    preflight.check(request, Roots((EXAMPLE,), remote=("s3://bucket/",)))
+    with pytest.raises(ProblemError) as caught:
+        preflight.check(request, Roots((EXAMPLE,), remote=("s3://other/",)))
+    assert (caught.value.code, caught.value.field) == ("uri_not_allowed", "data.train.uri")
 
 
 def test_limits_that_do_not_exist(refused) -> None:

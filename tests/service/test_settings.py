@@ -45,7 +45,13 @@ def test_every_setting_is_an_environment_variable(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_environment_of_a_child_gives_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    settings = Settings(api_keys=("a", "b"), data_roots=(tmp_path, Path("/")), database="postgresql://u:p@h/n", slots=3)
+    settings = Settings(
+        api_keys=("a", "b"),
+        data_roots=(tmp_path, Path("/")),
+        remote=("s3://a/b", "https://h/"),
+        database="postgresql://u:p@h/n",
+        slots=3,
+    )
 
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)

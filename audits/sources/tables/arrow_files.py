@@ -15,6 +15,7 @@ from audits.sources.tables.columns import (
     Observed,
     TableSource,
     first_text,
+    kind_of,
     require_sound_names,
     text_in_numeric_column,
     to_numpy,
@@ -96,7 +97,7 @@ class TypedFile(ABC):
     def _observe(self) -> Iterator[tuple[str, Observed]]:
         for name, type_ in self._types.items():
             if type_ is not None:
-                yield name, Observed(_kind_of(type_), pa.types.is_integer(type_))
+                yield name, Observed(kind_of(type_), pa.types.is_integer(type_))
             elif self._widths.get(name):
                 whole = pa.types.is_integer(self._declared(name).value_type)
                 yield from ((f"{name}[{place}]", Observed("number", whole)) for place in range(self._widths[name]))
@@ -279,16 +280,6 @@ def _plain(type_: pa.DataType) -> pa.DataType | None:
     known = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_timestamp)
     return type_ if any(test(type_) for test in known + texts) else None
-
-
-def _kind_of(type_: pa.DataType) -> ColumnKind | None:
-    if pa.types.is_null(type_):
-        return None
-    if pa.types.is_boolean(type_):
-        return "boolean"
-    if pa.types.is_timestamp(type_):
-        return "time"
-    return "number" if pa.types.is_integer(type_) or pa.types.is_floating(type_) else "string"
 
 
 def first_line(error: BaseException) -> str:

@@ -145,6 +145,17 @@ def first_text(
     return None
 
 
+def kind_of(type_: pa.DataType) -> ColumnKind | None:
+    """What a column of an Arrow type holds; None where it is all holes."""
+    if pa.types.is_null(type_):
+        return None
+    if pa.types.is_boolean(type_):
+        return "boolean"
+    if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
+        return "time"
+    return "number" if pa.types.is_integer(type_) or pa.types.is_floating(type_) else "string"
+
+
 def text_in_numeric_column(column: str, found: FoundText, because: str, *, field: str | None = None) -> DataError:
     """The problem of a value that is no number where a number is needed."""
     return DataError(

@@ -1,7 +1,6 @@
 """CSV files, streamed through Arrow: how they are written is found from the head, and said in the report."""
 
 import csv
-import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,13 +18,14 @@ from audits.sources.tables.columns import (
     Observed,
     TableSource,
     first_text,
+    kind_of,
     require_sound_names,
     text_in_numeric_column,
     to_numpy,
 )
 from audits.sources.tables.csv_dialect import WHITESPACE, sniff
-from audits.sources.tables.csv_numbers import DECIMAL_COMMA, PLAIN, NumberFormat, explanations, format_of
-from audits.sources.tables.csv_text import BLOCK_BYTES, Rows, TextError, Utf8
+from audits.sources.tables.csv_numbers import PLAIN, NumberFormat, format_of, has_decimal_commas
+from audits.sources.tables.csv_text import BLOCK_BYTES, Rows, TextError, Utf8, row_of_open_quote
 from schemas.problem import DataError
 
 HEAD_BYTES = 2**20
@@ -56,6 +56,7 @@ class CsvFile:
             raise self._malformed(
                 "data_cell_too_large", "one of its first cells is longer than 131,072 characters"
             ) from None
+        self._delimiter = "\t" if self._dialect.delimiter == WHITESPACE else self._dialect.delimiter
         self._preamble = len(head[: self._dialect.preamble].encode())
         # Arrow wants names that differ; those without a name are never asked for
         self._names = tuple(name or f"\0{place}" for place, name in enumerate(self._dialect.names))
@@ -147,7 +148,11 @@ class CsvFile:
         typed = self._first_block(None)
         texts = self._first_block(dict.fromkeys(self._names, pa.string()))
         said = self._source.csv.decimal
-        if said is None and _has_decimal_commas(typed, texts):
+        if said is None and any(
+            has_decimal_commas(texts.column(place))
+            for place, type_ in enumerate(typed.schema.types)
+            if type_ == pa.string()
+        ):
             self._decimal = ","
         if self._decimal == ",":
             typed = self._first_block(None)
@@ -173,7 +178,7 @@ class CsvFile:
     def _observe_column(
         self, name: str, typed: "pa.ChunkedArray[Any]", texts: "pa.ChunkedArray[Any]", decimal: str | None
     ) -> Observed:
-        kind = _kind_of(typed.type)
+        kind = kind_of(typed.type)
         if pa.types.is_integer(typed.type) and pc.any(pc.match_substring_regex(texts, _HEXADECIMAL)).as_py():
             # Arrow's whole numbers, and nobody else's
             return Observed("string", text=first_text(texts.to_pylist(), self.path, fits=self._is_number))
@@ -212,7 +217,6 @@ class CsvFile:
     ) -> Iterator[tuple[arrow_csv.CSVStreamingReader, Rows]]:
         """Raises problems for what is wrong in the first block, or with the text anywhere."""
         self._ragged, self._blank_rows = None, 0
-        delimiter = "\t" if self._dialect.delimiter == WHITESPACE else self._dialect.delimiter
         with unpacked(self.path, self._source.compression, field=self._source.field) as stream:
             text = Utf8(stream, self._source.csv.encoding)
             rows = Rows(text, self._dialect, self._preamble)
@@ -224,7 +228,7 @@ class CsvFile:
                         block_size=block_bytes, use_threads=False, column_names=list(self._names)
                     ),
                     parse_options=arrow_csv.ParseOptions(
-                        delimiter=delimiter, newlines_in_values=True, invalid_row_handler=self._on_ragged_row
+                        delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=self._on_ragged_row
                     ),
                     convert_options=arrow_csv.ConvertOptions(
                         column_types=dict(types),
@@ -281,18 +285,12 @@ class CsvFile:
         )
 
     def _require_closed_quotes(self) -> None:
-        """Look for the quote that is never closed: it makes one cell of all that follows."""
+        """A quote that is never closed makes one cell of all that follows."""
         with unpacked(self.path, self._source.compression, field=self._source.field) as stream:
             rows = Rows(Utf8(stream, self._source.csv.encoding), self._dialect, self._preamble)
-            delimiter = "\t" if self._dialect.delimiter == WHITESPACE else self._dialect.delimiter
-            lines = io.TextIOWrapper(io.BufferedReader(_Readable(rows)), encoding="utf-8", newline="")
-            row = 0
-            try:
-                for cells in csv.reader(lines, delimiter=delimiter, strict=True):
-                    row += bool(cells)
-            except csv.Error as error:
-                if "unexpected end" in str(error) or "field limit" in str(error):
-                    raise self._malformed("data_malformed", f"a quote in row {row} is never closed", row) from None
+            row = row_of_open_quote(rows, self._delimiter)
+        if row is not None:
+            raise self._malformed("data_malformed", f"a quote in row {row} is never closed", row)
 
     def _culprit(self, types: Mapping[str, pa.DataType]) -> DataError | None:
         """The first value that is not of its column's type, looked for in the whole file as text."""
@@ -339,23 +337,6 @@ class CsvFile:
         )
 
 
-class _Readable(io.RawIOBase):
-    """`Rows` for Python's own readers, which fill buffers."""
-
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer has no length
-        data = self._rest or self._rows.read(BLOCK_BYTES)
-        part, self._rest = data[: len(buffer)], data[len(buffer) :]
-        buffer[: len(part)] = part
-        return len(part)
-
-
 def _is_time(cell: str, type_: pa.DataType) -> bool:
     try:
         pa.array([cell]).cast(type_)
@@ -370,22 +351,3 @@ def _without_empty(values: "pa.Array[Any]") -> "pa.Array[Any]":
         return values
     is_empty = pc.equal(values, pa.scalar(""))
     return cast("pa.Array[Any]", pc.if_else(is_empty, pa.scalar(None, pa.string()), values))
-
-
-def _has_decimal_commas(typed: pa.Table, texts: pa.Table) -> bool:
-    """Whether a column of text is one of numbers that can only have a decimal comma."""
-    for place, type_ in enumerate(typed.schema.types):
-        cells = texts.column(place).to_pylist() if type_ == pa.string() else []
-        if explanations([cell for cell in cells if cell is not None]) == [DECIMAL_COMMA]:
-            return True
-    return False
-
-
-def _kind_of(type_: pa.DataType) -> ColumnKind | None:
-    if pa.types.is_null(type_):
-        return None
-    if pa.types.is_boolean(type_):
-        return "boolean"
-    if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
-        return "time"
-    return "number" if pa.types.is_integer(type_) or pa.types.is_floating(type_) else "string"

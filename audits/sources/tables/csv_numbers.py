@@ -104,5 +104,10 @@ def explanations(values: Sequence[str]) -> list[NumberFormat]:
     return found
 
 
+def has_decimal_commas(texts: "pa.ChunkedArray[Any]") -> bool:
+    """Whether a column of text is one of numbers that can only have a decimal comma."""
+    return explanations([cell for cell in texts.to_pylist() if cell is not None]) == [DECIMAL_COMMA]
+
+
 def _plain_blanks(cell: str) -> str:
     return _WIDE_BLANKS.sub(" ", cell)

@@ -1,6 +1,7 @@
 """The text of a CSV file as UTF-8, block by block: encoding, comments and runs of blanks are dealt with here."""
 
 import codecs
+import csv
 import io
 import re
 from collections.abc import Callable
@@ -247,3 +248,34 @@ def _repeated(text: bytes, old: bytes, new: bytes) -> bytes:
     while old in text:
         text = text.replace(old, new)
     return text
+
+
+def row_of_open_quote(rows: Rows, delimiter: str) -> int | None:
+    """The row whose quote is never closed; None where all are."""
+    lines = io.TextIOWrapper(io.BufferedReader(_Readable(rows)), encoding="utf-8", newline="")
+    row = 0
+    try:
+        for cells in csv.reader(lines, delimiter=delimiter, strict=True):
+            row += bool(cells)
+    except csv.Error as error:
+        # a cell that is never closed may be longer than the csv module takes
+        if "unexpected end" in str(error) or "field limit" in str(error):
+            return row
+    return None
+
+
+class _Readable(io.RawIOBase):
+    """`Rows` for Python's own readers, which fill buffers."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer has no length
+        data = self._rest or self._rows.read(BLOCK_BYTES)
+        part, self._rest = data[: len(buffer)], data[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)

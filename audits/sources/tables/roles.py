@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from audits.artefacts import SplitName
 from audits.sources.naming import listed, suggestion
 from audits.sources.tables.columns import TableFile
@@ -123,7 +126,12 @@ def _chosen(reference: ColumnReference, columns: Sequence[str], field: str) -> l
     """The columns that a name, a position or a pattern means."""
     if not (isinstance(reference, str) and reference.startswith(PATTERN)):
         return _named(reference, columns, field)
-    found = [name for name in columns if re.search(reference.removeprefix(PATTERN), name)]
+    try:
+        # RE2 takes linear time, whatever the pattern
+        hits = pc.match_substring_regex(pa.array(columns, pa.string()), reference.removeprefix(PATTERN))
+    except pa.ArrowInvalid as error:
+        raise RequestError("pattern_invalid", f"{field}: {reference!r} cannot be used: {error}.", field=field) from None
+    found = [name for name, hit in zip(columns, hits.to_pylist(), strict=True) if hit]
     if not found:
         raise RequestError(
             "pattern_matches_nothing",

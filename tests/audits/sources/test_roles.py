@@ -52,6 +52,7 @@ class TestColumns:
         ("data", "code"),
         [
             ({"features": ["re:^q"]}, "pattern_matches_nothing"),
+            ({"features": ["re:(?=s)"]}, "pattern_invalid"),
             ({"features": [9]}, "column_position_invalid"),
             ({"id": 4}, "column_role_conflict"),
             ({"features": ["t", 3]}, "feature_repeated"),
@@ -60,6 +61,11 @@ class TestColumns:
     )
     def test_that_mean_nothing(self, folder: Path, opened: Open, data: dict, code: str) -> None:
         assert problem_of(lambda: opened("x.csv", "x.csv", label="y", **data)).code == code
+
+    def test_patterns_take_linear_time(self, tmp_path: Path, opened: Open) -> None:
+        (tmp_path / "x.csv").write_text("a" * 4000 + "!,y\n1,0\n2,1\n")
+        with pytest.raises(ProblemError, match="no column matches"):
+            opened("x.csv", "x.csv", label="y", features=["re:^(a+)+$"])
 
     def test_roles_say_the_names(self, folder: Path, opened: Open) -> None:
         train, _ = opened("x.csv", "x.csv", label=-1, id=0)

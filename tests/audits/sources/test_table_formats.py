@@ -116,7 +116,7 @@ class TestPacked:
     @pytest.mark.parametrize("suffix", PACKERS)
     def test_damage_is_named(self, tmp_path: Path, opened: Open, suffix: str) -> None:
         rng = np.random.default_rng(0)
-        text = "a,y\n" + "".join(f"{v},0\n" for v in rng.normal(size=50_000))
+        text = "a,y\n" + "".join(f"{v},0\n" for v in rng.normal(size=8_000))
         whole = PACKERS[suffix](text.encode())
         flipped = bytearray(whole)
         flipped[len(whole) // 2] ^= 0x55
@@ -130,7 +130,7 @@ class TestPacked:
     @pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])
     def test_bombs(self, tmp_path: Path, opened: Open, monkeypatch, suffix: str) -> None:
         monkeypatch.setattr(compression, "RATIO_MATTERS_FROM_BYTES", 2**20)
-        (tmp_path / f"x.csv{suffix}").write_bytes(PACKERS[suffix](b"a,y\n" + b"1,0\n" * 2_000_000))
+        (tmp_path / f"x.csv{suffix}").write_bytes(PACKERS[suffix](b"a,y\n" + b"1,0\n" * 600_000))
         problem = problem_of(lambda: everything(opened(f"x.csv{suffix}", f"x.csv{suffix}", label="y")[0]))
 
         assert problem.code == "data_compression_ratio"
@@ -245,7 +245,7 @@ class TestJsonLines:
             (b"nonsense\n", "data_malformed"),
         ],
     )
-    @pytest.mark.parametrize("rows", [3, 200_000])
+    @pytest.mark.parametrize("rows", [3, 70_000])
     def test_what_is_wrong_names_the_row(self, tmp_path: Path, opened: Open, tail: bytes, code: str, rows: int) -> None:
         (tmp_path / "x.jsonl").write_bytes(lines({"a": 1, "y": 0}) * rows + tail)
         problem = problem_of(lambda: everything(opened("x.jsonl", "x.jsonl", label="y")[0]))

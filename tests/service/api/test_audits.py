@@ -71,7 +71,7 @@ class TestIdempotencyKey:
 
 class TestInvalidRequests:
     def test_every_invalid_field_is_named(self, client, body):
-        body["data"]["label"] = 5
+        body["data"]["label"] = 5.5
         body["output"] = {"threshold": 2}
         answer = submit(client, {**body, "reported_metrics": [{"name": ""}]})
 
