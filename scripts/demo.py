@@ -89,11 +89,11 @@ def _lock(folder: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def running_service(state: Path, log: Path) -> Iterator[str]:
+def running_service(state: Path, log: Path, data_root: Path = EXAMPLES) -> Iterator[str]:
     """`fitcheck serve` on its embedded default; gives its address, and stops it at the end."""
     address = f"http://127.0.0.1:{_free_port()}"
     with log.open("wb") as output:
-        process = _start(address, state, output.fileno())
+        process = _start(address, state, output.fileno(), data_root)
         try:
             _wait_until_ready(address, process, log)
             yield address
@@ -107,11 +107,11 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _start(address: str, state: Path, output: int) -> subprocess.Popen[bytes]:
+def _start(address: str, state: Path, output: int, data_root: Path) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FITCHECK_")}
     fitcheck = Path(sys.executable).with_name("fitcheck")
     return subprocess.Popen(
-        [fitcheck, "serve", "--port", address.rpartition(":")[2], "--data-root", str(EXAMPLES)],
+        [fitcheck, "serve", "--port", address.rpartition(":")[2], "--data-root", str(data_root)],
         env=environment | {"FITCHECK_STATE_DIR": str(state), "FITCHECK_LOG_FORMAT": "console"},
         stdin=subprocess.DEVNULL,
         stdout=output,

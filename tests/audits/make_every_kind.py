@@ -17,6 +17,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.audits import make_sessions
+from tests.audits.kind_frames import frame
 from tests.audits.make_sessions import COLUMNS, session_model, v1
 
 Tensor = Any
@@ -31,6 +32,22 @@ def make(folder: Path) -> None:
     make_sessions.make(folder)
     edited(folder)
     transforms(folder)
+    records(folder)
+
+
+def records(folder: Path) -> None:
+    """The data as TensorFlow writes them."""
+    for split in ("train", "validation"):
+        with tf.io.TFRecordWriter(str(folder / f"{split}.tfrecord")) as writer:
+            for row in frame(split).to_dict("records"):
+                features = {
+                    name: tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+                    if isinstance(value, int)
+                    else tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+                    for name, value in row.items()
+                }
+                message = tf.train.Example(features=tf.train.Features(feature=features))
+                writer.write(message.SerializeToString())
 
 
 def probability(x: Tensor) -> Tensor:

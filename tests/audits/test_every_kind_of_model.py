@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -18,22 +17,19 @@ from audits.sources import Roots
 from schemas.problem import ProblemError
 from schemas.report import Report
 from schemas.request import AuditRequest
+from tests.audits.kind_frames import frame
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
-
-ROWS = 250
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tables a,b,c,y and sign,y as train.csv, validation.csv, train_sign.csv, validation_sign.csv."""
     folder = tmp_path_factory.mktemp("data")
-    for place, split in enumerate(("train", "validation")):
-        frame = pd.DataFrame(np.random.default_rng(place).normal(size=(ROWS, 3)).round(2), columns=["a", "b", "c"])
-        frame["c"] = frame.c.round().astype(int)
-        frame["y"] = (frame.a + frame.b + frame.c > 0).astype(int)
-        frame.to_csv(folder / f"{split}.csv", index=False)
-        signs = frame.assign(sign=np.where(frame.y == 1, "plus", "minus"))
+    for split in ("train", "validation"):
+        rows = frame(split)
+        rows.to_csv(folder / f"{split}.csv", index=False)
+        signs = rows.assign(sign=np.where(rows.y == 1, "plus", "minus"))
         signs[["sign", "y"]].to_csv(folder / f"{split}_sign.csv", index=False)
     return folder
 

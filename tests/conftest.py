@@ -8,12 +8,12 @@ import pytest
 
 from audits.models import import_tensorflow
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of models by name; see `make_saved_models.py`.
+    """A folder of models by name; see `tests/audits/make_saved_models.py`.
 
     They are made elsewhere because a process that has used TensorFlow cannot be forked any more.
     """
