@@ -63,7 +63,7 @@ def decision_threshold(case: Case) -> CheckResult:
         f"accuracy of {before:.2f}; near {threshold:.3g} it is {score:.2f}"
         + (f", while accuracy goes from {accuracy[0]:.2f} to {accuracy[1]:.2f}." if accuracy[1] < accuracy[0] else ".")
     )
-    traded = _is_trade_off(case, subject, after)
+    traded = _is_trade_off(case, subject, after, estimate, limits)
     loud = Severity.CRITICAL if estimate >= limits.critical_gain else Severity.WARNING
     finding = Finding(
         code=CODE,
@@ -84,7 +84,7 @@ def decision_threshold(case: Case) -> CheckResult:
         remedy=_remedy(threshold),
     )
     if traded:
-        reason = "a trade-off: what balanced accuracy gains, accuracy loses"
+        reason = "a trade-off: what balanced accuracy gains, accuracy loses or does not see"
         return CheckResult(Outcome.PASS, reason, finding=finding, ranks=False, smallest_visible_effect=limits.min_gain)
     confirmation = Confirmation(
         confirmed=True,
@@ -106,16 +106,22 @@ def decision_threshold(case: Case) -> CheckResult:
     )
 
 
-def _is_trade_off(case: Case, subject: Subject, after: Subject) -> bool:
-    """Whether accuracy falls, and Matthews' correlation does not rise so far that it hardly matters."""
+def _is_trade_off(case: Case, subject: Subject, after: Subject, gain: float, limits: DecisionThreshold) -> bool:
+    """Whether accuracy pays for the gain, or does not rise where the gain is small.
+
+    With a rare class, every model of true probabilities gains some balanced accuracy where it is cut lower: that is a
+    preference. Accuracy hardly matters where Matthews' correlation rises far.
+    """
     columns = (subject.labels, *(case.scorer.answers(s.predictions) for s in (subject, after)))
-    accuracy = [float(metrics.accuracy(subject.labels, answers)) for answers in columns[1:]]
+    before, now = (float(metrics.accuracy(subject.labels, answers)) for answers in columns[1:])
+    if now >= before - SAME_ACCURACY:
+        return now <= before + SAME_ACCURACY and gain < limits.critical_gain
 
     def change(weights: Array, y: Array, a: Array, b: Array) -> Array:
         return np.asarray(metrics.mcc(y, b, 2, weights) - metrics.mcc(y, a, 2, weights))
 
     draws = case.scorer.resample(columns, change, case.rng("trade-off"), subject.groups)
-    return accuracy[1] < accuracy[0] - SAME_ACCURACY and quantile_interval(draws)[0] <= LARGE_RISE
+    return quantile_interval(draws)[0] <= LARGE_RISE
 
 
 def cross_fitted(case: Case, subject: Subject) -> Subject:

@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from audits.checks.metrics import decision_threshold
 from audits.checks.metrics.decision_threshold import CODE, cross_fitted
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
-from tests.factories import case, constant, memoriser, miscut, result_of
+from tests.factories import Part, case, case_of, constant, memoriser, miscut, result_of
 
 
 @pytest.mark.parametrize("offset", [2.0, -2.0, 6.0])
@@ -43,6 +44,23 @@ def test_says_what_the_threshold_costs_in_accuracy():
 
     assert result.finding.evidence["accuracy_after"] < result.finding.evidence["accuracy_before"]
     assert "while accuracy goes from" in result.finding.summary
+
+
+@pytest.mark.parametrize(("recalled_below", "severity"), [(0.12, Severity.INFO), (0.30, Severity.CRITICAL)])
+def test_a_small_gain_that_accuracy_does_not_see_is_a_preference(recalled_below: float, severity: Severity):
+    """A ninth is positive; cut at 0.2, more of them are found, and as many others are called positive."""
+    rng = np.random.default_rng(0)
+    y = (rng.random(20_000) < 0.11).astype(int)
+    low = np.where(y == 1, recalled_below, recalled_below / 8.1)
+    drawn = rng.random(20_000)
+    score = np.where(drawn < low, 0.3, np.where((drawn < low + 0.1) == (y == 1), 0.05, 0.9))
+    score = np.where((y == 0) & (drawn >= low), np.where(rng.random(20_000) < 0.009, 0.9, 0.05), score)
+    part = Part(pd.DataFrame({"c0": score + rng.normal(0, 1e-3, 20_000), "c1": rng.normal(size=20_000)}), y)
+
+    result = result_of(CODE, case_of(part.at(np.arange(10_000)), part.at(np.arange(10_000, 20_000)), lambda m: m[:, 0]))
+
+    assert abs(result.finding.evidence["accuracy_after"] - result.finding.evidence["accuracy_before"]) < 0.005
+    assert result.finding.severity is severity
 
 
 def test_the_remedys_code_decides_as_the_repair_did():
