@@ -133,6 +133,16 @@ class DominatedByFew(Limits):
         0.01, gt=0, lt=1, description="Chance of the lower bound of their share where errors have usual tails."
     )
     min_share: float = Field(0.5, gt=0, lt=1, description="Share of the squared error that the few must have: most.")
+    some: float = Field(0.05, gt=0, lt=0.2, description="Share of the rows that are looked at where the few have less.")
+    min_share_of_some: float = Field(
+        0.8,
+        gt=0,
+        lt=1,
+        description="Share of the squared error that these must have: targets with long tails leave them two thirds.",
+    )
+    min_strange: int = Field(
+        2, ge=1, description="Targets far beyond those of training, with most of the squared error, that are told."
+    )
     min_change: float = Field(
         0.05,
         gt=0,

@@ -3,6 +3,8 @@
 What it measures: the share of the squared error that one row in a hundred (three at least) has, with a bootstrap
     interval, against that share where errors have usual tails (Student's t with 5 degrees of freedom, simulated at
     the same number of rows); and how far R2 moves without these rows, beyond what it moves where tails are usual.
+    Where one in a hundred have less than half of it, one in twenty are looked at. Targets that lie beyond all training
+    targets by more than these span, and have most of the error, are told whatever another draw of rows would show.
 Why it matters: R2 and RMSE then tell of a handful of rows. Another draw of the validation data gives another
     number, and whoever trains for it trains for them.
 When it is inconclusive: fewer than `min_rows` answered rows.
@@ -69,23 +71,40 @@ def dominated_by_few(case: Case) -> CheckResult:
     n = len(subject)
     if n < limits.min_rows:
         return CheckResult.inconclusive(f"{n} of {limits.min_rows} rows with an answer")
-    count = max(limits.min_few, math.ceil(limits.few * n))
     errors = np.square(_answers(subject) - subject.labels)
-    if tails.share_of_largest(errors, count) <= limits.min_share:
+    strange = _far_beyond_training(case, subject)
+    most = errors[strange].sum() > limits.min_share * errors.sum() and 1 - case.score(subject) > limits.min_change
+    if strange.sum() >= limits.min_strange and most:
+        # no other draw of rows is needed to doubt such targets
+        few = _few(case, subject, errors, int(strange.sum()))
+        usual = tails.usual_shares(n, len(few.rows), case.rng("usual tails"), max(200, MAX_DRAWS // (10 * n)))
+        return _found(case, subject, few, usual, limits.min_share)
+    sizes = [(limits.few, limits.min_share), (limits.some, limits.min_share_of_some)]
+    counts = [(max(limits.min_few, math.ceil(share * n)), least) for share, least in sizes]
+    count, min_share = next(
+        ((count, least) for count, least in counts if tails.share_of_largest(errors, count) > least), (0, 0.0)
+    )
+    if not count:
         # few healthy errors come near: the simulation is made only where it could matter
         return CheckResult.passed(smallest=limits.min_share)
     few = _few(case, subject, errors, count)
     draws = max(200, min(MAX_RESAMPLES, MAX_DRAWS // n))
     usual = tails.usual_shares(n, count, case.rng("usual tails"), draws)
-    visible = limits.min_share + (few.share_interval[1] - few.share_interval[0]) / 2
+    visible = min_share + (few.share_interval[1] - few.share_interval[0]) / 2
     if few.share_interval[0] <= float(np.quantile(usual, 1 - limits.max_p)):
         return CheckResult.passed(smallest=visible, margin=1.0)
     expected = (1 - case.score(subject) - few.moved) * float(usual.mean())
     moves = max(few.moved_interval[0], -few.moved_interval[1]) > limits.min_change + expected
-    carries = few.share_interval[0] > limits.min_share and 1 - case.score(subject) > limits.min_change
+    carries = few.share_interval[0] > min_share and 1 - case.score(subject) > limits.min_change
     if not (moves or carries):
         return CheckResult.passed(smallest=visible, margin=1.0, reason="R2 hardly depends on the largest errors")
-    return _found(case, subject, few, usual)
+    return _found(case, subject, few, usual, min_share)
+
+
+def _far_beyond_training(case: Case, subject: Subject) -> Array:
+    """(rows,) whether the target lies beyond all training targets by more than these span."""
+    low, high = float(np.min(case.train.labels)), float(np.max(case.train.labels))
+    return np.asarray((subject.labels < low - (high - low)) | (subject.labels > high + (high - low)))
 
 
 def _answers(subject: Subject) -> Array:
@@ -114,7 +133,7 @@ def _few(case: Case, subject: Subject, errors: Array, count: int) -> _Few:
     )
 
 
-def _found(case: Case, subject: Subject, few: _Few, usual: Array) -> CheckResult:
+def _found(case: Case, subject: Subject, few: _Few, usual: Array, min_share: float) -> CheckResult:
     limits = cast(DominatedByFew, case.limits[CODE])
     n, before = len(subject), case.score(subject)
     labels, answers = subject.labels, _answers(subject)
@@ -134,7 +153,7 @@ def _found(case: Case, subject: Subject, few: _Few, usual: Array) -> CheckResult
             name="share_of_squared_error",
             estimate=few.share,
             interval=few.share_interval,
-            limit=limits.min_share,
+            limit=min_share,
         ),
         p_value=(1 + int((usual >= few.share).sum())) / (len(usual) + 1),
         n=n,

@@ -118,3 +118,25 @@ def test_the_remedys_code_reports_what_the_finding_says():
 def test_inconclusive_on_few_rows_and_not_applicable_to_classes():
     assert dominated_by_few(case("regression", n_validation=40)).outcome is Outcome.INCONCLUSIVE
     assert dominated_by_few(case()).outcome is Outcome.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(("rows", "found"), [(1, False), (2, True)])
+def test_two_targets_far_beyond_training_are_told_whatever_another_draw_would_show(rows: int, found: bool):
+    """One resample in seven holds none of the two: the bootstrap alone could not tell."""
+    result = dominated_by_few(case("regression", n_validation=1000, fault=wrong_targets(rows, 40.0)))
+
+    assert (result.finding is not None) == found
+    if found:
+        assert len(result.finding.affected.rows) == 2
+        assert result.confirmation.confirmed
+
+
+def test_fires_where_one_target_in_twenty_five_is_wrong():
+    """One in a hundred then has a quarter of the error, one in twenty nearly all of it; none lies beyond training."""
+    errors = 10 * np.random.default_rng(0).normal(size=1000)
+    errors[:40] += np.where(np.arange(40) % 2, 120.0, -120.0)
+
+    result = dominated_by_few(of_errors(errors, 0, 1000))
+
+    assert result.outcome is Outcome.FAIL
+    assert len(result.finding.affected.rows) == 50
