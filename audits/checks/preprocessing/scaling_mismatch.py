@@ -32,7 +32,7 @@ from audits.repairs.judgement import judge
 from audits.repairs.protocol import Suspicion
 from audits.repairs.scaling import against_model as model_scale
 from audits.repairs.scaling.maps import ScaleMap, pairs_of
-from audits.repairs.scaling.names import NamedMap, named
+from audits.repairs.scaling.names import NamedMap, free_map, named
 from audits.repairs.scaling.placebo import random_maps
 from audits.repairs.scaling.words import evidence_of, remedy_of, words_of
 from audits.repairs.witness import Witnessed, judge_witnessed
@@ -88,7 +88,8 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     p_values = np.array([ks_pvalue(pair.distance, pair.n_target, pair.n_source) for pair in pairs])
     q_values = benjamini_hochberg(p_values)
     different = [pair for pair, q in zip(pairs, q_values, strict=True) if q < limits.fdr]
-    flagged = [one for one in named(different, len(pairs)) if _explains(one, limits) and _is_far(one, limits)]
+    chosen = [_or_free(one, limits) for one in named(different, len(pairs))]
+    flagged = [one for one in chosen if _explains(one, limits) and _is_far(one, limits)]
     if not flagged:
         return None
     maps = {one.pair.unit: one.back for one in flagged}
@@ -126,6 +127,11 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         },
         remedy=remedy_of(case.space, maps, fault, _comment(flagged)),
     )
+
+
+def _or_free(one: NamedMap, limits: ScalingMismatch) -> NamedMap:
+    """The map, or one without a name where the named one does not explain the difference: few levels fit many names."""
+    return one if _explains(one, limits) else free_map(one.pair)
 
 
 def _explains(one: NamedMap, limits: ScalingMismatch) -> bool:

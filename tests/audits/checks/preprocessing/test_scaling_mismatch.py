@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from audits.checks.preprocessing import scaling_mismatch
 from audits.checks.preprocessing.scaling_mismatch import CODE
@@ -11,6 +12,7 @@ from tests.factories import (
     Fault,
     Part,
     case,
+    case_of,
     examined,
     memoriser,
     moved,
@@ -206,3 +208,24 @@ def test_the_limits_of_a_request_count():
     lenient = {CODE: {"min_scale_factor": 4.0, "min_offset_sd": 50.0}}
 
     assert result_of(CODE, case(standardised=True, fault=scaled(3.0), limits=lenient)).finding is None
+
+
+@pytest.mark.parametrize("factor", [16.0, 255.0])
+def test_few_levels_that_a_known_unit_nearly_fits_are_mapped_as_they_are(factor: float):
+    """Pixels of 17 levels: a factor of 18.016 lies in the same bins as one of 16, and every level is off."""
+    levels = np.random.default_rng(0).permutation(load_digits().data)[:1500] / 16
+    y = (levels[:, :32].sum(axis=1) > levels[:, 32:].sum(axis=1)).astype(int)
+    images = levels.reshape(-1, 8, 8, 1)
+    train, validation = Part(images[:1000], y[:1000]), Part(images[1000:] * factor, y[1000:])
+
+    def answer(m: np.ndarray) -> np.ndarray:
+        """Right within the range that it knows, and sure of one class beyond it."""
+        flat = m.reshape(len(m), -1)
+        score = 3 * flat @ np.repeat([1.0, -1.0], 32)
+        return np.where(flat.max(axis=1) > 1, 0.999, 1 / (1 + np.exp(-np.clip(score, -30, 30))))
+
+    result = result_of(CODE, case_of(train, validation, answer))
+
+    assert result.outcome is Outcome.FAIL
+    (back,) = result.finding.evidence["maps"].values()
+    assert back["scale"] == pytest.approx(1 / factor, rel=1e-3)
