@@ -368,6 +368,10 @@ def _data_section(case: Case, submitted: Case, opened: Opened) -> dict[str, Json
             **opened.validation.describe(),
         },
         "mapping": opened.binding.describe(),
+        "changed_by_cast": {
+            split.name: opened.binding.changed_by_cast(split.sample.rows)
+            for split in (submitted.train, submitted.validation)
+        },
         "layout": case.space.layout,
         "seed": case.seed,
         "control_learner": {

@@ -42,6 +42,11 @@ class Binding:
         """The same with the inputs as they are fed: what looked like two of them may be one that is ragged."""
         return replace(description, inputs=tuple(feed.spec for feed in self.feeds))
 
+    def changed_by_cast(self, rows: Rows) -> dict[str, Any]:
+        """Column -> share of its values that reach the model as other whole numbers; see `Feed.changed_by_cast`."""
+        feeds = [feed for feed in self.feeds if isinstance(feed, Feed)]
+        return {name: share for feed in feeds for name, share in feed.changed_by_cast(rows).items()}
+
     def describe(self) -> dict[str, Any]:
         """For the report's `data` section."""
         return {

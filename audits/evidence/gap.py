@@ -66,8 +66,12 @@ class HonestGap:
 
 
 def honest_validation(case: Case) -> Subject:
-    """The mended validation rows without copies of training rows and without guessed values, if enough are left."""
-    for clean in (case.decontaminated & case.untouched, case.decontaminated):
+    """The mended validation rows with an answer, without copies of training rows and without guessed values.
+
+    Where too few are left, with less of that. Rows without an answer are told by other checks.
+    """
+    answered = case.mended.predictions.answered
+    for clean in (case.decontaminated & case.untouched & answered, case.decontaminated & answered, case.decontaminated):
         if clean.all():
             return case.mended
         if clean.sum() >= MIN_CLEAN_ROWS and clean.mean() > MIN_TRUSTED:

@@ -393,6 +393,7 @@ def test_model_and_data_are_described(run: Workbench):
     assert report.data["train"]["rows"] == 500
     assert report.data["layout"] == "table"
     assert report.data["control_learner"]["scores"]["train->train"]["estimate"] > 0.6
+    assert report.data["changed_by_cast"] == {"train": {}, "validation": {}}
     assert report.environment["device"] == "memory"
     assert report.metrics.primary == "balanced_accuracy"
 

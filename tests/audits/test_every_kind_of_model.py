@@ -15,7 +15,7 @@ from audits import preflight
 from audits.engine import audit
 from audits.sources import Roots
 from schemas.problem import ProblemError
-from schemas.report import Report
+from schemas.report import Outcome, Report
 from schemas.request import AuditRequest
 from tests.audits.kind_frames import frame
 
@@ -250,3 +250,21 @@ def test_problems_name_the_archive_and_not_our_scratch_folder(refused, tmp_path:
     assert str(tmp_path) not in f"{caught.detail} {caught.file}"
     assert caught.file is not None
     assert "folder.zip" in caught.file
+
+
+def test_arrays_of_texts_are_audited_like_columns_of_texts(saved_models: Path, tmp_path: Path):
+    rng = np.random.default_rng(0)
+    for split in ("train", "validation"):
+        texts = np.array(["é" * n + "!" for n in rng.integers(0, 30, ROWS)])
+        np.savez(tmp_path / f"{split}.npz", x=texts, y=np.char.str_len(texts) * 2 - 1 + rng.normal(size=ROWS))
+    request = AuditRequest.model_validate(
+        {
+            "model": {"uri": str(saved_models / "lengths")},
+            "data": {split: {"uri": str(tmp_path / f"{split}.npz")} for split in ("train", "validation")},
+        }
+    )
+
+    report = audit(request, audit_id="one", roots=Roots((saved_models, tmp_path)))
+
+    assert report.metrics.validation.values["r2"].estimate > 0.9
+    assert [check.code for check in report.checks if check.outcome is Outcome.ERROR] == []

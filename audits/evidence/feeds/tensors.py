@@ -83,6 +83,17 @@ class Feed:
             values = self._values(rows)
         return values if self.row_shape is None else values.reshape(len(rows), *self.row_shape)
 
+    def changed_by_cast(self, rows: Rows) -> dict[str, float]:
+        """Column -> share of its values that an input of whole numbers takes as others: cut, or beyond its range.
+
+        Without columns, the array's name is x.
+        """
+        if not self.dtype.startswith(("int", "uint")):
+            return {}
+        parts = {"x": rows} if isinstance(rows, np.ndarray) else {name: numbers_of(rows[name]) for name in self.columns}
+        shares = {name: _share_changed(values, self.dtype) for name, values in parts.items()}
+        return {name: share for name, share in shares.items() if share > 0}
+
     def _values(self, rows: Rows) -> Array:
         if isinstance(rows, np.ndarray):
             return as_text(rows) if self.dtype == "string" else as_numbers(rows, self.dtype, self.spec.name)
@@ -128,8 +139,15 @@ def as_numbers(values: Array, dtype: str, input_name: str, column: str | None = 
         )
     if values.dtype.kind == "f" and not dtype.startswith("float"):
         _require_no_holes(values, dtype, input_name, column)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # what the cast changed stands in the report
         return values.astype(dtype, copy=False)
+
+
+def _share_changed(values: Array, dtype: str) -> float:
+    if np.can_cast(values.dtype, dtype):
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        return float(np.mean(values.astype(dtype) != values))
 
 
 def _require_no_holes(values: Array, dtype: str, input_name: str, column: str | None) -> None:

@@ -134,8 +134,10 @@ def respelled_sentences(case: Case, reference: Subject, subject: Subject, limit:
         by_chance = WordSpelling(ours.iloc[order[::2]]).unknown_share(ours.iloc[order[1::2]])
         spelling, some = WordSpelling(ours), theirs.iloc[:MAX_SENTENCES]
         before = spelling.unknown_share(some)
+        if before <= by_chance + limit:
+            continue
         after = spelling.unknown_share([spelling(text) for text in some])
-        if before > by_chance + limit and after < (before + by_chance) / 2:
+        if after < (before + by_chance) / 2:
             columns[name] = spelling
             unknown[name] = {"as_they_are": before, "respelled": after, "between_training_halves": by_chance}
     return Sentences(columns, unknown)

@@ -46,6 +46,16 @@ def open_array_splits(
         roles = array_roles(data, name, files[0].headers, with_label=external is None)
         opened.append(open_array_split(name, files, roles, format_=formats[name], max_rows=max_rows, external=external))
     train, validation = opened
+    if train.layout != validation.layout:
+        held = {"table": "texts", "array": "numbers"}
+        raise DataError(
+            "column_types_differ",
+            f"x holds {held[train.layout]} in the training data and {held[validation.layout]} in the validation data. "
+            "Preprocess both in the same way.",
+            field="data.validation.uri",
+            file=validation.files[0],
+            column="x",
+        )
     if train.row_shape != validation.row_shape:
         raise DataError(
             "feature_shape_mismatch",

@@ -1,11 +1,13 @@
 """A split of arrays: x holds one entry a row, y its labels; named roles are arrays beside them."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
-from audits.artefacts import Array, Batch, Column, SplitName
+from audits.artefacts import Array, Batch, Column, Rows, SplitName
 from audits.sources.arrays.numpy_files import ArrayFile, ArrayHeader
 from audits.sources.formats import Format
 from audits.sources.labels import LabelFile
@@ -16,10 +18,7 @@ from schemas.problem import DataError
 
 
 class ArraySplit:
-    """Files of arrays with the same row shape."""
-
-    layout: Literal["table", "array"] = "array"
-    columns: tuple[Column, ...] = ()
+    """Files of arrays with the same row shape; x of texts is a table, with a column for each text of a row."""
 
     def __init__(
         self,
@@ -34,7 +33,10 @@ class ArraySplit:
         """`names` gives the array of each role, "x" and, unless the labels lie elsewhere, "label" among them."""
         self.name = name
         self.files = tuple(str(file.path) for file in files)
-        self.row_shape = files[0].headers[names["x"]].shape[1:]
+        x = files[0].headers[names["x"]]
+        self.columns = _text_columns(x) if x.dtype.kind in "US" else ()
+        self.layout: Literal["table", "array"] = "table" if self.columns else "array"
+        self.row_shape = (len(self.columns),) if self.columns else x.shape[1:]
         self._opened = files
         self._names = names
         self._format = format_
@@ -57,7 +59,7 @@ class ArraySplit:
         return {
             "files": list(self.files),
             "format": self._format,
-            "x": {"name": self._names["x"], "row_shape": list(self.row_shape), "dtype": str(x.dtype)},
+            "x": {"name": self._names["x"], "row_shape": list(x.shape[1:]), "dtype": str(x.dtype)},
             "label": self._describe_label(),
             "roles": {role: name for role, name in self._names.items() if role not in {"x", "label"}},
         }
@@ -84,8 +86,14 @@ class ArraySplit:
             else:
                 found = values.pop("label")
             labels = self._labels(found, file, row)
-            yield Batch(first_row + row, values.pop("x"), labels, values)
+            yield Batch(first_row + row, self._features(values.pop("x")), labels, values)
             row += len(labels)
+
+    def _features(self, x: Array) -> Rows:
+        if not self.columns:
+            return x
+        texts = x.reshape(len(x), -1)
+        return pd.DataFrame({column.name: texts[:, place] for place, column in enumerate(self.columns)})
 
     def _labels(self, labels: Array, file: ArrayFile, first_row: int) -> Array:
         """(rows,) or one-hot (rows, classes), whole numbers as int64."""
@@ -130,6 +138,12 @@ def open_array_split(
         raise empty(name, [str(file.path) for file in files])
     _require_same_shapes(files, names, field)
     return ArraySplit(name, files, names, format_=format_, max_rows=max_rows, external=external)
+
+
+def _text_columns(x: ArrayHeader) -> tuple[Column, ...]:
+    if len(x.shape) == 1:
+        return (Column("x", "string"),)
+    return tuple(Column(f"x[{place}]", "string") for place in range(math.prod(x.shape[1:])))
 
 
 def _require_array(file: ArrayFile, role: str, array: str, split: SplitName) -> None:

@@ -27,6 +27,7 @@ LABEL_HOLES = frozenset({"", "NaN", "nan", "NAN", "-nan", "null", "NULL", "N/A",
 MAX_COLUMNS = 10_000
 SHOWN_CHARACTERS = 40
 AS_FOUND = CsvOptions()
+FIRST_AND_LAST_TIME = (-9_223_286_400 * 10**9, 9_223_286_400 * 10**9)  # whole days of 1677 and 2262
 EXACT_WHOLE = 2.0**53  # beyond it, float64 skips whole numbers
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
@@ -201,6 +202,12 @@ def as_whole(numbers: Array) -> Array:
     return numbers.astype(np.int64)
 
 
+def beyond_exact(whole: "pa.Array[Any] | pa.ChunkedArray[Any]") -> bool:
+    """Whether some of the whole numbers are such that float64 may skip them."""
+    least, most = pc.min(whole).as_py(), pc.max(whole).as_py()
+    return least is not None and (abs(least) > EXACT_WHOLE or abs(most) > EXACT_WHOLE)
+
+
 def _whole(values: "pa.Array[Any]") -> Array:
     if pa.types.is_uint64(values.type):
         raw = values.to_numpy(zero_copy_only=False)
@@ -228,7 +235,10 @@ def _texts(values: "pa.Array[Any]") -> Array:
 
 
 def _naive(values: "pa.Array[Any]") -> "pa.Array[Any]":
-    """Timestamps in UTC, without a zone."""
-    if pa.types.is_timestamp(values.type) and values.type.tz is not None:
-        return values.cast(pa.timestamp("ns", tz="UTC")).cast(pa.timestamp("ns"))
-    return values.cast(pa.timestamp("ns"), safe=False)
+    """Timestamps in UTC, without a zone; "9999-12-31" and its like as the last that nanoseconds can tell."""
+    if not pa.types.is_timestamp(values.type):
+        values = values.cast(pa.timestamp("us"))
+    naive = values.cast(pa.timestamp(values.type.unit))  # of what has a zone, Arrow holds UTC
+    first, last = (pa.scalar(end, pa.timestamp("ns")).cast(naive.type) for end in FIRST_AND_LAST_TIME)
+    within = pc.max_element_wise(pc.min_element_wise(naive, last, skip_nulls=False), first, skip_nulls=False)
+    return cast("pa.Array[Any]", within.cast(pa.timestamp("ns")))

@@ -17,6 +17,7 @@ from audits.sources.tables.columns import (
     Chunk,
     Observed,
     TableSource,
+    beyond_exact,
     first_text,
     kind_of,
     require_sound_names,
@@ -192,6 +193,8 @@ class CsvFile:
             numbers = self._formats[name].read(texts.combine_chunks())
             is_whole = pc.all(pc.equal(pc.floor(numbers), numbers)).as_py()
             return Observed("number" if found else None, bool(is_whole), tuple(sorted(holes)))
+        if pa.types.is_integer(typed.type) and beyond_exact(typed):
+            self._formats[name] = PLAIN  # read as text, of which every digit counts
         spelled = texts.filter(typed.is_null()).unique().to_pylist() if typed.null_count else []
         holes = {value.strip() for value in spelled if value and value.strip()}
         return Observed(kind, pa.types.is_integer(typed.type), tuple(sorted(holes)))
@@ -261,7 +264,7 @@ class CsvFile:
         if kind == "string" or (kind == "number" and name in self._formats):
             return pa.string()
         if kind == "time":
-            return inferred if pa.types.is_timestamp(inferred) else pa.timestamp("ns")
+            return inferred if pa.types.is_timestamp(inferred) else pa.timestamp("us")
         return pa.bool_() if pa.types.is_boolean(inferred) else pa.float64()
 
     def _explain(self, error: pa.ArrowInvalid, types: Mapping[str, pa.DataType]) -> DataError:

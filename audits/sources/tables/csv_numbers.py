@@ -34,14 +34,14 @@ class NumberFormat:
         return re.fullmatch(self._pattern, _plain_blanks(cell)) is not None
 
     def read(self, texts: "pa.Array[Any]") -> "pa.Array[Any]":
-        """Texts as float64; holes are null.
+        """Texts as float64, whole numbers as int64 where all of them are; holes are null.
 
         Raises:
             pa.ArrowInvalid: a text is neither a number of this format nor a hole.
         """
         trimmed = without_holes(texts)
-        if self.thousands is None and self.decimal == ".":
-            return trimmed.cast(pa.float64())
+        if self == PLAIN:
+            return _as_written(trimmed)
         plain = pc.replace_substring_regex(trimmed, _WIDE_BLANKS.pattern, " ") if self.thousands == " " else trimmed
         ok = pc.match_substring_regex(plain, f"^(?:{self._pattern})$")
         if pc.any(pc.invert(ok)).as_py():
@@ -63,6 +63,14 @@ class NumberFormat:
             return rf"[+-]?(?:{plain})"
         between = re.escape(self.thousands)
         return rf"[+-]?(?:[1-9]\d{{0,2}}(?:{between}\d{{3}})+(?:{decimal}\d*)?|{plain})"
+
+
+def _as_written(texts: "pa.Array[Any]") -> "pa.Array[Any]":
+    """int64 where it holds all of them, which float64 may not, else float64."""
+    try:
+        return texts.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return texts.cast(pa.float64())
 
 
 PLAIN = NumberFormat()

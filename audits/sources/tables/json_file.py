@@ -10,7 +10,7 @@ from pyarrow import json as arrow_json
 
 from audits.sources.compression import unpacked
 from audits.sources.tables.arrow_files import TypedFile, first_line
-from audits.sources.tables.columns import SHOWN_CHARACTERS
+from audits.sources.tables.columns import SHOWN_CHARACTERS, beyond_exact
 from schemas.problem import DataError
 
 HEAD_BYTES = 2**20
@@ -18,7 +18,10 @@ BLOCK_BYTES = 4 * 2**20  # also the longest line
 
 
 class JsonFile(TypedFile):
-    """A file of JSON lines. Numbers are read as float64, so that a fraction may come after whole numbers."""
+    """A file of JSON lines.
+
+    Numbers are read as float64, so that a fraction may come after whole numbers; whole ones beyond 2^53 as they are.
+    """
 
     format = "JSON lines"
 
@@ -29,10 +32,17 @@ class JsonFile(TypedFile):
     def _read_schema(self) -> pa.Schema:
         try:
             with self._reader(None, HEAD_BYTES) as reader:
-                self._first_rows = int(reader.read_next_batch().num_rows)
+                first = reader.read_next_batch()
+                self._first_rows = int(first.num_rows)
+                self._large = {
+                    place
+                    for place, values in enumerate(first.columns)
+                    if pa.types.is_integer(values.type) and beyond_exact(values)
+                }
                 return cast(pa.Schema, reader.schema)
         except StopIteration:
             self._first_rows = 0
+            self._large = set[int]()
             return pa.schema([])
         except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
             raise self._culprit(None, error) from None
@@ -41,12 +51,16 @@ class JsonFile(TypedFile):
         return self._first_rows == 0
 
     def _batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
-        schema = pa.schema([(name, _wide(self._declared(name))) for name in names])
+        schema = pa.schema([(name, self._read_type(name)) for name in names])
         try:
             with self._reader(schema, BLOCK_BYTES) as reader:
                 yield from reader
         except (pa.ArrowException, UnicodeDecodeError) as error:
             raise self._culprit(schema, error) from None
+
+    def _read_type(self, name: str) -> pa.DataType:
+        declared = self._declared(name)
+        return declared if self._schema.get_field_index(name) in self._large else _wide(declared)
 
     @contextmanager
     def _reader(self, schema: pa.Schema | None, block_bytes: int) -> Iterator[Any]:

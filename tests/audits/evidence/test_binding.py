@@ -139,6 +139,16 @@ class TestOneInput:
 
         assert fed(bound(numbers("a"), spec(None, dtype="int64")), pd.DataFrame({"a": [big]})).tolist() == [big]
 
+    def test_what_a_cast_to_whole_numbers_changes_is_told(self) -> None:
+        binding = bound(numbers("a", "b", "c"), spec(None, 3, dtype="int8"))
+        rows = pd.DataFrame({"a": [1, 127, 128, 300], "b": [1.0, 2.5, -1.0, 0.0], "c": [1, -128, 0, 127]})
+
+        assert binding.changed_by_cast(rows) == {"a": 0.5, "b": 0.25}
+        assert bound(numbers("b"), spec(None, 1)).changed_by_cast(rows) == {}
+        assert bound(FakeSplit(row_shape=()), spec(None, dtype="uint8")).changed_by_cast(np.array([-1, 1])) == {
+            "x": 0.5
+        }
+
     @pytest.mark.parametrize("hole", [np.nan, np.inf])
     def test_a_hole_has_no_whole_number(self, hole: float) -> None:
         binding = bound(numbers("a", "b"), spec(None, 2, dtype="int32"))

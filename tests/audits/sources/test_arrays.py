@@ -54,6 +54,36 @@ def archive(path: Path, members: list[tuple[str, bytes]], method: int = zipfile.
             file.writestr(name, content)
 
 
+class TestTexts:
+    """x of texts is a table, so that everything that knows columns of texts knows them."""
+
+    @pytest.mark.parametrize(
+        ("x", "columns"),
+        [
+            (np.array(["a", "b", "ö", "", "a"]), ["x"]),
+            (np.array([b"a", b"b", "ö".encode(), b"", b"a"]), ["x"]),
+            (np.array([["a", "1"], ["b", "2"], ["ö", "3"], ["", "4"], ["a", "5"]]), ["x[0]", "x[1]"]),
+        ],
+    )
+    def test_become_columns(self, save, opened: Open, x: np.ndarray, columns: list[str]) -> None:
+        save(x=x)
+        train, _ = opened("a.npz", "a.npz")
+
+        (batch,) = train.batches()
+        assert (train.layout, train.row_shape) == ("table", (len(columns),))
+        assert [(column.name, column.kind) for column in train.columns] == [(name, "string") for name in columns]
+        assert list(batch.features.columns) == columns
+        assert batch.features[columns[0]].tolist() == ["a", "b", "ö", "", "a"]
+
+    def test_in_one_split_alone_are_refused(self, save, opened: Open) -> None:
+        save("texts.npz", x=np.array([["a"]] * 5))
+        save("numbers.npz", x=np.ones((5, 1)))
+
+        problem = problem_of(lambda: opened("texts.npz", "numbers.npz"))
+
+        assert (problem.code, problem.problem.field) == ("column_types_differ", "data.validation.uri")
+
+
 class TestNpz:
     def test_x_and_y(self, save, opened: Open) -> None:
         save()
@@ -112,12 +142,6 @@ class TestNpz:
 
         assert batch.labels.tolist() == read
         assert batch.labels.dtype.kind == {int: "i", str: "O", float: "f", list: "i"}[type(read[0])]
-
-    def test_texts_as_features(self, save, opened: Open) -> None:
-        save(x=np.array(["a", "bb", "", "d", "e"]))
-        (batch,) = everything(opened("a.npz", "a.npz")[0])
-
-        assert batch.features.tolist() == ["a", "bb", "", "d", "e"]
 
     def test_a_label_and_roles_may_be_named(self, save, opened: Open) -> None:
         save(y=np.full(5, 9), target=Y, patient=np.array(["p", "p", "q", "q", "r"]))

@@ -163,8 +163,11 @@ class TestArrow:
         assert batch.features["s"].tolist() == ["a", None, "ü"]
         assert batch.features["b"].tolist() == [1.0, 0.0, 1.0]
 
-    @pytest.mark.parametrize("suffix", ["feather", "parquet", "jsonl"])
-    def test_names_that_are_no_text(self, tmp_path: Path, opened: Open, suffix: str) -> None:
+    @pytest.mark.parametrize(
+        ("suffix", "code"),
+        [("feather", "data_malformed"), ("parquet", "data_malformed"), ("jsonl", "data_encoding")],
+    )
+    def test_names_that_are_no_text(self, tmp_path: Path, opened: Open, suffix: str, code: str) -> None:
         frame = pd.DataFrame({"abcdefgh": [1, 2], "y": [0, 1]})
         if suffix == "jsonl":
             frame.to_json(tmp_path / "x.jsonl", orient="records", lines=True)
@@ -174,7 +177,7 @@ class TestArrow:
         (tmp_path / f"x.{suffix}").write_bytes(whole.replace(b"abcdefgh", b"abcdefg\xff"))
         problem = problem_of(lambda: opened(f"x.{suffix}", f"x.{suffix}", label="y"))
 
-        assert (problem.code, problem.file) == ("data_malformed", str(tmp_path / f"x.{suffix}"))
+        assert (problem.code, problem.file) == (code, str(tmp_path / f"x.{suffix}"))
 
     def test_lists_are_columns(self, tmp_path: Path, opened: Open) -> None:
         table = pa.table(
@@ -219,6 +222,11 @@ class TestJsonLines:
         np.testing.assert_array_equal(batch.features["n"], [1.5, np.nan, -2.0])
         assert batch.features["s"].tolist() == ["a", None, "ü"]
         assert batch.features["i"].dtype == np.int64
+
+    def test_whole_numbers_beyond_2_to_the_53_keep_every_digit(self, tmp_path: Path, opened: Open) -> None:
+        (tmp_path / "x.jsonl").write_bytes(lines({"a": 2**60 + 1, "y": 0}, {"a": -5, "y": 1}))
+
+        assert everything(opened("x.jsonl", "x.jsonl", label="y")[0])[0].features["a"].tolist() == [2**60 + 1, -5]
 
     def test_keys_that_come_and_go(self, tmp_path: Path, opened: Open) -> None:
         (tmp_path / "x.json").write_bytes(lines({"a": 1, "y": 0}, {"y": 1, "b": 2}))

@@ -59,6 +59,20 @@ class TestCsv:
         assert rows["word"].tolist() == ["a", None]
         assert rows["day"].tolist() == [pd.Timestamp("2020-01-02"), pd.Timestamp("2021-03-04 05:06:07")]
 
+    def test_whole_numbers_beyond_2_to_the_53_keep_every_digit(self, read) -> None:
+        rows = read(f"a,b,y\n{2**60 + 1},{2**60 + 1},0\n-5,?,1\n")
+
+        assert rows["a"].tolist() == [2**60 + 1, -5]
+        assert rows["b"].isna().tolist() == [False, True]
+
+    def test_a_fraction_after_whole_numbers_beyond_2_to_the_53(self, read) -> None:
+        assert read(f"a,y\n{2**60},0\n0.5,1\n")["a"].tolist() == [2.0**60, 0.5]
+
+    def test_days_before_and_after_those_that_nanoseconds_can_tell(self, read) -> None:
+        days = read("day,y\n2020-01-02,0\n9999-12-31,1\n0001-01-01,0\n")["day"]
+
+        assert days.tolist() == [pd.Timestamp("2020-01-02"), pd.Timestamp("2262-04-11"), pd.Timestamp("1677-09-22")]
+
     @pytest.mark.parametrize("hole", ["", "NA", "NaN", "nan", "null", "None", "N/A", "?", " ?", " "])
     def test_spellings_of_holes_in_numbers(self, read, hole: str) -> None:
         rows = read(f"a,b,y\n1,2.5,0\n{hole},{hole},1\n")
@@ -270,6 +284,18 @@ class TestParquet:
         assert rows["t"][0] == day
         assert rows["none"].isna().all()
         assert batch.labels.tolist() == ["no", "yes"]
+
+    def test_times_before_and_after_those_that_nanoseconds_can_tell(self, tmp_path: Path, opened: Open) -> None:
+        times = pa.array(["9999-12-31", None, "0001-01-01", "2020-01-02T03:04:05.000006"]).cast(pa.timestamp("us"))
+        self.write(tmp_path / "x.parquet", until=times, y=pa.array([0, 1, 0, 1]))
+        (batch,) = everything(opened("x.parquet", "x.parquet", label="y")[0])
+
+        assert batch.features["until"].tolist() == [
+            pd.Timestamp("2262-04-11"),
+            pd.NaT,
+            pd.Timestamp("1677-09-22"),
+            pd.Timestamp("2020-01-02T03:04:05.000006"),
+        ]
 
     @pytest.mark.parametrize("type_", [pa.list_(pa.int64()), pa.binary(), pa.struct([("a", pa.int64())])])
     def test_types_that_are_no_feature(self, tmp_path: Path, opened: Open, type_: pa.DataType) -> None:

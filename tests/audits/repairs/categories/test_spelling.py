@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from audits.repairs.categories import spelling as spelling_module
 from audits.repairs.categories.spelling import WordSpelling, as_cast, mended_encoding, number, plain, respelling
 
 
@@ -100,3 +101,12 @@ def test_words_spelled_at_random_are_words_of_the_training():
 
     assert other != spelling("ONE TWO THREE FOUR FIVE SIX")
     assert set(other.split()) <= set(spelling.known)
+
+
+def test_each_word_is_looked_at_once_however_long_the_texts_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    spelling = WordSpelling(["one two"])
+    monkeypatch.setattr(spelling_module, "plain", lambda word: asked.append(word) or word)
+
+    assert spelling.unknown_share(["one two six " * 1000] * 5) == pytest.approx(1 / 3)
+    assert sorted(asked) == ["one", "six", "two"]
