@@ -17,7 +17,7 @@ from audits.sources import Roots
 from schemas.problem import ProblemError
 from schemas.report import Outcome, Report
 from schemas.request import AuditRequest
-from tests.audits.kind_frames import frame
+from tests.audits.kind_frames import ROWS, frame
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 

@@ -79,7 +79,7 @@ def test_a_demo_leaves_the_state_of_another_that_still_runs(tmp_path: Path, monk
 @pytest.mark.tensorflow
 @pytest.mark.timeout(300)
 def test_the_demo_names_the_true_cause_also_after_an_earlier_one_was_killed() -> None:
-    """The killed demo's service stops by itself; the next demo starts afresh and exits by the verdict."""
+    """The killed demo's service stops by itself; the next demo starts afresh."""
     killed = start_demo()
     assert eventually(lambda: services_of(demo.STATE), 60)
     os.kill(killed.pid, signal.SIGKILL)
@@ -88,7 +88,7 @@ def test_the_demo_names_the_true_cause_also_after_an_earlier_one_was_killed() ->
     finished = start_demo()
     output, _ = finished.communicate(timeout=200)
 
-    assert finished.returncode == 1, output
+    assert finished.returncode == 0, output
     report = json.loads((demo.STATE / "report.json").read_text())
     assert report["diagnosis"][0]["code"] == "preprocessing.scaling_mismatch"
     assert report["diagnosis"][0]["confirmation"]["confirmed"]
