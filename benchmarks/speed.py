@@ -29,8 +29,8 @@ CHUNK_ROWS = 100_000
 BATCHES = (1024, 4096, 16_384)
 # The best batch size is that of the first so many rows.
 TRIAL_ROWS = 100_000
-# Beyond, deepchecks takes minutes and gigabytes.
-MOST_FOR_DEEPCHECKS = 1_000_000
+# Beyond, deepchecks takes many minutes.
+MOST_FOR_DEEPCHECKS = 100_000
 FEATURES = [f"x{i:02d}" for i in range(COLUMNS)]
 
 
