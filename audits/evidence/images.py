@@ -8,7 +8,7 @@ from itertools import permutations
 import numpy as np
 
 from audits.artefacts import Array, Rows
-from audits.evidence.features import MAX_CHANNELS, FeatureSpace
+from audits.evidence.features import BLOCK_IMAGES, MAX_CHANNELS, FeatureSpace
 from audits.statistics.gaussian import LowRankGaussian
 
 # A picture of fewer pixels along a side has no up and no down.
@@ -28,7 +28,6 @@ MAX_REDUCED = 300
 # More images sharpen it no further.
 MAX_FITTED = 1_500
 LARGEST = 1e100
-BLOCK_IMAGES = 64
 
 
 @dataclass(frozen=True)

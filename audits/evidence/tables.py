@@ -7,11 +7,10 @@ import numpy as np
 
 from audits.artefacts import Array, ModelInternals, Rows
 from audits.evidence.features import FeatureSpace
+from audits.evidence.outputs import NO_ANSWER
 from schemas.problem import ModelError
 
 REFUSED = "model_refused_input"
-# No class is numbered so; see `audits.evidence.outputs`.
-NO_CLASS = -1
 
 Inputs = Mapping[str, Array]
 Predict = Callable[[Inputs], dict[str, Array]]
@@ -66,10 +65,16 @@ def ids_out_of_range(internals: ModelInternals | None, space: FeatureSpace, rows
             ids = space.values(rows, units[place.column])
             finite = ids[np.isfinite(ids)]
             if len(finite):
-                # fractions are cut off on the way to an id
-                out = np.isfinite(ids) & ((np.trunc(ids) < 0) | (np.trunc(ids) >= table.rows))
+                out = np.isfinite(ids) & _have_no_row(ids, table.rows)
                 found.append(IdsOutOfRange(place.column, table.rows, float(finite.min()), float(finite.max()), out))
     return found
+
+
+def _have_no_row(ids: Array, table_rows: int, lowest: int = 0) -> Array:
+    """Whether each id lies outside the table; a missing one does not. Fractions are cut off on the way to an id."""
+    with np.errstate(invalid="ignore"):
+        whole = np.trunc(ids)
+        return np.asarray((whole < lowest) | (whole >= table_rows))
 
 
 class TableGuard:
@@ -112,11 +117,9 @@ class TableGuard:
 
 
 def _beyond(ids: _Ids, inputs: Inputs, *, allow_negative: bool) -> Array:
-    """(rows,) whether an id has no row. Fractions are cut off on the way to an id."""
-    values = ids.of(inputs)
+    """(rows,) whether an id has no row, counted from the end or not."""
     lowest = -ids.rows if allow_negative else 0
-    with np.errstate(invalid="ignore"):
-        return np.asarray(((np.trunc(values) < lowest) | (np.trunc(values) >= ids.rows)).any(axis=1))
+    return np.asarray(_have_no_row(ids.of(inputs), ids.rows, lowest).any(axis=1))
 
 
 def _within(ids: list[_Ids], inputs: Inputs, unanswered: Array) -> dict[str, Array]:
@@ -139,5 +142,5 @@ def _without(answer: Array, unanswered: Array) -> Array:
         return answer  # whoever asked refuses it
     kind = answer.dtype.kind
     result = answer.astype({"u": np.int64, "b": np.float32}.get(kind, answer.dtype))
-    result[unanswered] = "" if kind in "OUS" else NO_CLASS if kind in "iu" else np.nan
+    result[unanswered] = "" if kind in "OUS" else NO_ANSWER if kind in "iu" else np.nan
     return result

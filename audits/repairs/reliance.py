@@ -117,6 +117,17 @@ def imitate(case: Case, columns: Mapping[str, Callable[[Array], Array]], purpose
     )
 
 
+def placed(at: Array, values: Array) -> Callable[[Array], Array]:
+    """Puts the values where the mask holds."""
+
+    def change(column: Array) -> Array:
+        column = column.copy()
+        column[at] = values
+        return column
+
+    return change
+
+
 def set_to(value: Any) -> Callable[[Array], Array]:
     def change(values: Array) -> Array:
         return np.full(len(values), value, dtype=values.dtype)

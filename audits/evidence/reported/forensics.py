@@ -127,7 +127,7 @@ def has_scores(case: Case) -> bool:
 
 def judged(case: Case, rows: SplitEvidence | Subject) -> Judged:
     """The rows with a known label."""
-    known = np.isfinite(rows.labels) if case.is_regression else np.asarray(rows.labels != UNKNOWN)
+    known = _known(case, rows)
     answers, probabilities = case.scorer.answers(rows.predictions), rows.predictions.probabilities
     return Judged(
         rows.labels[known],
@@ -139,8 +139,7 @@ def judged(case: Case, rows: SplitEvidence | Subject) -> Judged:
 
 def weighted(case: Case, split: SplitEvidence) -> Judged:
     """The same rows with the weights that the request names."""
-    known = np.isfinite(split.labels) if case.is_regression else split.labels != UNKNOWN
-    return replace(judged(case, split), weights=split.roles["weight"][known])
+    return replace(judged(case, split), weights=split.roles["weight"][_known(case, split)])
 
 
 def groups_of(case: Case, rows: SplitEvidence | Subject) -> Array | None:
@@ -148,7 +147,12 @@ def groups_of(case: Case, rows: SplitEvidence | Subject) -> Array | None:
     groups = rows.groups if isinstance(rows, Subject) else rows.roles.get("group")
     if groups is None:
         return None
-    return groups[np.isfinite(rows.labels) if case.is_regression else rows.labels != UNKNOWN]
+    return groups[_known(case, rows)]
+
+
+def _known(case: Case, rows: SplitEvidence | Subject) -> Array:
+    """(rows,) whether the label is a class or a quantity."""
+    return np.isfinite(rows.labels) if case.is_regression else np.asarray(rows.labels != UNKNOWN)
 
 
 # Intervals

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import JsonValue
 
-from audits.artefacts import Array, Rows
+from audits.artefacts import Rows
 from audits.evidence.case import Case, Subject
 from audits.evidence.internals import OutOfVocabulary, out_of_vocabulary
 from audits.repairs.categories import ids
@@ -146,7 +146,7 @@ def _shifts(case: Case, reference: Subject, subject: Subject) -> Iterator[Hypoth
     poor = is_poor(case)
     for field, known in _fields(case):
         ours, theirs = (field.ids(case, s.rows) for s in (reference, subject))
-        strange = [_unknown(part, known) for part in (ours, theirs)]
+        strange = [ids.unknown_share(part, known) for part in (ours, theirs)]
         both = np.concatenate([ours.ravel(), theirs.ravel()])
         both = both[np.isfinite(both)]
         if not len(both) or (min(strange) <= MIN_UNKNOWN and not poor):
@@ -154,7 +154,7 @@ def _shifts(case: Case, reference: Subject, subject: Subject) -> Iterator[Hypoth
         start = int(both.min() - min(known))
         for by in dict.fromkeys([*([start] if start else []), *SHIFTS]):
             shift = Shift(by, keeps_padding=False)
-            if _unknown(shift.undone(both), known) > MAX_OUTSIDE:
+            if ids.unknown_share(shift.undone(both), known) > MAX_OUTSIDE:
                 continue
             found = {field: shift}
             yield Hypothesis(
@@ -179,13 +179,3 @@ def _fields(case: Case) -> Iterator[tuple[IdField, range | frozenset[int]]]:
             if whole and place.column in units and isinstance(vocabulary.tokens[0], int):
                 known = frozenset(int(token) for token in vocabulary.tokens)
                 yield IdField(vocabulary.name, (units[place.column],), max(known) + 1), known
-
-
-def _unknown(values: Array, known: range | frozenset[int]) -> float:
-    """Share of the ids that the model does not know."""
-    held = values[np.isfinite(values)]
-    if not len(held):
-        return 0.0
-    if isinstance(known, range):
-        return float(((held < 0) | (held >= len(known))).mean())
-    return float((~np.isin(held, list(known))).mean())

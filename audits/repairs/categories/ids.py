@@ -181,16 +181,21 @@ def evidence_of(case: Case, subject: Subject, found: Mapping[IdField, Shift]) ->
             "lowest": float(np.nanmin(before)),
             "highest": float(np.nanmax(before)),
             "share_without_a_row": {
-                "as_they_are": _outside(field, before),
-                "moved_back": _outside(field, shift.undone(before)),
+                "as_they_are": unknown_share(before, range(field.table_rows)),
+                "moved_back": unknown_share(shift.undone(before), range(field.table_rows)),
             },
         }
     return {"ids": told}
 
 
-def _outside(field: IdField, ids: Array) -> float:
-    known = ids[np.isfinite(ids)]
-    return float(((known < 0) | (known >= field.table_rows)).mean()) if len(known) else 0.0
+def unknown_share(ids: Array, known: range | frozenset[int]) -> float:
+    """Share of the ids that are none of the known ones; a range starts at 0."""
+    held = ids[np.isfinite(ids)]
+    if not len(held):
+        return 0.0
+    if isinstance(known, range):
+        return float(((held < 0) | (held >= len(known))).mean())
+    return float((~np.isin(held, list(known))).mean())
 
 
 def remedy_of(case: Case, found: Mapping[IdField, Shift]) -> Remedy:

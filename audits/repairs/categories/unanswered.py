@@ -1,13 +1,13 @@
 """Ids for which the model's embedding has no row of its own: no answer, or one for another id."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from audits.artefacts import Array
 from audits.evidence.case import Case
 from audits.evidence.tables import IdsOutOfRange, ids_out_of_range
-from audits.repairs.reliance import imitate
+from audits.repairs.reliance import imitate, placed
 from audits.repairs.snippets import constant, first_of
 from audits.results import CheckResult
 from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
@@ -27,7 +27,8 @@ def ids_without_a_row(case: Case, code: str) -> CheckResult | None:
     unit_of = {name: unit for unit, name in enumerate(case.space.units)}
     ids = {one.column: case.space.values(case.mended.rows, unit_of[one.column])[one.rows] for one in found}
     rng, n = case.rng("ids without a row"), len(case.train.sample)
-    written = {one.column: _written(rng.random(n) < one.share, ids[one.column], rng) for one in found}
+    hits = {one.column: rng.random(n) < one.share for one in found}
+    written = {name: placed(hit, rng.choice(ids[name], int(hit.sum()))) for name, hit in hits.items()}
     made = imitate(case, written, "ids without a row")
     finding = Finding(
         code=code,
@@ -62,15 +63,6 @@ def ids_without_a_row(case: Case, code: str) -> CheckResult | None:
     named = ", ".join(one.column for one in found[:3])
     proof = made.confirmation(f"write the ids without a row of {named} into as many training rows")
     return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=made.explained())
-
-
-def _written(hit: Array, ids: Array, rng: np.random.Generator) -> Callable[[Array], Array]:
-    def change(values: Array) -> Array:
-        values = values.copy()
-        values[hit] = rng.choice(ids, int(hit.sum()))
-        return values
-
-    return change
 
 
 def _listed(found: Sequence[IdsOutOfRange], ids: Mapping[str, Array]) -> str:

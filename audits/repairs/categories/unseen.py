@@ -14,7 +14,7 @@ from audits.evidence.case import Case
 from audits.evidence.internals import out_of_vocabulary
 from audits.repairs.categories.texts import holds_sentences
 from audits.repairs.categories.words import vocabulary_of
-from audits.repairs.reliance import imitate
+from audits.repairs.reliance import imitate, placed
 from audits.results import CheckResult
 from schemas.limits.preprocessing import CategoryMismatch
 from schemas.report import Affected, Effect, Finding, Outcome, Remedy, Severity
@@ -99,7 +99,7 @@ def _categories(case: Case) -> Iterator[Unseen]:
             values = theirs.to_numpy(dtype=object)[mask]
             rng = case.rng(f"unseen in {name}")
             hit = rng.random(len(ours)) < mask.mean()
-            yield Unseen(name, mask, _most_frequent(values), _placed(hit, rng.choice(values, int(hit.sum()))))
+            yield Unseen(name, mask, _most_frequent(values), placed(hit, rng.choice(values, int(hit.sum()))))
 
 
 def _words(case: Case, limits: CategoryMismatch) -> Iterator[Unseen]:
@@ -126,15 +126,6 @@ def _without_words(texts: Array, *, rate: float, rng: np.random.Generator) -> Ar
         words = [] if text is None else str(text).split()
         changed[row] = text if text is None else " ".join(NO_WORD if rng.random() < rate else word for word in words)
     return changed
-
-
-def _placed(at: Array, values: Array) -> Callable[[Array], Array]:
-    def change(column: Array) -> Array:
-        column = column.copy()
-        column[at] = values
-        return column
-
-    return change
 
 
 def _are_harder(case: Case, rows: Array) -> bool:
