@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from service.machine import cores, memory_bytes
+
 PREFIX = "FITCHECK_"
 SECRETS = frozenset({"api_keys", "database"})
 # TensorFlow and an audit beside it.
@@ -28,8 +30,7 @@ def default_state_dir() -> Path:
 
 def one_a_core() -> int:
     """An audit keeps one core busy most of the time; each slot holds TensorFlow in memory."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(len(os.sched_getaffinity(0)), memory // SLOT_BYTES, MAX_DEFAULT_SLOTS))
+    return max(1, min(cores(), memory_bytes() // SLOT_BYTES, MAX_DEFAULT_SLOTS))
 
 
 class Settings(BaseSettings):

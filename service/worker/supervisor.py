@@ -35,6 +35,7 @@ from service.jobs.database import connect, migrate
 from service.jobs.errors import DatabaseUnavailable
 from service.jobs.names import Queue
 from service.logs import configure_logging
+from service.machine import cores
 from service.settings import PREFIX, SECRETS, Settings
 from service.worker.children import Child, Start
 from service.worker.devices import gpus
@@ -233,7 +234,7 @@ def evaluator_environment(settings: Settings, slots: int) -> dict[str, str]:
         name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
     # So many audits at a time share the cores.
-    threads = str(max(1, len(os.sched_getaffinity(0)) // max(1, slots)))
+    threads = str(max(1, cores() // max(1, slots)))
     ours = {
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TF_NUM_INTRAOP_THREADS": threads,
