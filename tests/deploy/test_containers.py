@@ -4,18 +4,20 @@ They are read, not run: no container engine is needed here.
 """
 
 import fnmatch
+import json
 import re
 import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
 from service.settings import Settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SERVICES = ["api", "worker", "worker-cpu"]
 
 
@@ -147,6 +149,17 @@ def test_the_images_run_a_supported_python() -> None:
 
     assert version is not None
     assert f"Programming Language :: Python :: {version.group(1)}" in project["classifiers"]
+
+
+def test_compose_follows_its_specification() -> None:
+    """A misspelt key is an error."""
+    schema = json.loads((Path(__file__).parent / "schemas/compose.json").read_text())
+    loaded = compose()
+    del loaded["name"]  # younger than this edition of the schema
+
+    jsonschema.validate(loaded, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"services": {"api": {"imagee": "x"}}}, schema)
 
 
 @pytest.mark.parametrize("name", SERVICES)
