@@ -146,7 +146,15 @@ class TargetLeakage(Limits):
     certain_ratio: float = Field(
         0.25, gt=0, lt=1, description="What the column leaves unexplained, against what the next best leaves."
     )
-    strong_skill: float = Field(0.7, gt=0, lt=1, description="Skill of one column that is suspect if it stands alone.")
+    strong_skill: float = Field(
+        0.85,
+        gt=0,
+        lt=1,
+        description="Skill of one column that is suspect if it stands alone; honest ones reach 0.8 in controls.",
+    )
+    vanished_skill: float = Field(
+        0.7, gt=0, lt=1, description="... where the validation data do not hold it: honest columns do not vanish."
+    )
     strong_ratio: float = Field(2.0, gt=1, description="... this many times the skill of the next best column.")
     min_reliance: float = Field(
         0.05,

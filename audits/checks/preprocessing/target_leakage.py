@@ -37,6 +37,8 @@ MAX_COLUMNS = 300
 # The metric without other columns, to compare with.
 MAX_PLACEBOS = 19
 LOSS_LEVEL = 0.001
+# A column that keeps less of its skill in the validation data does not hold the answer there.
+KEPT = 0.5
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Leak:
     @property
     def gone(self) -> bool:
         """Whether the validation data do not hold the answer: what training promised, they cannot keep."""
-        return self.validation_skill < 0.5 * self.skill
+        return self.validation_skill < KEPT * self.skill
 
     def carries_the_metric(self, limits: TargetLeakage) -> bool:
         """Whether the validation metric stands on this column, and on no other as much."""
@@ -87,7 +89,11 @@ def target_leakage(case: Case) -> CheckResult:
         severity=Severity.CRITICAL if gone else Severity.WARNING,
         title="A column knows the answer",
         summary=summary,
-        effect=Effect(name="skill_of_one_column", estimate=leak.skill, limit=limits.strong_skill),
+        effect=Effect(
+            name="skill_of_one_column",
+            estimate=leak.skill,
+            limit=_strong_skill(leak.skill, leak.validation_skill, limits),
+        ),
         n=case.train.n,
         affected=Affected(columns=[leak.column], share_of_rows=1.0),
         evidence={
@@ -150,7 +156,9 @@ def find_leak(case: Case) -> Leak | None:
     skills = _column_skills(case, case.train.sample)
     best = int(skills.argmax())
     next_best = float(np.delete(skills, best).max())
-    if not _stands_out(float(skills[best]), next_best, limits):
+    in_validation = _skill_in(case, case.mended, best)
+    strong_skill = _strong_skill(float(skills[best]), in_validation, limits)
+    if not _stands_out(float(skills[best]), next_best, strong_skill, limits):
         return None
     column = [*case.space.units, *case.space.texts][best]
     on_train = reliance(case, case.train.sample, column)
@@ -163,7 +171,7 @@ def find_leak(case: Case) -> Leak | None:
         float(skills[best]),
         next_best,
         on_train,
-        _skill_in(case, case.mended, best),
+        in_validation,
         reliance(case, case.mended, column),
         _fall_without_others(case, case.mended, column),
     )
@@ -180,9 +188,14 @@ def without_leak(case: Case) -> Case:
     return replace(case, leaked=(leak.column,), extras=case.extras | extras)
 
 
-def _stands_out(best: float, next_best: float, limits: TargetLeakage) -> bool:
+def _strong_skill(skill: float, in_validation: float, limits: TargetLeakage) -> float:
+    """From which skill a column is suspect: less where the validation data do not hold the answer."""
+    return limits.vanished_skill if in_validation < KEPT * skill else limits.strong_skill
+
+
+def _stands_out(best: float, next_best: float, strong_skill: float, limits: TargetLeakage) -> bool:
     certain = best > limits.certain_skill and (1 - best) < limits.certain_ratio * (1 - max(next_best, 0.0))
-    strong = best > limits.strong_skill and best > limits.strong_ratio * max(next_best, 0.0)
+    strong = best > strong_skill and best > limits.strong_ratio * max(next_best, 0.0)
     return certain or strong
 
 

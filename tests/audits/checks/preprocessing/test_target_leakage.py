@@ -113,6 +113,14 @@ def test_the_remedys_code_drops_the_column(layout: str):
     np.testing.assert_array_equal(Part(without, validation.y).numbers, np.delete(validation.numbers, 2, axis=1))
 
 
+def test_a_strong_column_of_both_splits_may_be_honest():
+    """Skill 0.8, twice that of the next one: the labels depend on it. One that vanishes does not."""
+    honest, vanished = leaking(knows=0.8), leaking(knows=0.8, in_validation=False)
+
+    assert result_of(CODE, honest).outcome is Outcome.PASS
+    assert result_of(CODE, vanished).outcome is Outcome.FAIL
+
+
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("signal", [0.0, 3.0, 8.0])
 def test_stays_silent_on_columns_that_share_the_work(task: Task, signal: float):
