@@ -3,8 +3,8 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 from multiprocessing import get_context
@@ -63,30 +63,38 @@ def wanted(audits: int, seed: int, known: dict[str, Record]) -> Iterator[Plan]:
 
 
 def run(options: Options, journal: Journal, known: dict[str, Record]) -> None:
+    """Make and audit what has no record. What is left out is made up for by further plans."""
     deadline = time.monotonic() + 60 * options.minutes
     os.environ.update(THREADS)  # for the workers, which start anew
     pool = ProcessPoolExecutor(options.jobs, get_context("spawn"), prepare_worker)
-    running: set[Future[Record]] = set()
-    todo = wanted(options.audits, options.seed, known)
-    begun, done = time.monotonic(), 0
     try:
-        while True:
-            while len(running) < options.jobs and time.monotonic() < deadline:
-                plan = next(todo, None)
-                if plan is None:
-                    break
-                running.add(pool.submit(one, plan, options.keep))
-            if not running:
-                return
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                record = future.result()
+        begun, done = time.monotonic(), 0
+        while todo := list(wanted(options.audits, options.seed, known)):
+            for record in _records(pool, todo, options, deadline):
                 journal.add(record)
                 known[record.plan.name] = record
                 done += 1
                 print(f"{done:4} {(time.monotonic() - begun) / done:5.1f} s each  {_told(record)}", flush=True)
+            if time.monotonic() >= deadline:
+                return
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _records(pool: Executor, todo: Sequence[Plan], options: Options, deadline: float) -> Iterator[Record]:
+    """The records of the plans as they are done; none is begun after the deadline."""
+    plans_left = iter(todo)
+    running: set[Future[Record]] = set()
+    while True:
+        while len(running) < options.jobs and time.monotonic() < deadline:
+            plan = next(plans_left, None)
+            if plan is None:
+                break
+            running.add(pool.submit(one, plan, options.keep))
+        if not running:
+            return
+        finished, running = wait(running, return_when=FIRST_COMPLETED)
+        yield from (future.result() for future in finished)
 
 
 def _told(record: Record) -> str:
