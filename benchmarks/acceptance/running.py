@@ -1,18 +1,16 @@
 """Workers that make cases and audit them, until there are audits enough or the time is over."""
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
-from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.acceptance import plans
 from benchmarks.acceptance.records import Journal, Record
-from benchmarks.auditing import THREADS, audit_folder, in_fork, prepare_worker
+from benchmarks.auditing import audit_folder, in_fork, worker_pool
 from benchmarks.cases import Plan, make, truth_of
 
 ALLOWED_FAILURES = 1.6  # plans that may be tried for each audit that is wanted
@@ -64,12 +62,10 @@ def wanted(audits: int, seed: int, known: dict[str, Record]) -> Iterator[Plan]:
 
 def run(options: Options, journal: Journal, known: dict[str, Record]) -> None:
     deadline = time.monotonic() + 60 * options.minutes
-    os.environ.update(THREADS)  # for the workers, which start anew
-    pool = ProcessPoolExecutor(options.jobs, get_context("spawn"), prepare_worker)
     running: set[Future[Record]] = set()
     todo = wanted(options.audits, options.seed, known)
     begun, done = time.monotonic(), 0
-    try:
+    with worker_pool(options.jobs) as pool:
         while True:
             while len(running) < options.jobs and time.monotonic() < deadline:
                 plan = next(todo, None)
@@ -85,8 +81,6 @@ def run(options: Options, journal: Journal, known: dict[str, Record]) -> None:
                 known[record.plan.name] = record
                 done += 1
                 print(f"{done:4} {(time.monotonic() - begun) / done:5.1f} s each  {_told(record)}", flush=True)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _told(record: Record) -> str:
