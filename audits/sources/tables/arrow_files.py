@@ -215,7 +215,7 @@ class ParquetFile(TypedFile):
 
     def _batches(self, names: list[str], first_group: int = 0) -> Iterator[pa.RecordBatch]:
         with self._open() as file:
-            groups = range(first_group, file.metadata.num_row_groups)
+            groups = list(range(first_group, file.metadata.num_row_groups))
             yield from file.iter_batches(BATCH_ROWS, row_groups=groups, columns=names)
 
     def _require_whole(self, rows: int) -> None:
