@@ -8,7 +8,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -75,20 +75,27 @@ def collect(
     spans = divided(split.starts(batch_rows(split)), SPANS_EACH * len(several)) if len(several) > 1 else []
     if len(spans) < 2:
         return _in_order(split, several[0], key, on_rows)
-    return _at_once(split, several, plan_for(split, key), spans, on_rows)
+    first = first_batch(split)
+    for predict in several:
+        predict(first.features)  # in this thread, which outlives those of the parts; see `_answered`
+    return _at_once(split, several, plan_for(split, key, first), spans, on_rows)
 
 
-def plan_for(split: Split, key: Array) -> Plan:
-    """The plan of a split, from its first batch.
+def plan_for(split: Split, key: Array, first: Batch) -> Plan:
+    """The plan of a split, from its first batch."""
+    return Plan(batch_rows(split), key, _capacity(first))
+
+
+def first_batch(split: Split) -> Batch:
+    """The first batch of a split.
 
     Raises:
         DataError: there are no rows.
     """
-    rows = batch_rows(split)
-    first = next((batch for batch in split.batches(rows) if len(batch)), None)
+    first = next((batch for batch in split.batches(batch_rows(split)) if len(batch)), None)
     if first is None:
         raise _no_rows(split.name)
-    return Plan(rows, key, _capacity(first))
+    return first
 
 
 def divided(starts: Sequence[int], parts: int) -> list[Span]:
@@ -192,16 +199,30 @@ class _Counter:
 def _answered(
     batches: Iterator[Batch], predict: Predict, name: SplitName
 ) -> Iterator[tuple[Batch, Array, Mapping[str, Array]]]:
-    """Every batch with a row, the fingerprints of its rows, and what the model answers, in its process, meanwhile."""
+    """Every batch with a row, the fingerprints of its rows, and what the model answers, in its process, meanwhile.
+
+    The first answer is asked for by the thread that called: a model that cannot run as it was loaded is started anew
+    then, and its process ends with the thread that started it.
+    """
     with ThreadPoolExecutor(1, "asking") as asking:
+        is_first = True
         for batch in _read_ahead(batches):
             if not len(batch):
                 continue
             if "weight" in batch.roles:
                 _require_weights(batch, name)
-            answer = asking.submit(predict, batch.features)
+            ask = _at_once_done if is_first else asking.submit
+            is_first = False
+            answer = ask(predict, batch.features)
             marks = fingerprints(batch.features)
             yield batch, marks, answer.result()
+
+
+def _at_once_done(predict: Predict, rows: Rows) -> "Future[Mapping[str, Array]]":
+    """As an executor's `submit`, in this thread."""
+    answer: Future[Mapping[str, Array]] = Future()
+    answer.set_result(predict(rows))
+    return answer
 
 
 def _read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
