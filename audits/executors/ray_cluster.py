@@ -14,7 +14,7 @@ from audits.evidence.collect import SPANS_EACH, Plan, SpanQueue, batch_rows, col
 from audits.evidence.features import take
 from audits.evidence.fold import RawSplit, SplitFold
 from audits.evidence.sample import sample_key
-from audits.executors.ray_worker import Failure, Worker
+from audits.executors.ray_worker import Failure, Worker, threads_here
 from audits.opened import Opened
 from audits.sources import Roots
 from schemas.problem import EvaluatorError, RequestError
@@ -71,7 +71,8 @@ class RayExecutor:
     def __init__(self, ray: Any, address: str, opened: Opened, request: Any, roots: Roots) -> None:
         self._ray = ray
         self._opened = opened
-        self._told = (request.model_dump(mode="json"), [str(folder) for folder in roots.folders], list(roots.remote))
+        folders = [str(folder) for folder in roots.folders]
+        self._told = (request.model_dump(mode="json"), folders, list(roots.remote), threads_here())
         self._device = request.resources.device
         self._workers: list[Any] = []
         self._is_ours = not ray.is_initialized()

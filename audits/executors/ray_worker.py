@@ -20,6 +20,7 @@ from audits.sources.remote import scratch
 from schemas.problem import DataError, EvaluatorError, ModelError, ProblemError, RequestError
 from schemas.request import AuditRequest
 
+THREADS = "TF_NUM_INTRAOP_THREADS"
 KINDS: Mapping[str, type[ProblemError]] = {
     kind.__name__: kind for kind in (RequestError, ModelError, DataError, EvaluatorError)
 }
@@ -41,18 +42,23 @@ class Failure:
         return KINDS.get(self.kind, ProblemError)(self.problem["code"], self.problem["detail"], **said)
 
 
+def threads_here() -> int:
+    """That TensorFlow uses for one operation in the processes that are started here."""
+    return int(os.environ.get(THREADS) or len(os.sched_getaffinity(0)))
+
+
 class Worker:
     """One actor.
 
     Args:
         request: the audit request, as JSON values.
         folders, remote: from where may be read; see `Roots`.
+        threads: of one operation of the model. TensorFlow adds up in another order with another number, so that
+            answers would differ in the last digit from those that are given where the audit runs.
     """
 
-    def __init__(self, request: dict[str, Any], folders: list[str], remote: list[str]) -> None:
-        # the cluster gave this worker one core; the model's process would take them all
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-        os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    def __init__(self, request: dict[str, Any], folders: list[str], remote: list[str], threads: int) -> None:
+        os.environ[THREADS] = str(threads)
         self._open = ExitStack()
         self._failure: Failure | None = None
         try:
