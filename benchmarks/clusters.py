@@ -1,9 +1,15 @@
 """A Ray cluster of several nodes on this machine, for measurements and tests; on the loopback interface alone."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).parents[1]
+MARK = "cluster-address"
 
 # For 127.0.0.1, Ray's drivers put the address of another interface, where nobody listens.
 LOOPBACK = "127.0.0.2"
@@ -21,16 +27,37 @@ ENVIRONMENT = {
 
 @contextmanager
 def local_cluster(nodes: int, cpus: int = 1) -> Iterator[str]:
-    """The address of a cluster whose nodes have so many cores each; its processes end with the context."""
-    os.environ.update(ENVIRONMENT)
-    from ray.cluster_utils import Cluster  # noqa: PLC0415 - an extra, and after the environment is set
+    """The address of a cluster whose nodes have so many cores each; its processes end with the context.
 
+    It is started by a process of its own: what is forked from one that Ray runs in cannot connect to a cluster.
+    """
+    command = [sys.executable, "-m", "benchmarks.clusters", str(nodes), str(cpus)]
+    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        address = next((line.split()[1] for line in process.stdout if line.startswith(MARK)), None)
+        if address is None:
+            raise RuntimeError("the cluster did not start")
+        try:
+            yield address
+        finally:
+            process.communicate()  # the end of its input is its end
+
+
+def main() -> None:
+    """Start a cluster, say its address, and stop it at the end of the input."""
+    from ray.cluster_utils import Cluster  # noqa: PLC0415 - an extra
+
+    nodes, cpus = map(int, sys.argv[1:])
     cluster = Cluster()
     try:
         for _ in range(nodes):
             _add_node(cluster, cpus)
         cluster.wait_for_nodes()
-        yield str(cluster.address)
+        print(MARK, cluster.address, flush=True)
+        sys.stdin.read()
     finally:
         cluster.shutdown()
 
@@ -50,3 +77,7 @@ def _add_node(cluster: Any, cpus: int) -> None:
                 raise
         else:
             return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,6 @@
 """An audit whose splits are folded in parts, here or on a cluster, gives the report of one that reads them in order."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from pyarrow import parquet
 from audits.engine import audit
 from audits.models import import_tensorflow
 from audits.sources import Roots
+from benchmarks.clusters import local_cluster
 from schemas.problem import DataError
 from schemas.report import Report
 from schemas.request import AuditRequest
@@ -86,7 +85,7 @@ def test_in_parts_on_this_machine(data: Path, whole: dict[str, Any]):
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """The address of two nodes on the loopback interface, in a process that ends with the tests.
+    """The address of two nodes on the loopback interface.
 
     FITCHECK_TEST_RAY names a cluster of this machine that is there already.
     """
@@ -94,18 +93,8 @@ def cluster() -> Iterator[str]:
     if "FITCHECK_TEST_RAY" in os.environ:
         yield os.environ["FITCHECK_TEST_RAY"]
         return
-    code = (  # a process of its own, whose environment and signal handlers Ray may change
-        "import sys\nfrom benchmarks.clusters import local_cluster\n"
-        "with local_cluster(2) as address:\n print('at', address, flush=True)\n sys.stdin.read()"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        assert process.stdout is not None
-        line = next(line for line in process.stdout if line.startswith("at "))
-        yield line.split()[1]
-        process.communicate()
+    with local_cluster(2) as address:
+        yield address
 
 
 # Ray forks, opens files and imports what it likes; its warnings are not ours to mend.
