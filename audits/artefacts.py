@@ -60,6 +60,17 @@ class Batch:
         return len(self.labels)
 
 
+@dataclass(frozen=True)
+class Span:
+    """Consecutive rows of a split, counted from 0: from `first` up to and without `stop`."""
+
+    first: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.first
+
+
 class Split(Protocol):
     """An opened split: its schema is known and checked, its rows are read batch by batch, once."""
 
@@ -69,11 +80,19 @@ class Split(Protocol):
     row_shape: tuple[int, ...]  # (columns,) for tables, the shape of one row for arrays
     files: tuple[str, ...]
 
-    def batches(self, rows: int = 8192) -> Iterator[Batch]:
-        """All rows in file order.
+    def batches(self, rows: int = 8192, span: Span | None = None) -> Iterator[Batch]:
+        """All rows in file order, or those of a span that lies between two `starts` for the same `rows`.
+
+        A batch of a span is one that all rows in order would come in too.
 
         Raises:
             DataError: naming the file, and the row or column to blame.
+        """
+        ...
+
+    def starts(self, rows: int = 8192) -> tuple[int, ...]:
+        """The first rows of batches that can be read without all those before them, ascending from 0, and the number
+        of rows at the end; empty where the rows can only be read from the first one on.
         """
         ...
 

@@ -7,6 +7,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -14,30 +15,30 @@ import numpy as np
 from pydantic import JsonValue
 
 from audits import diagnosis
-from audits.artefacts import Array, Model, ModelDescription, ModelInternals, Rows, Split
+from audits.artefacts import Model, ModelDescription, Split
 from audits.checks.preprocessing import label_encoding, target_leakage
-from audits.evidence.binding import Binding, bind
 from audits.evidence.case import Case, SplitEvidence, Subject
-from audits.evidence.collect import RawSplit, collect
 from audits.evidence.control import MIN_CONTROL_ROWS
 from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace
-from audits.evidence.internals import bound, describe_internals
+from audits.evidence.fold import RawSplit
+from audits.evidence.internals import describe_internals
 from audits.evidence.labels import UNKNOWN
-from audits.evidence.meaning.heads import candidates, choose_head
+from audits.evidence.meaning.heads import choose_head
 from audits.evidence.outputs import OutputMeaning, Predictions, describe, narrowed
 from audits.evidence.scoring import Scorer
 from audits.evidence.summary import summarise_metrics
-from audits.evidence.tables import TableGuard
 from audits.evidence.training.history import history_of
-from audits.models.process import export_model, start_model
+from audits.executors import Executor
+from audits.executors.local import local_executor, parts_that_pay
+from audits.executors.ray_cluster import RayExecutor, require_ray
 from audits.opened import Opened
+from audits.opening import open_artefacts, open_described, start
 from audits.registry import CHECKS, SUSPECTS, WITNESSED, Check, selected
 from audits.repairs.protocol import Suspect, mend
 from audits.repairs.witness import as_the_model_saw
 from audits.results import CheckResult
-from audits.sources import Roots, by_name, open_model, open_splits, read_history
-from audits.sources.graph.internals import read_internals
+from audits.sources import Roots, read_history
 from audits.sources.locations import resolve
 from audits.sources.staging import staged
 from schemas.base import finite
@@ -70,6 +71,8 @@ def audit(
     audit_id: str,
     roots: Roots,
     progress: Callable[[Progress], None] = lambda _: None,
+    parts: int | None = None,
+    ray_address: str | None = None,
 ) -> Report:
     """Audit one model.
 
@@ -78,6 +81,9 @@ def audit(
         audit_id: stands in the report.
         roots: folders below which files may be read.
         progress: told what is being done.
+        parts: of a split that are folded at the same time on this machine; None: as many as pay. The report is the
+            same whatever this is.
+        ray_address: of the Ray cluster, where one may be asked for.
 
     Raises:
         ProblemError: the request, the model or the data cannot be audited; says what to do.
@@ -85,16 +91,10 @@ def audit(
     tell = _Teller(progress)
     limits = limits_for(request.checks.limits)
     codes = selected(request.checks.include, request.checks.exclude)
+    means = _Means(request, roots, parts, ray_address)
     tell("opening", 0.0, "reading the model and the data")
-    path = resolve(request.model.uri, roots, field="model.uri")[0]
-    timeout = request.resources.timeout_seconds
-    with open_model(
-        path,
-        signature=request.model.signature,
-        tags=request.model.tags,
-        export=lambda order: export_model(order, timeout_seconds=timeout),
-    ) as description:
-        return _audit(request, description, codes, limits, audit_id=audit_id, roots=roots, tell=tell)
+    with open_described(request, roots) as description:
+        return _audit(request, description, codes, limits, audit_id=audit_id, means=means, tell=tell)
 
 
 def _audit(
@@ -104,35 +104,45 @@ def _audit(
     limits: Mapping[str, Limits],
     *,
     audit_id: str,
-    roots: Roots,
+    means: "_Means",
     tell: "_Teller",
 ) -> Report:
     """The audit of a described model."""
-    train, validation = open_splits(request.data, roots, max_rows=request.resources.max_rows, model=description)
-    request = request.model_copy(update={"data": by_name(request.data, train)})
-    binding = bind(train, description)
-    heads = candidates(description, request)
-    history = read_history(resolve(request.history.uri, roots, field="history.uri")[0]) if request.history else None
-    tell("opening", 0.4, "starting the model")
-    model = start_model(
-        binding.bound(description),
-        device=request.resources.device,
-        timeout_seconds=request.resources.timeout_seconds,
-    )
+    where = means.roots
+    history = read_history(resolve(request.history.uri, where, field="history.uri")[0]) if request.history else None
+    begun = [time.monotonic()]
+
+    def starting() -> None:
+        tell("opening", 0.4, "starting the model")
+        begun[0] = time.monotonic()
+
+    opened = open_artefacts(request, description, where, starting)
     try:
-        internals = _internals(model, binding, train)
-        opened = Opened(request, model, TableGuard(internals), binding, heads, train, validation)
-        case = replace(_collect(opened, history, limits, tell), internals=internals)
+        with closing(means.executor(opened, time.monotonic() - begun[0])) as executor:
+            case = _collect(opened, executor, history, limits, tell)
         _require_known_labels(case)
         return _examine(case, opened, codes, audit_id, tell)
     finally:
-        model.close()
+        opened.model.close()
 
 
-def _internals(model: Model, binding: Binding, train: Split) -> ModelInternals | None:
-    """What the model holds about its data; None where that cannot be read, which costs evidence and no audit."""
-    found = read_internals(model)
-    return None if found is None else bound(found, binding, FeatureSpace.of(train))
+class _Means:
+    """What there is to run the model with."""
+
+    def __init__(self, request: AuditRequest, roots: Roots, parts: int | None, ray_address: str | None) -> None:
+        """Raises `ray_missing` or `ray_not_configured` before anything is opened."""
+        self.roots = roots
+        self._request, self._parts = request, parts
+        self._address = ray_address or ""
+        self._ray = require_ray(ray_address) if request.resources.engine == "ray" else None
+
+    def executor(self, opened: Opened, start_seconds: float) -> Executor:
+        """Of the pass over the splits; `start_seconds` is what starting the model took."""
+        if self._ray is not None:
+            return RayExecutor(self._ray, self._address, opened, self._request, self.roots)
+        device = str(getattr(opened.model, "device", None))
+        parts = self._parts or parts_that_pay((opened.train, opened.validation), device, start_seconds)
+        return local_executor(opened, lambda: start(opened.request, opened.model.description, opened.binding), parts)
 
 
 class _Teller:
@@ -148,22 +158,26 @@ class _Teller:
 
 
 def _collect(
-    opened: Opened, history: dict[str, list[float]] | None, limits: Mapping[str, Limits], tell: _Teller
+    opened: Opened,
+    executor: Executor,
+    history: dict[str, list[float]] | None,
+    limits: Mapping[str, Limits],
+    tell: _Teller,
 ) -> Case:
     """One pass over each split, then what the labels and the outputs mean."""
     request = opened.request
 
-    def collected(place: int, split: Split, outputs: Callable[[Rows], Mapping[str, Array]]) -> RawSplit:
+    def collected(place: int, split: Split, tensor: str | None) -> RawSplit:
         def told(rows: int) -> None:
             tell("collecting", place / 2 + 0.4 * rows / (rows + 50_000), f"{rows:,} {split.name} rows")
 
-        return collect(split, outputs, np.random.default_rng([SEED, place]), told)
+        return executor.collect(split, tensor, np.random.default_rng([SEED, place]), told)
 
-    train = collected(0, opened.train, opened.outputs)
+    train = collected(0, opened.train, None)
     ops = opened.model.description.output_ops
     meaning = choose_head(opened.heads, train.outputs, ops, train.labels, request, opened.class_lists)
     tensor, space = meaning.tensor, meaning.labels
-    validation = collected(1, opened.validation, lambda rows: {tensor: opened.output(rows, tensor)})
+    validation = collected(1, opened.validation, tensor)
     splits = [_evidence(raw, meaning) for raw in (train, validation)]
     fallback = float(np.mean(splits[0].labels)) if space.task == "regression" else 0.0
     return Case(
@@ -179,6 +193,7 @@ def _collect(
         limits=limits,
         seed=SEED,
         mended=splits[1].sample,
+        internals=opened.internals,
     )
 
 

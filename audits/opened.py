@@ -1,9 +1,9 @@
 """The artefacts of one audit, opened: the model answers rows of the data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from audits.artefacts import Array, ClassList, Model, Rows, Split
+from audits.artefacts import Array, ClassList, Model, ModelInternals, Rows, Split
 from audits.evidence.binding import Binding
 from audits.evidence.labels import as_name
 from audits.evidence.meaning.heads import Candidates
@@ -20,6 +20,7 @@ class Opened:
     """Model and data, and how the one is fed with the other.
 
     Attributes:
+        internals: what the model itself holds about its data, or None where that cannot be read.
         guard: stands before the model for ids that it cannot look up.
         heads: the outputs that may be judged.
         named: lists of class names that the model repeats in every row, by output; filled as it answers.
@@ -27,6 +28,7 @@ class Opened:
 
     request: AuditRequest
     model: Model
+    internals: ModelInternals | None
     guard: TableGuard
     binding: Binding
     heads: Candidates
@@ -49,6 +51,12 @@ class Opened:
         if not per_row:
             raise _other_rows(*next(iter(found.items())), len(rows))
         return per_row
+
+    def answers_for(self, tensor: str | None) -> Callable[[Rows], Mapping[str, Array]]:
+        """The function that answers rows with one output, or with all that may be judged."""
+        if tensor is None:
+            return self.outputs
+        return lambda rows: {tensor: self.output(rows, tensor)}
 
     def output(self, rows: Rows, tensor: str) -> Array:
         """(rows, ...) of one output.

@@ -5,10 +5,14 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from service.worker.processes import die_with_parent
 
 THREADS = {
     "OMP_NUM_THREADS": "1",
@@ -55,6 +59,26 @@ def prepare_worker() -> None:
     import_tensorflow()
 
 
+@contextmanager
+def worker_pool(jobs: int, prepare: Callable[[], None] = prepare_worker) -> Iterator[ProcessPoolExecutor]:
+    """Workers that start anew, prepare themselves, and end when this process does, however it ends."""
+    os.environ.update(THREADS)  # they inherit it
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin, (os.getpid(), prepare))
+    try:
+        yield pool
+    except BaseException:
+        for worker in multiprocessing.active_children():
+            worker.kill()  # what it does takes minutes, and nobody waits for it any more
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(parent: int, prepare: Callable[[], None]) -> None:
+    die_with_parent(parent)
+    prepare()
+
+
 def audit_folder(folder: Path) -> Outcome:
     """Audit a case folder in a prepared worker."""
     from audits.engine import audit  # noqa: PLC0415 - as above
@@ -83,7 +107,7 @@ def in_fork(function: Callable[..., Any], *arguments: Any, limit_seconds: float 
         RuntimeError: it raised, died, or did not end in time.
     """
     ours, theirs = FORK.Pipe(duplex=False)
-    child = FORK.Process(target=_answer, args=(theirs, function, arguments), daemon=True)
+    child = FORK.Process(target=_answer, args=(theirs, function, arguments, os.getpid()), daemon=True)
     child.start()
     theirs.close()
     try:
@@ -101,8 +125,9 @@ def in_fork(function: Callable[..., Any], *arguments: Any, limit_seconds: float 
     return value
 
 
-def _answer(connection: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _answer(connection: Any, function: Callable[..., Any], arguments: tuple[Any, ...], parent: int) -> None:
     try:
+        die_with_parent(parent)
         with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - TensorFlow's chatter is no output of ours
             os.dup2(nowhere.fileno(), 2)
         connection.send((False, function(*arguments)))

@@ -87,6 +87,11 @@ class Resources(Received):
     device: Literal["auto", "cpu", "gpu"] = "auto"
     timeout_seconds: float = Field(3600, gt=0, le=7 * 24 * 3600, description="Running time after which the audit ends.")
     max_rows: int | None = Field(None, gt=0, description="Read at most so many rows of each split.")
+    engine: Literal["local", "ray"] = Field(
+        "local",
+        description="Where the data are read and the model answers them: on one machine, or spread over the Ray "
+        "cluster that the operator has configured. The report is the same.",
+    )
 
 
 class Callback(Received):

@@ -61,6 +61,12 @@ class Settings(BaseSettings):
         "`gs://`, `az://`, `https://host/`. None: no remote address is read.",
     )
 
+    ray_address: str = Field(
+        "",
+        description="The Ray cluster for audits that ask for one: `host:port` of its head, from a machine of the "
+        "cluster, or `ray://host:10001`. None: such audits are refused.",
+    )
+
     slots: int = Field(
         default_factory=one_a_core,
         ge=0,

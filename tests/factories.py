@@ -15,12 +15,13 @@ from scipy.spatial.distance import cdist
 from scipy.special import expit, softmax
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from audits.artefacts import Array, Batch, Column, ModelDescription, ModelInternals, Rows, SplitName, TensorSpec
+from audits.artefacts import Array, Batch, Column, ModelDescription, ModelInternals, Rows, Span, SplitName, TensorSpec
 from audits.checks.preprocessing import target_leakage
 from audits.evidence.case import Case, SplitEvidence, Subject
-from audits.evidence.collect import RawSplit, collect
+from audits.evidence.collect import collect
 from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace, Layout
+from audits.evidence.fold import RawSplit
 from audits.evidence.meaning.understanding import Head, understand
 from audits.evidence.outputs import OutputMeaning
 from audits.evidence.scoring import Scorer
@@ -443,10 +444,14 @@ class MemorySplit:
             numeric = set(part.x.select_dtypes("number").columns)
             self.columns = tuple(Column(c, "number" if c in numeric else "string") for c in part.x.columns)
 
-    def batches(self, rows: int = 8192) -> Iterator[Batch]:
-        for first in range(0, len(self.part), rows):
-            part = self.part.at(np.arange(first, min(first + rows, len(self.part))))
+    def batches(self, rows: int = 8192, span: Span | None = None) -> Iterator[Batch]:
+        wanted = span or Span(0, len(self.part))
+        for first in range(wanted.first, wanted.stop, rows):
+            part = self.part.at(np.arange(first, min(first + rows, wanted.stop)))
             yield Batch(first, part.x, part.y, {} if part.groups is None else {"group": part.groups})
+
+    def starts(self, rows: int = 8192) -> tuple[int, ...]:
+        return (*range(0, len(self.part), rows), len(self.part))
 
     def describe(self) -> dict[str, Any]:
         return {"files": list(self.files)}

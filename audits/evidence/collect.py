@@ -1,16 +1,23 @@
-"""One pass over a split: labels, predictions and fingerprints of all rows, features of a bounded sample."""
+"""One pass over a split: labels, predictions and fingerprints of all rows, features of a bounded sample.
+
+Where several processes of the model are there, each answers another part of the split at the same time; the parts'
+folds merge to what one pass gives.
+"""
 
 import math
+import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from audits.artefacts import Array, Batch, Rows, Split, SplitName
-from audits.evidence.features import concatenate, take
+from audits.artefacts import Array, Batch, Rows, Span, Split, SplitName
+from audits.evidence.fold import RawSplit, SplitFold
 from audits.evidence.row_fingerprints import fingerprints
+from audits.evidence.sample import sample_key
 from schemas.problem import DataError
 
 # A batch of so many rows costs little beside them; wide rows come in smaller batches.
@@ -21,80 +28,33 @@ VALUE_BYTES, TEXT_BYTES = 8, 256
 AHEAD = 1
 MAX_SAMPLE_ROWS, MIN_SAMPLE_ROWS = 20_000, 300
 MAX_SAMPLE_BYTES, PIXEL_BYTES = 256 * 2**20, 4
-# Of several outputs, the widest (embeddings, maps) are let go where all together take more.
-MAX_OUTPUT_BYTES = 2**28
+# Parts for each process of the model: a slow one is not waited for long at the end.
+SPANS_EACH = 3
+
+Predict = Callable[[Rows], Mapping[str, Array]]
 
 
 @dataclass(frozen=True)
-class RawSplit:
-    """A split after its one pass.
+class Plan:
+    """What all folds of a split must have in common.
 
     Attributes:
-        name: train or validation.
-        labels: (rows,) or (rows, classes), as read.
-        outputs: name -> (rows, ...) of the outputs that may be judged; without the widest where they take too much.
-        fingerprints: (rows,) uint64 of the features.
-        roles: other role columns, each (rows,).
-        sample_index: (sampled,) row numbers, ascending.
-        sample_rows: the features of the sampled rows.
+        rows: of a batch.
+        key: (2,) uint64, of the sample.
+        capacity: rows of the sample.
     """
 
-    name: SplitName
-    labels: Array
-    outputs: Mapping[str, Array]
-    fingerprints: Array
-    roles: dict[str, Array]
-    sample_index: Array
-    sample_rows: Rows
-
-    @property
-    def n(self) -> int:
-        return len(self.labels)
-
-
-@dataclass
-class _Reservoir:
-    """A uniform sample of bounded size from a stream, kept in file order.
-
-    Every row draws a uniform key; the rows with the smallest keys stay (Vitter's reservoir in its sort form).
-    """
-
+    rows: int
+    key: Array
     capacity: int
-    rng: np.random.Generator
-    parts: list[Rows] = field(default_factory=list)
-    keys: Array = field(default_factory=lambda: np.empty(0))
-    index: Array = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
-    def add(self, batch: Batch) -> None:
-        keys = self.rng.random(len(batch))
-        if len(self.keys) >= self.capacity:
-            wanted = keys < self.keys.max()
-            keys, rows = keys[wanted], take(batch.features, wanted)
-            index = batch.first_row + np.flatnonzero(wanted)
-        else:
-            rows, index = batch.features, batch.first_row + np.arange(len(batch))
-        if not len(keys):
-            return
-        self.parts.append(rows)
-        self.keys = np.concatenate([self.keys, keys])
-        self.index = np.concatenate([self.index, index])
-        if len(self.keys) > 2 * self.capacity:
-            self._shrink()
-
-    def _shrink(self) -> None:
-        kept = np.sort(np.argpartition(self.keys, self.capacity - 1)[: self.capacity])
-        self.parts = [take(concatenate(self.parts), kept)]
-        self.keys, self.index = self.keys[kept], self.index[kept]
-
-    def finish(self) -> tuple[Array, Rows]:
-        if len(self.keys) > self.capacity:
-            self._shrink()
-        return self.index, concatenate(self.parts)
+    def fold(self, name: SplitName) -> SplitFold:
+        return SplitFold(name, self.key, self.capacity)
 
 
 def collect(
     split: Split,
-    predict: Callable[[Rows], Mapping[str, Array]],
+    predicts: Predict | Sequence[Predict],
     rng: np.random.Generator,
     on_rows: Callable[[int], None] = lambda _: None,
 ) -> RawSplit:
@@ -102,55 +62,171 @@ def collect(
 
     Args:
         split: the opened split.
-        predict: the raw outputs, name -> (rows, ...), for features.
+        predicts: the raw outputs, name -> (rows, ...), for features; several functions are called at the same time,
+            each by one thread.
         rng: chooses the sample.
         on_rows: told the number of rows done after each batch.
 
     Raises:
         DataError: there are no rows.
     """
-    labels: list[Array] = []
-    outputs: dict[str, list[Array]] = {}
-    let_go: set[str] = set()
-    marks: list[Array] = []
-    roles: dict[str, list[Array]] = {}
-    reservoir: _Reservoir | None = None
-    done = 0
-    for batch in _read_ahead(split.batches(_batch_rows(split))):
-        if not len(batch):
-            continue
-        if "weight" in batch.roles:
-            _require_weights(batch, split.name)
-        reservoir = reservoir or _Reservoir(_capacity(batch), rng)
-        reservoir.add(batch)
-        labels.append(batch.labels)
-        for name, values in predict(batch.features).items():
-            if name not in let_go:
-                outputs.setdefault(name, []).append(values)
-        let_go |= _widest(outputs)
-        outputs = {name: parts for name, parts in outputs.items() if name not in let_go}
-        marks.append(fingerprints(batch.features))
-        for role, values in batch.roles.items():
-            roles.setdefault(role, []).append(values)
-        done += len(batch)
-        on_rows(done)
-    if reservoir is None:
-        raise DataError("data_empty", f"The {split.name} data hold no rows.", field=f"data.{split.name}.uri")
-    index, rows = reservoir.finish()
-    joined = {role: np.concatenate(parts) for role, parts in roles.items()}
-    return RawSplit(
-        split.name,
-        np.concatenate(labels),
-        {name: np.concatenate(parts) for name, parts in outputs.items()},
-        np.concatenate(marks),
-        joined,
-        index,
-        rows,
-    )
+    several = [predicts] if callable(predicts) else list(predicts)
+    key = sample_key(rng)
+    spans = divided(split.starts(batch_rows(split)), SPANS_EACH * len(several)) if len(several) > 1 else []
+    if len(spans) < 2:
+        return _in_order(split, several[0], key, on_rows)
+    first = first_batch(split)
+    for predict in several:
+        predict(first.features)  # in this thread, which outlives those of the parts; see `_answered`
+    return _at_once(split, several, plan_for(split, key, first), spans, on_rows)
+
+
+def plan_for(split: Split, key: Array, first: Batch) -> Plan:
+    """The plan of a split, from its first batch."""
+    return Plan(batch_rows(split), key, _capacity(first))
+
+
+def first_batch(split: Split) -> Batch:
+    """The first batch of a split.
+
+    Raises:
+        DataError: there are no rows.
+    """
+    first = next((batch for batch in split.batches(batch_rows(split)) if len(batch)), None)
+    if first is None:
+        raise _no_rows(split.name)
+    return first
+
+
+def divided(starts: Sequence[int], parts: int) -> list[Span]:
+    """At most so many spans of about as many rows each, which begin at `starts`; see `Split.starts`."""
+    if len(starts) < 2:
+        return []
+    wanted = [round(starts[-1] * part / parts) for part in range(1, parts)]
+    places = np.unique(np.searchsorted(starts, wanted))
+    borders = [0, *(starts[place] for place in places if 0 < starts[place] < starts[-1]), starts[-1]]
+    return [Span(first, stop) for first, stop in pairwise(borders)]
+
+
+def fold_span(
+    split: Split, span: Span, predict: Predict, fold: SplitFold, rows: int, on_batch: Callable[[int], None]
+) -> None:
+    """Fold the rows of a span in batches of `rows` rows; `on_batch` is told how many rows each has."""
+    for batch, marks, outputs in _answered(split.batches(rows, span), predict, split.name):
+        fold.update(batch, marks, outputs)
+        on_batch(len(batch))
+
+
+def _in_order(split: Split, predict: Predict, key: Array, on_rows: Callable[[int], None]) -> RawSplit:
+    counted = _Counter(on_rows)
+    fold: SplitFold | None = None
+    for batch, marks, outputs in _answered(split.batches(batch_rows(split)), predict, split.name):
+        fold = fold or SplitFold(split.name, key, _capacity(batch))
+        fold.update(batch, marks, outputs)
+        counted.add(len(batch))
+    if fold is None:
+        raise _no_rows(split.name)
+    return fold.finish()
+
+
+def _at_once(
+    split: Split, predicts: Sequence[Predict], plan: Plan, spans: Sequence[Span], on_rows: Callable[[int], None]
+) -> RawSplit:
+    """Every function of `predicts` folds spans until none is left."""
+    counted, queue = _Counter(on_rows), SpanQueue(spans)
+
+    def work(predict: Predict) -> SplitFold:
+        fold = plan.fold(split.name)
+        for place, span in queue:
+            try:
+                fold_span(split, span, predict, fold, plan.rows, counted.add)
+            except Exception as error:
+                queue.fail(place, error)
+        return fold
+
+    with ThreadPoolExecutor(len(predicts), "shard") as threads:
+        folds = [found.result() for found in [threads.submit(work, predict) for predict in predicts]]
+    queue.require_no_failure()
+    whole = folds[0]
+    for other in folds[1:]:
+        whole.merge(other)
+    return whole.finish()
+
+
+class SpanQueue:
+    """Spans that several workers take, in order. After a failure no more are given out."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self._waiting = deque(enumerate(spans))
+        self._lock = threading.Lock()
+        self._failures: dict[int, Exception] = {}
+
+    def __iter__(self) -> Iterator[tuple[int, Span]]:
+        while (taken := self.take()) is not None:
+            yield taken
+
+    def take(self) -> tuple[int, Span] | None:
+        with self._lock:
+            return self._waiting.popleft() if self._waiting and not self._failures else None
+
+    def fail(self, place: int, error: Exception) -> None:
+        with self._lock:
+            self._failures[place] = error
+
+    def require_no_failure(self) -> None:
+        """Raise what went wrong first in the order of the rows, as one pass would have met it.
+
+        All spans before a failed one were taken before it, and so have come to their end.
+        """
+        if self._failures:
+            raise self._failures[min(self._failures)]
+
+
+class _Counter:
+    """Rows that are done, over all threads."""
+
+    def __init__(self, on_rows: Callable[[int], None]) -> None:
+        self._on_rows = on_rows
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def add(self, rows: int) -> None:
+        with self._lock:
+            self._done += rows
+            self._on_rows(self._done)
+
+
+def _answered(
+    batches: Iterator[Batch], predict: Predict, name: SplitName
+) -> Iterator[tuple[Batch, Array, Mapping[str, Array]]]:
+    """Every batch with a row, the fingerprints of its rows, and what the model answers, in its process, meanwhile.
+
+    The first answer is asked for by the thread that called: a model that cannot run as it was loaded is started anew
+    then, and its process ends with the thread that started it.
+    """
+    with ThreadPoolExecutor(1, "asking") as asking:
+        is_first = True
+        for batch in _read_ahead(batches):
+            if not len(batch):
+                continue
+            if "weight" in batch.roles:
+                _require_weights(batch, name)
+            ask = _at_once_done if is_first else asking.submit
+            is_first = False
+            answer = ask(predict, batch.features)
+            marks = fingerprints(batch.features)
+            yield batch, marks, answer.result()
+
+
+def _at_once_done(predict: Predict, rows: Rows) -> "Future[Mapping[str, Array]]":
+    """As an executor's `submit`, in this thread."""
+    answer: Future[Mapping[str, Array]] = Future()
+    answer.set_result(predict(rows))
+    return answer
 
 
 def _read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, read by a thread: files are read while the model, in its process, answers."""
+    """The same batches, read by a thread: files are read while the model answers."""
     with ThreadPoolExecutor(1, "reader") as reader:
         waiting = deque(reader.submit(next, batches, None) for _ in range(AHEAD + 1))
         while (batch := waiting.popleft().result()) is not None:
@@ -158,11 +234,15 @@ def _read_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
             yield batch
 
 
-def _batch_rows(split: Split) -> int:
+def batch_rows(split: Split) -> int:
     """How many rows a batch has, so that it stays small."""
     texts = sum(column.kind == "string" for column in split.columns)
     row_bytes = VALUE_BYTES * math.prod(split.row_shape) + TEXT_BYTES * texts
     return int(np.clip(BATCH_BYTES // max(row_bytes, 1), MIN_BATCH_ROWS, BATCH_ROWS))
+
+
+def _no_rows(name: SplitName) -> DataError:
+    return DataError("data_empty", f"The {name} data hold no rows.", field=f"data.{name}.uri")
 
 
 def _require_weights(batch: Batch, name: SplitName) -> None:
@@ -181,18 +261,6 @@ def _require_weights(batch: Batch, name: SplitName) -> None:
             field="data.weight",
             row=batch.first_row + int(bad[0]),
         )
-
-
-def _widest(outputs: Mapping[str, list[Array]]) -> set[str]:
-    """The outputs that must go so that the others, at least one, stay within bounds."""
-    sizes = {name: sum(part.nbytes for part in parts) for name, parts in outputs.items()}
-    ordered = sorted(sizes, key=lambda name: -sizes[name])
-    total, gone = sum(sizes.values()), set()
-    for name in ordered[:-1]:
-        if total > MAX_OUTPUT_BYTES:
-            gone.add(name)
-            total -= sizes[name]
-    return gone
 
 
 def _capacity(batch: Batch) -> int:

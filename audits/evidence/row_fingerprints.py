@@ -21,7 +21,9 @@ BLOCK = 8192
 LEAST_POWER = -330
 with np.errstate(over="ignore", under="ignore"):
     POWERS = np.array([float(f"1e{power}") for power in range(LEAST_POWER, 310)])
-LOG10_2 = float(np.log10(2))
+# Exponent as float64 stores it (11 bits) -> place in POWERS of the power of ten at or below 2^exponent.
+MANTISSA_BITS, EXPONENT_BIAS = np.uint64(52), 1023
+POWER_OF_EXPONENT = np.floor((np.arange(2048) - EXPONENT_BIAS) * np.log10(2)).astype(np.intp) - LEAST_POWER
 SHORT = (np.dtype(np.uint8), np.dtype(np.int8))
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: Knuth's multiplicative hash
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # splitmix64, Steele, Lea & Flood, 2014
@@ -87,8 +89,11 @@ def _rounded(values: Array) -> Array:
 
 
 def _unit_of_last_digit(magnitude: Array) -> Array:
-    """10^(digits before the point - SIGNIFICANT_DIGITS), from the binary exponent: logarithms are slow."""
-    power = np.floor((np.frexp(magnitude)[1] - 1) * LOG10_2).astype(np.intp) - LEAST_POWER
+    """10^(digits before the point - SIGNIFICANT_DIGITS), from the binary exponent: logarithms are slow.
+
+    Subnormal numbers are 0 as float32, whatever their unit is.
+    """
+    power = POWER_OF_EXPONENT[magnitude.view(np.uint64) >> MANTISSA_BITS]
     power += magnitude >= POWERS[power + 1]
     return np.asarray(POWERS[np.maximum(power - (SIGNIFICANT_DIGITS - 1), 0)])
 

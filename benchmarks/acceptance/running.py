@@ -1,18 +1,16 @@
 """Workers that make cases and audit them, until there are audits enough or the time is over."""
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
-from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.acceptance import plans
 from benchmarks.acceptance.records import Journal, Record
-from benchmarks.auditing import THREADS, audit_folder, in_fork, prepare_worker
+from benchmarks.auditing import audit_folder, in_fork, worker_pool
 from benchmarks.cases import Plan, make, truth_of
 
 ALLOWED_FAILURES = 1.6  # plans that may be tried for each audit that is wanted
@@ -65,10 +63,8 @@ def wanted(audits: int, seed: int, known: dict[str, Record]) -> Iterator[Plan]:
 def run(options: Options, journal: Journal, known: dict[str, Record]) -> None:
     """Make and audit what has no record. What is left out is made up for by further plans."""
     deadline = time.monotonic() + 60 * options.minutes
-    os.environ.update(THREADS)  # for the workers, which start anew
-    pool = ProcessPoolExecutor(options.jobs, get_context("spawn"), prepare_worker)
-    try:
-        begun, done = time.monotonic(), 0
+    begun, done = time.monotonic(), 0
+    with worker_pool(options.jobs) as pool:
         while todo := list(wanted(options.audits, options.seed, known)):
             for record in _records(pool, todo, options, deadline):
                 journal.add(record)
@@ -77,8 +73,6 @@ def run(options: Options, journal: Journal, known: dict[str, Record]) -> None:
                 print(f"{done:4} {(time.monotonic() - begun) / done:5.1f} s each  {_told(record)}", flush=True)
             if time.monotonic() >= deadline:
                 return
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _records(pool: Executor, todo: Sequence[Plan], options: Options, deadline: float) -> Iterator[Record]:

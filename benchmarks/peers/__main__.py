@@ -10,12 +10,10 @@ import argparse
 import json
 import os
 import subprocess
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.auditing import THREADS, Outcome, audit_folder, prepare_worker
+from benchmarks.auditing import THREADS, Outcome, audit_folder, worker_pool
 from benchmarks.cases import Truth, truth_of
 from benchmarks.document import write_between
 from benchmarks.peers.comparing import Line, lines_of, table
@@ -50,9 +48,8 @@ def gather(arguments: argparse.Namespace) -> list[Line]:
         folders = [folder for folder in folders if any(part in folder.name for part in arguments.only)]
     state = arguments.state.absolute()
     cases = state / "prepared"
-    os.environ.update(THREADS)  # for the workers, which start anew
     outcomes: dict[str, Outcome] = {}
-    with ProcessPoolExecutor(arguments.jobs, get_context("spawn"), prepare_worker) as pool:
+    with worker_pool(arguments.jobs) as pool:
         problems = dict(
             zip(folders, pool.map(prepare_once, folders, [cases / folder.name for folder in folders]), strict=True)
         )

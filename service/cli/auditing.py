@@ -31,5 +31,11 @@ def audit_here(request: AuditRequest, errors: Console) -> Report:
             "TensorFlow is not installed here: install fitcheck[cpu] or fitcheck[gpu], or `fitcheck submit` elsewhere.",
         )
     with ProgressDisplay(errors) as progress:
-        roots = replace(EVERYTHING, remote=(*EVERYTHING.remote, *get_settings().remote))
-        return audit(request, audit_id=uuid.uuid4().hex, roots=roots, progress=progress)
+        settings = get_settings()
+        return audit(
+            request,
+            audit_id=uuid.uuid4().hex,
+            roots=replace(EVERYTHING, remote=(*EVERYTHING.remote, *settings.remote)),
+            progress=progress,
+            ray_address=settings.ray_address,
+        )

@@ -19,5 +19,11 @@ def preload() -> None:
 def evaluate(
     request: AuditRequest, *, audit_id: str, roots: Sequence[Path], progress: Callable[[Progress], None]
 ) -> Report:
-    where = Roots(tuple(roots), remote=get_settings().remote)
-    return engine.audit(request, audit_id=audit_id, roots=where, progress=progress)
+    settings = get_settings()
+    return engine.audit(
+        request,
+        audit_id=audit_id,
+        roots=Roots(tuple(roots), remote=settings.remote),
+        progress=progress,
+        ray_address=settings.ray_address,
+    )

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audits import engine
+from audits import engine, opening
 from audits.artefacts import Array, ModelDescription, TensorSpec
+from audits.evidence import collect
 from audits.evidence.case import Case
 from audits.registry import CHECKS
 from audits.results import CheckResult
@@ -82,6 +84,7 @@ class Workbench:
         answer: Callable[[Answer], Answer] = lambda a: a,
         history: dict[str, list[float]] | None = None,
         request: Mapping[str, Any] | None = None,
+        parts: int | None = None,
         **world: Any,
     ) -> Report:
         train, validation = splits(task, **world)
@@ -89,17 +92,22 @@ class Workbench:
         spoilt = fault(validation, train, np.random.default_rng([0, 2])) if fault else validation
         self.model = MemoryModel(describe(train, task), fitted_answer)
         opened = MemorySplit("train", train), MemorySplit("validation", spoilt)
-        for name, value in {
-            "resolve": lambda uri, *_, **__: [uri],
-            "open_model": lambda *_, **__: nullcontext(self.model.description),
-            "open_splits": lambda *_, **__: opened,
-            "start_model": lambda *_, **__: self.model,
-            "read_history": lambda *_, **__: history,
-        }.items():
-            self.monkeypatch.setattr(engine, name, value)
+        for module, name, value in (
+            (engine, "resolve", lambda uri, *_, **__: [uri]),
+            (engine, "read_history", lambda *_, **__: history),
+            (opening, "resolve", lambda uri, *_, **__: [uri]),
+            (opening, "open_model", lambda *_, **__: nullcontext(self.model.description)),
+            (opening, "open_splits", lambda *_, **__: opened),
+            (opening, "start_model", lambda *_, **__: self.model),
+        ):
+            self.monkeypatch.setattr(module, name, value)
         asked = dict(request or {}) | ({"history": {"uri": "history.json"}} if history else {})
         return engine.audit(
-            request_for(**{"task": task} | asked), audit_id="one", roots=Roots(()), progress=self.told.append
+            request_for(**{"task": task} | asked),
+            audit_id="one",
+            roots=Roots(()),
+            progress=self.told.append,
+            parts=parts,
         )
 
 
@@ -421,3 +429,43 @@ def test_the_same_audit_twice_gives_the_same_report(run: Workbench):
         return whole
 
     assert told() == told()
+
+
+def told_by(report: Report) -> dict[str, Any]:
+    """A report without what no two audits have in common."""
+    content = report.model_dump()
+    for check in content["checks"]:
+        del check["seconds"]
+    return content
+
+
+@pytest.mark.parametrize("layout", ["table", "vector"])
+def test_an_audit_in_parts_gives_the_report_of_one_in_a_single_pass(
+    run: Workbench, monkeypatch: pytest.MonkeyPatch, layout: str
+):
+    """Of 3,000 rows, of which a sample of 700 is kept, in batches of 64."""
+    monkeypatch.setattr(collect, "BATCH_ROWS", 64)
+    monkeypatch.setattr(collect, "MAX_SAMPLE_ROWS", 700)
+    world = {"layout": layout, "n_train": 3000, "n_validation": 1500, "fault": scaled(3.0)}
+
+    whole, divided = (run(parts=parts, **world) for parts in (1, 3))
+
+    assert told_by(divided) == told_by(whole)
+    assert whole.data["train"]["sampled"] == 700
+
+
+def test_a_ray_cluster_that_is_not_configured_is_refused_before_anything_is_opened(run: Workbench):
+    pytest.importorskip("ray")
+    with pytest.raises(RequestError) as refusal:
+        run(request={"resources": {"engine": "ray"}})
+
+    assert (refusal.value.code, refusal.value.field) == ("ray_not_configured", "resources.engine")
+    assert not run.told or run.told[-1].stage == "opening"
+
+
+def test_a_ray_cluster_is_refused_where_ray_is_not_installed(run: Workbench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(RequestError) as refusal:
+        run(request={"resources": {"engine": "ray"}})
+
+    assert (refusal.value.code, refusal.value.field) == ("ray_missing", "resources.engine")

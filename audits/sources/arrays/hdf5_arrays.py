@@ -1,6 +1,6 @@
 """Arrays in an HDF5 file: the data sets of one group, such as x and y."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -26,13 +26,16 @@ class Hdf5Arrays:
         with hdf5.opened(path, field=field) as file:
             self.headers = {name: _header(dataset) for name, dataset in self._datasets(file).items()}
 
-    def rows_of(self, name: str, rows: int) -> Iterator[Array]:
+    def rows_of(self, name: str, rows: int, first: int = 0) -> Iterator[Array]:
         with hdf5.opened(self.path, field=self._field) as file:
             dataset = self._datasets(file)[name]
             is_text = h5py.check_string_dtype(dataset.dtype) is not None
-            for first in range(0, self.headers[name].shape[0], rows):
-                block = (dataset.asstr(errors="replace") if is_text else dataset)[first : first + rows]
+            for start in range(first, self.headers[name].shape[0], rows):
+                block = (dataset.asstr(errors="replace") if is_text else dataset)[start : start + rows]
                 yield np.asarray(block, dtype=object) if is_text else native(np.asarray(block))
+
+    def is_divisible(self, names: Sequence[str]) -> bool:  # noqa: ARG002 - whichever they are
+        return False  # the library lets one thread of a process read at a time
 
     def _datasets(self, file: h5py.File) -> dict[str, h5py.Dataset]:
         group = hdf5.group_of(file, self._key, self.path, self._field)

@@ -21,6 +21,8 @@ MAX_MEMBERS = 1_000
 MAX_UNSTREAMED_BYTES = 4 * 2**30
 # A small archive may not unpack into a huge one.
 MAX_RATIO, RATIO_MATTERS_FROM_BYTES = 1_000, 256 * 2**20
+# That are read at once on the way to the rows that are wanted.
+SKIPPED_BYTES = 2**24
 SUPPORTED_KINDS = "fiubUS"
 # What zipfile raises for archives that are damaged, encrypted or packed in a way that it does not know.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError, struct.error)
@@ -47,8 +49,12 @@ class ArrayFile(Protocol):
     path: Path
     headers: Mapping[str, ArrayHeader]
 
-    def rows_of(self, name: str, rows: int) -> Iterator[Array]:
-        """The array in blocks of `rows` rows; every block is in native byte order."""
+    def rows_of(self, name: str, rows: int, first: int = 0) -> Iterator[Array]:
+        """The array from the row `first` on in blocks of `rows` rows; every block is in native byte order."""
+        ...
+
+    def is_divisible(self, names: Sequence[str]) -> bool:
+        """Whether these arrays can be read from any row on at little cost."""
         ...
 
 
@@ -71,29 +77,36 @@ class NpzFile:
         except _DAMAGE as error:
             raise malformed(path, field, str(error)) from None
 
-    def rows_of(self, name: str, rows: int) -> Iterator[Array]:
+    def rows_of(self, name: str, rows: int, first: int = 0) -> Iterator[Array]:
         header = self.headers[name]
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(self._members[name]) as member:
                 _read_header(member, self.path, self._field, name)
-                if header.fortran and len(header.shape) > 1:
-                    yield from self._unstreamed(member, header, name, rows)
+                if _is_unstreamed(header):
+                    yield from self._unstreamed(member, header, name, rows, first)
                 else:
-                    yield from self._streamed(member, header, name, rows)
+                    yield from self._streamed(member, header, name, rows, first)
         except _DAMAGE as error:
             raise malformed(self.path, self._field, f"array {name!r}: {error}") from None
 
-    def _streamed(self, member: IO[bytes], header: ArrayHeader, name: str, rows: int) -> Iterator[Array]:
+    def is_divisible(self, names: Sequence[str]) -> bool:
+        return all(
+            self._members[name].compress_type == zipfile.ZIP_STORED and not _is_unstreamed(self.headers[name])
+            for name in names
+        )
+
+    def _streamed(self, member: IO[bytes], header: ArrayHeader, name: str, rows: int, first: int) -> Iterator[Array]:
         row_shape = header.shape[1:]
         row_bytes = math.prod(row_shape) * header.dtype.itemsize
-        for first in range(0, header.shape[0], rows):
-            count = min(rows, header.shape[0] - first)
+        _skip(member, first * row_bytes)
+        for start in range(first, header.shape[0], rows):
+            count = min(rows, header.shape[0] - start)
             raw = member.read(count * row_bytes)
             if len(raw) != count * row_bytes:
                 raise malformed(self.path, self._field, f"array {name!r} ends early")
             yield native(np.frombuffer(bytearray(raw), header.dtype).reshape(count, *row_shape))
 
-    def _unstreamed(self, member: IO[bytes], header: ArrayHeader, name: str, rows: int) -> Iterator[Array]:
+    def _unstreamed(self, member: IO[bytes], header: ArrayHeader, name: str, rows: int, first: int) -> Iterator[Array]:
         if header.n_bytes > MAX_UNSTREAMED_BYTES:
             raise DataError(
                 "data_too_large",
@@ -103,8 +116,8 @@ class NpzFile:
                 file=str(self.path),
             )
         whole = np.frombuffer(member.read(header.n_bytes), header.dtype).reshape(header.shape, order="F")
-        for first in range(0, header.shape[0], rows):
-            yield native(np.ascontiguousarray(whole[first : first + rows]))
+        for start in range(first, header.shape[0], rows):
+            yield native(np.ascontiguousarray(whole[start : start + rows]))
 
     def _sound_members(self, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         members: dict[str, zipfile.ZipInfo] = {}
@@ -148,10 +161,13 @@ class NpyFiles:
         self._files = {file.stem: file for file in sorted(paths)}
         self.headers: Mapping[str, ArrayHeader] = {name: self._header(name) for name in self._files}
 
-    def rows_of(self, name: str, rows: int) -> Iterator[Array]:
+    def rows_of(self, name: str, rows: int, first: int = 0) -> Iterator[Array]:
         whole = np.load(self._files[name], mmap_mode="r", allow_pickle=False, max_header_size=MAX_HEADER_CHARACTERS)
-        for first in range(0, whole.shape[0], rows):
-            yield native(np.array(whole[first : first + rows]))
+        for start in range(first, whole.shape[0], rows):
+            yield native(np.array(whole[start : start + rows]))
+
+    def is_divisible(self, names: Sequence[str]) -> bool:
+        return all(name in self._files for name in names)
 
     def _header(self, name: str) -> ArrayHeader:
         path = self._files[name]
@@ -160,6 +176,20 @@ class NpyFiles:
             if file.tell() + header.n_bytes != path.stat().st_size:
                 raise malformed(path, self._field, f"array {name!r} is not as large as its header says")
         return header
+
+
+def _is_unstreamed(header: ArrayHeader) -> bool:
+    """Whether no row can be read without all the others."""
+    return header.fortran and len(header.shape) > 1
+
+
+def _skip(member: IO[bytes], n_bytes: int) -> None:
+    """Read past what is not wanted: a seek would leave the archive's checksum of the member unchecked."""
+    while n_bytes > 0:
+        passed = len(member.read(min(n_bytes, SKIPPED_BYTES)))
+        if passed == 0:
+            return  # what is read next says that the array ends early
+        n_bytes -= passed
 
 
 def _read_header(file: IO[bytes], path: Path, field: str, name: str) -> ArrayHeader:

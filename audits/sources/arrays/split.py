@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from audits.artefacts import Array, Batch, Column, Rows, SplitName
+from audits.artefacts import Array, Batch, Column, Rows, Span, SplitName
 from audits.sources.arrays.numpy_files import ArrayFile, ArrayHeader
 from audits.sources.formats import Format
 from audits.sources.labels import LabelFile
@@ -43,16 +43,37 @@ class ArraySplit:
         self._max_rows = max_rows
         self._external = external
 
-    def batches(self, rows: int = 8192) -> Iterator[Batch]:
-        first_row = 0
+    def batches(self, rows: int = 8192, span: Span | None = None) -> Iterator[Batch]:
+        wanted = span or Span(0, self._rows_in_all)
+        offset = 0
         for file in self._opened:
-            for batch in self._of_file(file, first_row, rows):
-                yield batch
-                first_row = batch.first_row + len(batch)
-            if first_row == self._max_rows:
-                return
-        if self._external is not None:
-            self._external.require_all_used(first_row)
+            end = offset + file.headers[self._names["x"]].shape[0]
+            if end > wanted.first:
+                yield from self._of_file(file, offset, Span(max(offset, wanted.first), min(end, wanted.stop)), rows)
+            offset = end
+            if offset >= wanted.stop:
+                break
+        is_end = wanted.stop == self._rows_in_all != self._max_rows
+        if self._external is not None and is_end:
+            self._external.require_all_used(wanted.stop)
+
+    def starts(self, rows: int = 8192) -> tuple[int, ...]:
+        found: set[int] = set()
+        offset = 0
+        for file in self._opened:
+            if not file.is_divisible(tuple(self._names.values())):
+                return ()
+            end = offset + file.headers[self._names["x"]].shape[0]
+            found.update(range(offset, end, rows))
+            offset = end
+        in_all = self._rows_in_all
+        return (*sorted(start for start in found if start < in_all), in_all)
+
+    @property
+    def _rows_in_all(self) -> int:
+        """That are read."""
+        in_all = sum(file.headers[self._names["x"]].shape[0] for file in self._opened)
+        return in_all if self._max_rows is None else min(in_all, self._max_rows)
 
     def describe(self) -> dict[str, Any]:
         x = self._opened[0].headers[self._names["x"]]
@@ -70,24 +91,22 @@ class ArraySplit:
         header = self._opened[0].headers[self._names["label"]]
         return {"name": self._names["label"], "row_shape": list(header.shape[1:]), "dtype": str(header.dtype)}
 
-    def _of_file(self, file: ArrayFile, first_row: int, rows: int) -> Iterator[Batch]:
-        streams = [file.rows_of(name, rows) for name in self._names.values()]
-        row = 0
+    def _of_file(self, file: ArrayFile, offset: int, span: Span, rows: int) -> Iterator[Batch]:
+        """The rows of a span that lies in the file, before which stand `offset` others."""
+        streams = [file.rows_of(name, rows, span.first - offset) for name in self._names.values()]
+        row = span.first
         for blocks in zip(*streams, strict=True):
-            values = dict(zip(self._names, blocks, strict=True))
-            if self._max_rows is not None:
-                left = self._max_rows - first_row - row
-                values = {role: block[:left] for role, block in values.items()}
+            values = {name: block[: span.stop - row] for name, block in zip(self._names, blocks, strict=True)}
             n = len(values["x"])
-            if n == 0:
-                return
             if self._external is not None:
-                found = self._external.of_rows(first_row + row, n, values.get("id"))
+                found = self._external.of_rows(row, n, values.get("id"))
             else:
                 found = values.pop("label")
-            labels = self._labels(found, file, row)
-            yield Batch(first_row + row, self._features(values.pop("x")), labels, values)
-            row += len(labels)
+            labels = self._labels(found, file, row - offset)
+            yield Batch(row, self._features(values.pop("x")), labels, values)
+            row += n
+            if row >= span.stop:
+                return
 
     def _features(self, x: Array) -> Rows:
         if not self.columns:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from audits.artefacts import Array, Batch, Column, ModelDescription, Split, SplitName
+from audits.artefacts import Array, Batch, Column, ModelDescription, Span, Split, SplitName
 from audits.sources.formats import is_data
 from audits.sources.images.image_file import ImageSize, decoded, size_of
 from audits.sources.locations import Roots, require_regular, resolve, walk
@@ -68,14 +68,20 @@ class ImageFolderSplit:
         self._channels_first = channels_first
         self._rows = len(found.files) if max_rows is None else min(max_rows, len(found.files))
 
-    def batches(self, rows: int = 8192) -> Iterator[Batch]:
-        at_once = max(1, min(rows, BATCH_BYTES // (4 * int(np.prod(self.row_shape)))))
+    def batches(self, rows: int = 8192, span: Span | None = None) -> Iterator[Batch]:
+        at_once, wanted = self._at_once(rows), span or Span(0, self._rows)
         with ThreadPoolExecutor(THREADS) as pool:
-            for first in range(0, self._rows, at_once):
-                which = slice(first, min(first + at_once, self._rows))
+            for first in range(wanted.first, wanted.stop, at_once):
+                which = slice(first, min(first + at_once, wanted.stop))
                 images = np.stack(list(pool.map(self._image, self._found.files[which])))
                 labels = np.array(self._found.classes[which], dtype=object)
                 yield Batch(first, np.moveaxis(images, -1, 1).copy() if self._channels_first else images, labels)
+
+    def starts(self, rows: int = 8192) -> tuple[int, ...]:
+        return (*range(0, self._rows, self._at_once(rows)), self._rows)
+
+    def _at_once(self, rows: int) -> int:
+        return max(1, min(rows, BATCH_BYTES // (4 * int(np.prod(self.row_shape)))))
 
     def _image(self, path: Path) -> Array:
         return decoded(path, self._size, field=f"data.{self.name}.uri")

@@ -1,7 +1,8 @@
 """Files whose columns have types: Parquet, and Arrow IPC (Feather, version 2), streamed batch by batch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -62,11 +63,16 @@ class TypedFile(ABC):
         return {"vectors": widths} if widths else {}
 
     def chunks(self, kinds: Mapping[str, ColumnKind]) -> Iterator[Chunk]:
+        return self._chunks(0, kinds, self._batches)
+
+    def _chunks(
+        self, row: int, kinds: Mapping[str, ColumnKind], batches: Callable[[list[str]], Iterator[pa.RecordBatch]]
+    ) -> Iterator[Chunk]:
+        """The rows of the batches, of which the first is that of the number `row`."""
         stored = dict.fromkeys(self._stored(name) for name in kinds)
         for name in stored:
             self._require_readable(name)
-        row = 0
-        for batch in self._guarded(self._batches(list(stored))):
+        for batch in self._guarded(batches(list(stored))):
             flat = {name: self._flat(batch.column(name), name, row) for name in stored if name in self._widths}
             columns = {name: self._convert(batch, flat, name, kind, row) for name, kind in kinds.items()}
             yield Chunk(row, columns, batch.num_rows)
@@ -186,17 +192,31 @@ class ParquetFile(TypedFile):
 
     format = "Parquet"
 
+    @property
+    def borders(self) -> tuple[int, ...]:
+        """Where the row groups begin, and the number of rows; empty where the footer contradicts itself."""
+        return self._borders if self._borders[-1] == self._rows else ()
+
+    def chunks_from(self, first_row: int, kinds: Mapping[str, ColumnKind]) -> Iterator[Chunk]:
+        group = self._borders.index(first_row)
+        return self._chunks(first_row, kinds, lambda names: self._batches(names, group))
+
     def _read_schema(self) -> pa.Schema:
         with self._open() as file:
-            self._rows = file.metadata.num_rows
+            about = file.metadata
+            self._rows = about.num_rows
+            # groups without rows begin where the next one does: the first of them is where to read from
+            sizes = [about.row_group(place).num_rows for place in range(about.num_row_groups)]
+            self._borders: tuple[int, ...] = (0, *accumulate(sizes))
             return file.schema_arrow
 
     def _has_no_rows(self) -> bool:
         return self._rows == 0
 
-    def _batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+    def _batches(self, names: list[str], first_group: int = 0) -> Iterator[pa.RecordBatch]:
         with self._open() as file:
-            yield from file.iter_batches(BATCH_ROWS, columns=names)
+            groups = list(range(first_group, file.metadata.num_row_groups))
+            yield from file.iter_batches(BATCH_ROWS, row_groups=groups, columns=names)
 
     def _require_whole(self, rows: int) -> None:
         if rows != self._rows:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -85,6 +85,12 @@ class Chunk:
             return self
         return Chunk(self.first_row, {name: values[:n] for name, values in self.columns.items()}, n)
 
+    def without(self, n: int) -> "Chunk":
+        """All but the first `n` rows."""
+        if n == 0:
+            return self
+        return Chunk(self.first_row + n, {name: values[n:] for name, values in self.columns.items()}, self.n - n)
+
 
 class TableFile(Protocol):
     """An opened file of a table."""
@@ -103,6 +109,20 @@ class TableFile(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """How the file is read, for the report."""
+        ...
+
+
+@runtime_checkable
+class DivisibleFile(TableFile, Protocol):
+    """A file that need not be read from its first row on."""
+
+    @property
+    def borders(self) -> tuple[int, ...]:
+        """Rows from which it can be read, ascending from 0, and the number of rows at the end."""
+        ...
+
+    def chunks_from(self, first_row: int, kinds: Mapping[str, ColumnKind]) -> Iterator[Chunk]:
+        """As `chunks`, from one of the `borders` on."""
         ...
 
 

@@ -1,13 +1,13 @@
 """Columns that stand in the names of folders: year=2024/part-0.parquet has a column `year`."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from audits.artefacts import ColumnKind, FoundText
 from audits.sources.locations import DataFile
-from audits.sources.tables.columns import Chunk, Observed, TableFile, is_number
+from audits.sources.tables.columns import Chunk, DivisibleFile, Observed, TableFile, is_number
 from schemas.problem import DataError
 
 
@@ -27,12 +27,26 @@ class PartitionedFile:
     def describe(self) -> dict[str, Any]:
         return {**self._file.describe(), "partitions": list(self._values)}
 
+    @property
+    def borders(self) -> tuple[int, ...]:
+        return self._file.borders if isinstance(self._file, DivisibleFile) else ()
+
     def chunks(self, kinds: Mapping[str, ColumnKind]) -> Iterator[Chunk]:
+        return self._filled(kinds, self._file.chunks)
+
+    def chunks_from(self, first_row: int, kinds: Mapping[str, ColumnKind]) -> Iterator[Chunk]:
+        file = cast(DivisibleFile, self._file)  # others have no borders
+        return self._filled(kinds, lambda asked: file.chunks_from(first_row, asked))
+
+    def _filled(
+        self, kinds: Mapping[str, ColumnKind], read: Callable[[Mapping[str, ColumnKind]], Iterator[Chunk]]
+    ) -> Iterator[Chunk]:
+        """What is read of the file, and its partitions beside it."""
         own = {name: kind for name, kind in kinds.items() if name not in self._values}
         constant = {name: _constant(self._values[name], kind) for name, kind in kinds.items() if name not in own}
         # a file that nothing is read of still says how many rows there are
         asked = own or dict.fromkeys(list(self._file.observed)[:1], "string")
-        for chunk in self._file.chunks(asked):
+        for chunk in read(asked):
             filled = {name: np.full(chunk.n, value[0], dtype=value.dtype) for name, value in constant.items()}
             yield Chunk(chunk.first_row, {**{name: chunk.columns[name] for name in own}, **filled}, chunk.n)
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
 
-from audits.artefacts import Array, Batch, Column, ColumnKind, SplitName
+from audits.artefacts import Array, Batch, Column, ColumnKind, Span, SplitName
 from audits.sources.labels import LabelFile
-from audits.sources.tables.columns import LABEL_HOLES, Chunk, Observed, TableFile, as_whole
+from audits.sources.tables.columns import LABEL_HOLES, Chunk, DivisibleFile, Observed, TableFile, as_whole
 from schemas.problem import DataError
 
 # Of files that are read otherwise than the first, so many are listed in the report.
@@ -74,16 +74,41 @@ class TableSplit:
         """Role -> column, besides the label."""
         return {role: column.name for role, column in self._layout.roles.items()}
 
-    def batches(self, rows: int = 8192) -> Iterator[Batch]:
-        first_row = 0
-        for columns in self._blocks(rows):
+    def batches(self, rows: int = 8192, span: Span | None = None) -> Iterator[Batch]:
+        first_row = 0 if span is None else span.first
+        for columns in self._blocks(self._chunks(span), rows):
             batch = self._batch(first_row, columns)
             yield batch
             first_row += len(batch)
         if first_row == 0:
             raise empty(self.name, self.files)
-        if self._external is not None and first_row != self._max_rows:
+        is_end = span is None or span.stop == self._rows_in_all()
+        if self._external is not None and first_row != self._max_rows and is_end:
             self._external.require_all_used(first_row)
+
+    def starts(self, rows: int = 8192) -> tuple[int, ...]:
+        in_all = self._rows_in_all()
+        if not in_all:
+            return ()
+        borders = [offset + border for file, offset in self._places() for border in file.borders]
+        # batches begin at multiples of `rows`, whatever the borders are: the first at or after each of them
+        starts = {-(-border // rows) * rows for border in borders}
+        return (*sorted(start for start in starts if start < in_all), in_all)
+
+    def _rows_in_all(self) -> int | None:
+        """That are read; None where only reading tells."""
+        borders = [file.borders if isinstance(file, DivisibleFile) else () for file in self._opened]
+        if not all(borders):
+            return None
+        in_all = sum(of_file[-1] for of_file in borders)
+        return in_all if self._max_rows is None else min(in_all, self._max_rows)
+
+    def _places(self) -> Iterator[tuple[DivisibleFile, int]]:
+        """The files of a split that can be divided, and the number of rows before each."""
+        offset = 0
+        for file in cast("Sequence[DivisibleFile]", self._opened):
+            yield file, offset
+            offset += file.borders[-1]
 
     def describe(self) -> dict[str, Any]:
         holes = {c.name: sorted(_holes(self._opened, c.name)) for c in self.columns if _holes(self._opened, c.name)}
@@ -117,11 +142,12 @@ class TableSplit:
             return {"name": names[0], "kind": kinds[0]}
         return {"name": list(names), "kind": "one-hot"}
 
-    def _blocks(self, rows: int) -> Iterator[dict[str, Array]]:
-        """The columns in blocks of `rows` rows over file borders, at most `max_rows` rows in all."""
+    @staticmethod
+    def _blocks(chunks: Iterator[Chunk], rows: int) -> Iterator[dict[str, Array]]:
+        """The columns in blocks of `rows` rows over file borders."""
         waiting: list[Mapping[str, Array]] = []
         count = 0
-        for chunk in self._chunks():
+        for chunk in chunks:
             for first in range(0, chunk.n, rows):
                 waiting.append({name: values[first : first + rows] for name, values in chunk.columns.items()})
                 count += min(rows, chunk.n - first)
@@ -133,19 +159,33 @@ class TableSplit:
         if count:
             yield _joined(waiting)
 
-    def _chunks(self) -> Iterator[Chunk]:
-        """At most `max_rows` rows, each with a label."""
-        left = self._max_rows
-        for file in self._opened:
-            for whole in file.chunks(self._layout.kinds):
-                chunk = whole if left is None else whole.head(left)
-                if self._external is None:
-                    self._require_labels(file, chunk)
-                yield chunk
-                if left is not None:
-                    left -= chunk.n
-                    if left == 0:
-                        return
+    def _chunks(self, span: Span | None) -> Iterator[Chunk]:
+        """At most `max_rows` rows, or those of a span, each with a label."""
+        left = self._max_rows if span is None else len(span)
+        for file, whole in self._read(span):
+            chunk = whole if left is None else whole.head(left)
+            if self._external is None:
+                self._require_labels(file, chunk)
+            yield chunk
+            if left is not None:
+                left -= chunk.n
+                if left == 0:
+                    return
+
+    def _read(self, span: Span | None) -> Iterator[tuple[TableFile, Chunk]]:
+        """All chunks, or those from the first row of a span on."""
+        if span is None:
+            yield from ((file, chunk) for file in self._opened for chunk in file.chunks(self._layout.kinds))
+            return
+        for file, offset in self._places():
+            wanted = max(0, span.first - offset)  # within the file
+            if wanted >= file.borders[-1]:
+                continue
+            border = max(border for border in file.borders if border <= wanted)
+            for chunk in file.chunks_from(border, self._layout.kinds):
+                unwanted = min(chunk.n, max(0, wanted - chunk.first_row))
+                if unwanted < chunk.n:
+                    yield file, chunk.without(unwanted)
 
     def _require_labels(self, file: TableFile, chunk: Chunk) -> None:
         names = self._layout.labels

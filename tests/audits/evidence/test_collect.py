@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audits.artefacts import Span
 from audits.evidence import collect as module
+from audits.evidence import fold
 from audits.evidence.collect import collect
 from schemas.problem import DataError
 from tests.factories import MemorySplit, Part, splits
@@ -65,7 +67,7 @@ def test_the_sample_is_uniform():
 @pytest.mark.usefixtures("small_batches")
 def test_of_outputs_that_take_too_much_memory_the_widest_is_let_go(monkeypatch: pytest.MonkeyPatch):
     part, _ = splits(n_train=500)
-    monkeypatch.setattr(module, "MAX_OUTPUT_BYTES", 100_000)
+    monkeypatch.setattr(fold, "MAX_OUTPUT_BYTES", 100_000)
 
     def predict(rows):
         return {"p": np.zeros((len(rows), 1)), "embedding": np.zeros((len(rows), 40))}
@@ -111,8 +113,8 @@ def test_a_weight_that_counts_nothing_is_refused(weight: float):
     part, _ = splits(n_train=20_000, columns=1)
 
     class Weighted(MemorySplit):
-        def batches(self, rows: int = 8192):
-            for batch in super().batches(rows):
+        def batches(self, rows: int = 8192, span: Span | None = None):
+            for batch in super().batches(rows, span):
                 yield replace(batch, roles={"weight": weights[batch.first_row : batch.first_row + len(batch)]})
 
     with pytest.raises(DataError) as problem:

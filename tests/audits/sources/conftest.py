@@ -9,13 +9,22 @@ from audits.artefacts import Batch, Split
 from audits.sources import Roots, open_splits
 from schemas.data import Data
 
+Uris = str | list[str] | dict
+
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Callable[..., tuple[Split, Split]]:
     """Opens files of the test's folder: opened("train.csv", "validation.csv", label="y")."""
 
-    def open_(train: str | list[str], validation: str | list[str], *, options: dict | None = None, **data: object):
-        request = {"train": {"uri": train}, "validation": {"uri": validation}, **data}
+    def open_(
+        train: str | list[str] | dict,
+        validation: str | list[str] | dict,
+        *,
+        options: dict | None = None,
+        **data: object,
+    ):
+        named = {"train": train, "validation": validation}
+        request = {name: it if isinstance(it, dict) else {"uri": it} for name, it in named.items()} | data
         return open_splits(Data.model_validate(request), Roots((tmp_path,)), **(options or {}))
 
     return open_

@@ -167,7 +167,7 @@ class TestAudit:
             outcome: object = whole_report("pass")
             request = None
 
-            def __call__(self, request, *, audit_id, roots, progress):
+            def __call__(self, request, *, audit_id, roots, progress, ray_address):
                 self.request = request
                 for fraction in (0.5, 0.6):
                     progress(Progress(fraction=fraction, stage="checking", detail="metrics"))
