@@ -31,12 +31,14 @@ class FoundText:
 class Column:
     """A column of a table, with the one type that all of its files agree on.
 
-    `text` is the first value that is no number, in a column of strings.
+    `text` is the first value that is no number, in a column of strings. `list_of` is the column of lists of differing
+    length that this is a place of.
     """
 
     name: str
     kind: ColumnKind
     text: FoundText | None = None
+    list_of: str | None = None
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def _with_ragged(inputs: Sequence[TensorSpec], columns: Sequence[Column]) -> tup
     found = matched(list(specs), columns)
     for name, ragged in ragged_pairs(specs).items():
         splits = ragged.components[1]
-        if splits not in found and (name in found or len(specs) == 2):
+        if splits not in found and (name in found or len(specs) == 2 or numbered(name, columns)):
             specs[name] = ragged
             del specs[splits]
     return tuple(specs.values())
@@ -132,7 +132,8 @@ def _table_feeds(columns: Sequence[Column], inputs: Sequence[TensorSpec]) -> lis
             raise _missing(spec, columns)
     taken = {name for feed in feeds.values() for name in feed.columns}
     wide = [spec for spec in inputs if spec.name not in feeds]
-    for spec in wide if len(wide) > 1 else ():
+    # one that takes any number of values a row takes those of its name alone, where there are such
+    for spec in wide if len(wide) > 1 else [spec for spec in wide if spec.layout != "dense"]:
         several = numbered(spec.name, [column for column in columns if column.name not in taken])
         if several and _width(spec) in {None, len(several)}:
             feeds[spec.name] = replace(

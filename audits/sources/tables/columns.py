@@ -42,12 +42,16 @@ class Observed:
         whole: all numbers are whole.
         holes: how holes are spelled, where that is not the empty string.
         text: the first value that is no number, in a column of text.
+        unread: the type of a column that cannot be read.
+        list_of: the column of lists of differing length that this is a place of.
     """
 
     kind: ColumnKind | None
     whole: bool = False
     holes: tuple[str, ...] = ()
     text: FoundText | None = None
+    unread: str | None = None
+    list_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,20 @@ def require_sound_names(names: Sequence[str], source: TableSource) -> None:
                 column=name,
             )
         seen.add(name)
+
+
+def require_read(name: str, observed: Observed, file: TableFile, field: str) -> None:
+    """Raises `column_type_unsupported` for a column of a type that is not read."""
+    if observed.unread is not None:
+        raise DataError(
+            "column_type_unsupported",
+            f"Column {name!r} of {file.path.name} is of the type {observed.unread}. Numbers, truth values, texts, "
+            "dates, times and lists of these are read: convert it (an image to its pixels, a struct to a column a "
+            "field), or leave the column out in data.exclude.",
+            field=field,
+            file=str(file.path),
+            column=name,
+        )
 
 
 def is_number(text: str) -> bool:

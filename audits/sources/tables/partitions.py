@@ -8,6 +8,7 @@ import numpy as np
 from audits.artefacts import ColumnKind, FoundText
 from audits.sources.locations import DataFile
 from audits.sources.tables.columns import Chunk, Observed, TableFile, is_number
+from audits.sources.tables.lists import HoldsLists, Lengths
 from schemas.problem import DataError
 
 
@@ -19,10 +20,17 @@ class PartitionedFile:
         self._file = file
         self._values = {name: value for name, value in values.items() if name not in file.observed}
         self.is_empty = file.is_empty
-        self.observed: Mapping[str, Observed] = {
-            **file.observed,
-            **{name: _observed(value, kinds[name], str(file.path)) for name, value in self._values.items()},
-        }
+        self._own = {name: _observed(value, kinds[name], str(file.path)) for name, value in self._values.items()}
+        self.observed: Mapping[str, Observed] = {**file.observed, **self._own}
+
+    @property
+    def lengths(self) -> Mapping[str, Lengths]:
+        return self._file.lengths if isinstance(self._file, HoldsLists) else {}
+
+    def widen(self, widths: Mapping[str, int]) -> None:
+        if isinstance(self._file, HoldsLists):
+            self._file.widen(widths)
+            self.observed = {**self._file.observed, **self._own}
 
     def describe(self) -> dict[str, Any]:
         return {**self._file.describe(), "partitions": list(self._values)}
