@@ -11,7 +11,7 @@ from audits.evidence.feeds.matching import matched, numbered
 from audits.evidence.feeds.pictures import PictureFeed
 from audits.evidence.feeds.tensors import Feed, InputFeed, require_kind
 from audits.sources.graph.inputs import ragged_pairs
-from audits.sources.naming import listed, suggestion
+from audits.sources.naming import listed, normalised, suggestion
 from schemas.problem import DataError, ModelError
 
 _NUMERIC_PREFIXES = ("float", "int", "uint", "bool", "bfloat")
@@ -110,10 +110,12 @@ def _require_usable(description: ModelDescription) -> None:
 def _with_ragged(inputs: Sequence[TensorSpec], columns: Sequence[Column]) -> tuple[TensorSpec, ...]:
     """Inputs x and x_1 as one ragged x with its row splits, where no column bears the name of x_1."""
     specs = {spec.name: spec for spec in inputs}
-    found = matched(list(specs), columns)
+    # the second place of a list x is spelled like x_1, and is no row splits
+    found = matched(list(specs), [column for column in columns if column.list_of is None])
+    lists = {normalised(column.list_of) for column in columns if column.list_of is not None}
     for name, ragged in ragged_pairs(specs).items():
         splits = ragged.components[1]
-        if splits not in found and (name in found or len(specs) == 2 or numbered(name, columns)):
+        if splits not in found and (name in found or len(specs) == 2 or normalised(name) in lists):
             specs[name] = ragged
             del specs[splits]
     return tuple(specs.values())

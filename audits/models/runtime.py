@@ -190,7 +190,7 @@ def _holes(array: Array) -> Array:
 
 def _lengths(is_hole: Array) -> Array:
     """(rows,) places up to the last that is no hole."""
-    there = ~is_hole.reshape(*is_hole.shape[:2], -1).all(axis=2)
+    there = np.asarray(np.logical_not(is_hole.reshape(*is_hole.shape[:2], -1)).any(axis=2))
     return np.where(there.any(axis=1), there.shape[1] - there[:, ::-1].argmax(axis=1), 0).astype(np.int64)
 
 

@@ -12,7 +12,7 @@ from audits.sources.compression import Compression, compression_of, unpacked
 from audits.sources.records.framing import starts_with_record
 from schemas.problem import DataError
 
-Format = Literal["csv", "parquet", "arrow", "jsonl", "tfrecord", "hdf5", "npz", "npy"]
+Format = Literal["csv", "parquet", "arrow", "jsonl", "tfrecord", "hdf5", "npz", "npy", "saved_dataset"]
 ARRAYS: frozenset[Format] = frozenset({"npz", "npy"})
 # These may lie packed as a whole; the others pack within.
 PACKABLE: frozenset[Format] = frozenset({"csv", "jsonl", "tfrecord"})
@@ -100,6 +100,7 @@ _NAMES: dict[str, str] = {
     "jsonl": "JSON lines",
     "tfrecord": "TFRecord",
     "hdf5": "HDF5",
+    "saved_dataset": "a saved dataset",
 }
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Files written in parts: part-00000-of-00005

@@ -165,8 +165,10 @@ def _column(text: str | None) -> str | int | None:
 
 def _label(names: Sequence[str] | str | None) -> str | int | list[str | int | None] | None:
     """One column; several that are one-hot."""
-    if not names or isinstance(names, str):
-        return _column(names or None)
+    if not names:
+        return None
+    if isinstance(names, str):
+        return _column(names)
     return _column(names[0]) if len(names) == 1 else [_column(name) for name in names]
 
 

@@ -11,6 +11,7 @@ from audits.sources.arrays.split import ArraySplit, open_array_split
 from audits.sources.formats import Format
 from audits.sources.labels import read_labels
 from audits.sources.locations import Roots
+from audits.sources.records.saved_dataset import SavedArrays
 from schemas.data import Data
 from schemas.problem import DataError, RequestError
 
@@ -93,6 +94,8 @@ def _open(data: Data, name: SplitName, paths: Sequence[Path], format_: Format) -
     field = f"data.{name}.uri"
     if format_ == "npz":
         return [NpzFile(path, field=field) for path in paths]
+    if format_ == "saved_dataset":
+        return [SavedArrays(path, field=field) for path in paths]
     if format_ == "hdf5":
         reference = data.train if name == "train" else data.validation
         return [Hdf5Arrays(path, reference.key, field=field) for path in paths]

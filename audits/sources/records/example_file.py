@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 
 from audits.artefacts import Array, ColumnKind, FoundText
 from audits.sources.compression import unpacked
+from audits.sources.damage import malformed
 from audits.sources.example_messages import example_class
 from audits.sources.records.framing import CutOffError, DamagedRecordError, Record, records
 from audits.sources.tables.columns import (
@@ -252,13 +253,7 @@ class ExampleFile:
         )
 
     def _problem(self, why: str, record: int) -> DataError:
-        return DataError(
-            "data_malformed",
-            f"{self.path.name} cannot be read as TFRecord: {why}. Write the file again.",
-            field=self._source.field,
-            file=str(self.path),
-            row=record,
-        )
+        return malformed(self.path, "TFRecord", why, field=self._source.field, row=record)
 
 
 def _batched(examples: Iterator[tuple[Record, Any]]) -> Iterator[list[tuple[Record, Any]]]:

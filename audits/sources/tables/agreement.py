@@ -5,7 +5,7 @@ from typing import cast
 
 from audits.artefacts import Column, ColumnKind, SplitName
 from audits.sources.naming import normalised
-from audits.sources.tables.columns import Observed, TableFile, require_read, text_in_numeric_column
+from audits.sources.tables.columns import Observed, TableFile, text_in_numeric_column
 from schemas.problem import DataError
 
 # Kinds that are read as numbers without loss.
@@ -30,7 +30,7 @@ class Agreement:
         """The one kind that all files agree on.
 
         Raises:
-            DataError: `text_in_numeric_column`, `column_types_differ` or `column_type_unsupported`, naming the file.
+            DataError: `text_in_numeric_column` or `column_types_differ`, naming the file.
         """
         seen = [
             (split, file, file.observed[name])
@@ -38,8 +38,6 @@ class Agreement:
             for file in files
             if not file.is_empty
         ]
-        for split, file, observed in seen:
-            require_read(name, observed, file, field or f"data.{split}.uri")
         lists = next((observed.list_of for _, _, observed in seen if observed.list_of is not None), None)
         text = next((observed.text for _, _, observed in seen if observed.text is not None), None)
         if normalised(name) in self._texts:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from audits.artefacts import Array, ColumnKind
+from audits.sources.damage import malformed
 from audits.sources.tables.arrow_types import as_numbers, conversion, decoded, element_of, read_as, said
 from audits.sources.tables.columns import (
     Chunk,
@@ -119,7 +120,7 @@ class TypedFile(ABC):
             if type_ is not None:
                 yield name, Observed(kind_of(type_), pa.types.is_integer(type_))
             elif width := self._widths.get(name):
-                element = self._elements[name]
+                element = self._elements[name] or pa.null()
                 seen = Observed(
                     kind_of(element), pa.types.is_integer(element), list_of=name if name in self._differing else None
                 )
@@ -144,7 +145,7 @@ class TypedFile(ABC):
 
     def _flat(self, values: "pa.Array[Any]", name: str, row: int) -> Any:
         """(rows, width) of a column of lists."""
-        lists, width, element = decoded(values), self._widths[name], self._elements[name]
+        lists, width, element = decoded(values), self._widths[name], self._elements[name] or pa.null()
         lengths = _list_lengths_of(lists)
         differing = lengths > width if name in self._differing else lengths != width
         if differing.any():
@@ -191,12 +192,7 @@ class TypedFile(ABC):
         return self._schema.field(name).type
 
     def _malformed(self, why: str) -> DataError:
-        return DataError(
-            "data_malformed",
-            f"{self.path.name} cannot be read as {self.format}: {why}. Write the file again.",
-            field=self._source.field,
-            file=str(self.path),
-        )
+        return malformed(self.path, self.format, why, field=self._source.field)
 
 
 class ParquetFile(TypedFile):

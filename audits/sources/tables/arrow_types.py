@@ -9,7 +9,7 @@ MAX_SHOWN_CHARACTERS = 100
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
-def read_as(type_: pa.DataType) -> pa.DataType | None:
+def read_as(type_: Any) -> pa.DataType | None:
     """The plain type that a column is read as; None where it cannot be."""
     if isinstance(type_, pa.BaseExtensionType):
         return read_as(type_.storage_type)
@@ -26,7 +26,7 @@ def read_as(type_: pa.DataType) -> pa.DataType | None:
     return type_ if any(test(type_) for test in known + texts) else None
 
 
-def element_of(type_: pa.DataType) -> pa.DataType | None:
+def element_of(type_: Any) -> pa.DataType | None:
     """What the values in a column of lists are read as; None for other columns, and for lists of what is not read."""
     if isinstance(type_, pa.BaseExtensionType):
         return element_of(type_.storage_type)
@@ -64,7 +64,7 @@ def decoded(values: "pa.Array[Any]") -> "pa.Array[Any]":
     if isinstance(values, pa.DictionaryArray):
         return decoded(values.dictionary_decode())
     if isinstance(values, pa.RunEndEncodedArray):
-        return decoded(pc.run_end_decode(values))
+        return decoded(pc.call_function("run_end_decode", [values]))
     if pa.types.is_string_view(values.type):
         return values.cast(pa.string())
     if pa.types.is_list_view(values.type) or pa.types.is_large_list_view(values.type):

@@ -177,10 +177,13 @@ def kind_of(type_: pa.DataType) -> ColumnKind | None:
 
 def text_in_numeric_column(column: str, found: FoundText, because: str, *, field: str | None = None) -> DataError:
     """The problem of a value that is no number where a number is needed."""
+    mended = "Correct the value, or leave the cell empty where it is missing."
+    if found.value.strip() == column:
+        mended = "The names of the columns stand there a second time: remove that row."
     return DataError(
         "text_in_numeric_column",
         f"Column {column!r} holds {found.value!r} in row {found.row} of {Path(found.file).name}, but {because}. "
-        "Correct the value, or leave the cell empty where it is missing.",
+        + mended,
         field=field,
         file=found.file,
         row=found.row,

@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import json as arrow_json
 
 from audits.sources.compression import unpacked
+from audits.sources.damage import malformed
 from audits.sources.tables.arrow_files import TypedFile, first_line
 from audits.sources.tables.columns import SHOWN_CHARACTERS, beyond_exact
 from schemas.problem import DataError
@@ -114,14 +115,7 @@ class JsonFile(TypedFile):
         )
 
     def _problem(self, code: str, why: str, row: int | None = None) -> DataError:
-        return DataError(
-            code,
-            f"{self.path.name} cannot be read as JSON lines: {why}. Write one object a line: "
-            "frame.to_json(path, orient='records', lines=True).",
-            field=self._source.field,
-            file=str(self.path),
-            row=row,
-        )
+        return malformed(self.path, self.format, why, field=self._source.field, row=row, code=code)
 
 
 def _wide(type_: pa.DataType) -> pa.DataType:

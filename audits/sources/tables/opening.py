@@ -10,7 +10,7 @@ from audits.sources.labels import LabelFile, read_labels
 from audits.sources.locations import DataFile, Roots
 from audits.sources.naming import listed, normalised, suggestion
 from audits.sources.tables.agreement import Agreement
-from audits.sources.tables.columns import TableFile, TableSource
+from audits.sources.tables.columns import TableFile, TableSource, require_read
 from audits.sources.tables.lists import HoldsLists, agree_on_lengths, lengths_differ, takes_lists
 from audits.sources.tables.partitions import PartitionedFile, kinds_of, require_same_partitions
 from audits.sources.tables.readers import READERS
@@ -144,8 +144,11 @@ def _features(
         wanted = [c for c in fit if c in common or _needs(model, c, fit, common)]
     for column in wanted:
         _require_feature(column, opened)
-        _require_even(column, opened, model)
+        _require_fit(column, opened, model)
     if not wanted:
+        for column in order["train"]:
+            if _in_all(column, opened):
+                _require_fit(column, opened, model)
         raise DataError(
             "feature_missing",
             "No feature column stands in both splits: the training data have "
@@ -166,10 +169,17 @@ def _can_be_fed(column: str, opened: Files, model: ModelDescription | None) -> b
     return all(one.unread is None and (one.list_of is None or takes_lists(model, one.list_of)) for one in seen)
 
 
-def _require_even(column: str, opened: Files, model: ModelDescription | None) -> None:
-    """Raises `feature_shape_mismatch` for lists of differing length that the model does not take as such."""
+def _require_fit(column: str, opened: Files, model: ModelDescription | None) -> None:
+    """What the model cannot be fed with, found before anything is read.
+
+    Raises:
+        DataError: `feature_shape_mismatch` for lists of differing length that the model does not take as such,
+            `column_type_unsupported`.
+    """
     for split, files in opened.items():
         for file in files:
+            if model is not None:
+                require_read(column, file.observed[column], file, f"data.{split}.uri")
             name = file.observed[column].list_of
             if name is not None and not takes_lists(model, name):
                 lengths = file.lengths.get(name) if isinstance(file, HoldsLists) else None

@@ -98,7 +98,7 @@ def test_a_type_that_is_not_read_is_in_nobodys_way(tmp_path: Path, opened: Open,
 def test_a_type_that_is_not_read_is_a_problem_where_it_is_asked_for(tmp_path: Path, opened: Open, name: str) -> None:
     file = write(tmp_path / "x.arrow", {"a": [1.0, 2.0], name: NOBODY_READS[name]})
     for chosen in ({"label": "y", "features": ["a", name]}, {"label": "y", "weight": name}):
-        problem = problem_of(lambda chosen=chosen: opened(file, file, options={"model": MATRIX}, **chosen))
+        problem = problem_of(lambda c=chosen: everything(opened(file, file, options={"model": MATRIX}, **c)[0]))
 
         assert (problem.code, problem.column) == ("column_type_unsupported", name)
         assert problem.file == str(tmp_path / "x.arrow")
