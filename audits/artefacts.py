@@ -140,6 +140,21 @@ class ExampleFeature:
 
 
 @dataclass(frozen=True)
+class LineFormat:
+    """The lines of CSV that a model decodes itself.
+
+    Attributes:
+        columns: how many there are; at least so many where the model takes some of them.
+        takes_all: whether the model takes every column.
+        delimiter: between cells.
+    """
+
+    columns: int
+    takes_all: bool
+    delimiter: str
+
+
+@dataclass(frozen=True)
 class ModelDescription:
     """What the protobuf says before anything runs.
 
@@ -151,6 +166,7 @@ class ModelDescription:
         fixed: inputs that take one value, whatever the rows are.
         examples: input of serialized messages -> the features that are parsed out of it.
         decodes_images: whether its one input takes images as the bytes of files.
+        lines: how its one input takes a row as a line of CSV, where it does.
     """
 
     path: str
@@ -168,6 +184,7 @@ class ModelDescription:
     fixed: tuple[FixedInput, ...] = ()
     examples: Mapping[str, tuple[ExampleFeature, ...]] = field(default_factory=dict)
     decodes_images: bool = False
+    lines: LineFormat | None = None
 
     @property
     def named_features(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from audits.artefacts import Array, Column, FixedInput, ModelDescription, Rows, Split, TensorSpec
 from audits.evidence.feeds.examples import feed_examples
+from audits.evidence.feeds.lines import feed_lines
 from audits.evidence.feeds.matching import matched, numbered
 from audits.evidence.feeds.pictures import PictureFeed
 from audits.evidence.feeds.tensors import Feed, InputFeed, require_kind
@@ -80,6 +81,8 @@ def bind(split: Split, description: ModelDescription) -> Binding:
                 "column for each, not arrays."
             )
         feeds = [feed_examples(split.columns, inputs[0], description.examples[inputs[0].name])]
+    elif description.lines is not None and split.layout == "table":
+        feeds = [feed_lines(split.columns, inputs[0], description.lines)]
     elif split.layout == "array":
         feeds = [_array_feed(split, inputs, decodes=description.decodes_images)]
     else:

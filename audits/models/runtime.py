@@ -165,7 +165,8 @@ class LoadedModel:
         if array.ndim == 0:
             raise Refused(
                 "output_rows_mismatch",
-                f"The output {name!r} is a single number for all rows; one answer a row is needed.",
+                f"The output {name!r} is a single number for all rows, such as a loss; one answer a row is needed. "
+                "Export a signature that answers for each row.",
             )
         return np.asarray(array[:rows])
 

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +155,7 @@ def identify(path: Path, *, field: str) -> Identified:
     if not start:
         return Identified(named or "csv", packed)
     content = _content(start)
-    if content == "JSON" and named in {None, "jsonl"} and start.lstrip()[:1] == b"{":
+    if content == "JSON" and named in {None, "jsonl"} and start.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
         content = "jsonl"
     if content == "npz" and named is None and not _first_member(start).endswith(b".npy"):
         content = "Excel" if b"[Content_Types].xml" in start or b"xl/" in start else "a ZIP archive"
@@ -195,7 +196,7 @@ def _content(start: bytes) -> str:
 
 
 def _text(start: bytes) -> str:
-    bare = start.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
+    bare = start.removeprefix(BOM_UTF8).lstrip(b" \t\r\n")
     lower = bare[:20].lower()
     if lower.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "HTML or XML"

@@ -13,6 +13,7 @@ from audits.sources.damage import malformed
 from audits.sources.example_messages import example_class
 from audits.sources.records.framing import CutOffError, DamagedRecordError, Record, records
 from audits.sources.tables.columns import (
+    MAX_COLUMNS,
     SHOWN_CHARACTERS,
     Chunk,
     Observed,
@@ -98,14 +99,14 @@ class ExampleFile:
         columns: dict[str, tuple[str, int]] = {}
         for name in sorted(self._features):  # a map has no order of its own
             width = self._widths[name]
-            if width == 1 and name not in self._differing:
+            if width > MAX_COLUMNS or (width == 1 and name not in self._differing):
                 columns[name] = (name, 0)
             else:
                 columns |= {f"{name}[{place}]": (name, place) for place in range(width)}
         require_sound_names(list(columns), self._source)
         self._columns = columns
         self.observed = {
-            column: _observed(self._features[name], name if name in self._differing else None)
+            column: _observed(self._features[name], self._widths[name], name if name in self._differing else None)
             for column, (name, _) in columns.items()
         }
 
@@ -269,7 +270,9 @@ def _batched(examples: Iterator[tuple[Record, Any]]) -> Iterator[list[tuple[Reco
         yield batch
 
 
-def _observed(seen: _Feature, list_of: str | None) -> Observed:
+def _observed(seen: _Feature, width: int, list_of: str | None) -> Observed:
+    if width > MAX_COLUMNS:
+        return Observed(None, unread=f"{seen.list} of {width:,} values, and at most {MAX_COLUMNS:,} are read")
     if seen.list == "bytes_list":
         unread = None if seen.is_text else "bytes that are no text, such as an encoded image or tensor"
         return Observed("string" if seen.is_text else None, text=seen.text, unread=unread, list_of=list_of)

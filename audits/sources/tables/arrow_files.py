@@ -14,6 +14,7 @@ from audits.artefacts import Array, ColumnKind
 from audits.sources.damage import malformed
 from audits.sources.tables.arrow_types import as_numbers, conversion, decoded, element_of, read_as, said
 from audits.sources.tables.columns import (
+    MAX_COLUMNS,
     Chunk,
     Observed,
     TableSource,
@@ -119,7 +120,16 @@ class TypedFile(ABC):
         for name, type_ in self._types.items():
             if type_ is not None:
                 yield name, Observed(kind_of(type_), pa.types.is_integer(type_))
-            elif width := self._widths.get(name):
+            elif (width := self._widths.get(name, 0)) > MAX_COLUMNS:
+                yield (
+                    name,
+                    Observed(
+                        None,
+                        unread=f"{said(self._declared(name))} of {width:,} values, and at most "
+                        f"{MAX_COLUMNS:,} are read",
+                    ),
+                )
+            elif width:
                 element = self._elements[name] or pa.null()
                 seen = Observed(
                     kind_of(element), pa.types.is_integer(element), list_of=name if name in self._differing else None

@@ -205,3 +205,16 @@ def test_sequence_examples_are_named(tmp_path: Path, opened: Open) -> None:
 
     assert problem.code == "data_format_unsupported"
     assert "SequenceExample" in problem.detail
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".tfrecord"])
+def test_lists_longer_than_a_table_is_wide_are_in_nobodys_way(tmp_path: Path, opened: Open, suffix: str) -> None:
+    lists, path = [[1] * 10_001, [2]], tmp_path / f"x{suffix}"
+    if suffix == ".parquet":
+        write(path, {"a": [1.0, 2.0], "long": lists})
+    else:
+        path.write_bytes(b"".join(record(example(a=1.0, long=one, y=k)) for k, one in enumerate(lists)))
+    train, _ = opened(path.name, path.name, label="y", options={"model": MATRIX})
+
+    assert [column.name for column in train.columns] == ["a"]
+    assert "10,001 values" in train.describe()["unread_columns"]["long"]

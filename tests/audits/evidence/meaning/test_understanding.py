@@ -521,3 +521,20 @@ def test_names_for_numbers_are_mapped_where_a_list_says_how(listed: str, start: 
 @pytest.mark.parametrize("labels", [CLASSES + 0.5, 10 * CLASSES, np.array(["x", "y", "z"], dtype=object)[CLASSES]])
 def test_names_for_anything_else_are_refused(labels: Array):
     assert refused(NAMES[CLASSES], labels, None, [NAMES_IN_A_TABLE]).code == "classes_ambiguous"
+
+
+def test_an_embedding_is_no_score_of_classes():
+    """Whole-number labels fit as the first of many classes, and every answer would count as wrong."""
+    embedding = RNG.normal(size=(N, 16)) + np.arange(16)
+    problem = refused(embedding, BINARY, "BiasAdd")
+
+    assert (problem.code, problem.field) == ("classes_ambiguous", "output.tensor")
+    assert "embedding" in problem.detail
+
+
+def test_scores_of_more_classes_than_the_data_hold_are_judged():
+    """An ImageNet model on two of its classes; and a broken one, where the request says what its classes are."""
+    scores = np.concatenate([np.eye(2)[BINARY], np.zeros((N, 14))], axis=1) + 0.1 * RNG.normal(size=(N, 16))
+
+    assert read(scores, BINARY, "BiasAdd").labels.n_classes == 16
+    assert read(scores[:, ::-1], BINARY, "BiasAdd", classes=list(range(16))).labels.n_classes == 16
