@@ -218,3 +218,11 @@ def test_lists_longer_than_a_table_is_wide_are_in_nobodys_way(tmp_path: Path, op
 
     assert [column.name for column in train.columns] == ["a"]
     assert "10,001 values" in train.describe()["unread_columns"]["long"]
+
+
+def test_labels_in_lists_of_differing_length_are_no_missing_labels(tmp_path: Path, opened: Open) -> None:
+    parquet.write_table(pa.table({"a": [1.0, 2.0], "y": [[0, 1], [1]]}), tmp_path / "x.parquet")
+    problem = problem_of(lambda: opened("x.parquet", "x.parquet", label="y"))
+
+    assert (problem.code, problem.column) == ("label_shape_unsupported", "y")
+    assert "a column for each" in problem.detail
