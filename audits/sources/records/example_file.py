@@ -89,9 +89,14 @@ class ExampleFile:
         """Look at the first records, and where lists differ in length at all of them."""
         with self._examples() as examples:
             number = 0
+            most = self._source.max_rows
+            # records are read batch by batch
+            limit = None if most is None else -(-most // BATCH_RECORDS) * BATCH_RECORDS
             for number, (record, example) in enumerate(examples, 1):
                 self._look(record.number, example.features.feature)
                 if number == HEAD_RECORDS and not any(_is_list(one.lengths(number)) for one in self._features.values()):
+                    break
+                if number == limit:
                     break
         self.lengths = {name: one.lengths(number) for name, one in sorted(self._features.items())}
 

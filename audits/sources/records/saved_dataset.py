@@ -183,7 +183,7 @@ def _unsupported(path: Path, why: str, field: str) -> DataError:
 class _Shard:
     """One file of a saved dataset: blocks of rows by component."""
 
-    def __init__(self, path: Path, *, field: str) -> None:
+    def __init__(self, path: Path, *, field: str, max_rows: int | None) -> None:
         self.path = path
         self._field = field
         self.structure = structure_of(path, field=field)
@@ -195,6 +195,8 @@ class _Shard:
         for block in self.blocks(range(len(self.structure.components))):
             self._look(block, elements)
             elements += 1
+            if max_rows is not None and self.rows >= max_rows:
+                return
         promised = int(_parsed("Metadata", path.parents[2] / METADATA, field).elements)
         is_alone = len(list(path.parents[1].glob(SHARDS))) == 1
         if is_alone and elements != promised:
@@ -313,9 +315,9 @@ class SavedArrays:
         DataError: when it is opened: `data_malformed`, `feature_shape_mismatch`, `data_format_unsupported`.
     """
 
-    def __init__(self, path: Path, *, field: str) -> None:
+    def __init__(self, path: Path, *, field: str, max_rows: int | None = None) -> None:
         self.path = path
-        self._shard = _Shard(path, field=field)
+        self._shard = _Shard(path, field=field, max_rows=max_rows)
         self._places = {one.name: place for place, one in enumerate(self._shard.structure.components)}
         shapes, rows = self._shard.row_shapes, self._shard.rows
         self.headers: Mapping[str, ArrayHeader] = {
@@ -353,7 +355,7 @@ class SavedTable:
     def __init__(self, source: TableSource) -> None:
         self.path = source.path
         self._source = source
-        self._shard = _Shard(source.path, field=source.field)
+        self._shard = _Shard(source.path, field=source.field, max_rows=source.max_rows)
         self.is_empty = self._shard.rows == 0
         self._columns: dict[str, tuple[int, int | None]] = {}
         self.observed: Mapping[str, Observed] = {}
@@ -378,11 +380,12 @@ class SavedTable:
         for name in kinds:
             require_read(name, self.observed[name], self, self._source.field)
         places = sorted({self._columns[name][0] for name in kinds})
+        size = min(BATCH_ROWS, self._source.max_rows or BATCH_ROWS)
         row = 0
         waiting: list[dict[int, Array]] = []
         for block in self._shard.blocks(places):
             waiting.append(block)
-            if sum(len(one[places[0]]) for one in waiting) >= BATCH_ROWS:
+            if sum(len(one[places[0]]) for one in waiting) >= size:
                 yield self._chunk(waiting, places, kinds, row)
                 row += sum(len(one[places[0]]) for one in waiting)
                 waiting = []

@@ -144,7 +144,9 @@ class TypedFile(ABC):
         found: dict[str, Lengths] = {}
         for name in names:
             first = Lengths.of(islice(filter(len, self._lengths(name)), 1))
-            whole = first if first is None or not first.differ else Lengths.of(self._lengths(name))
+            whole = (
+                first if first is None or not first.differ else Lengths.of(self._lengths(name), self._source.max_rows)
+            )
             if whole is not None:
                 found[name] = whole
         return found

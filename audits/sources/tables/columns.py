@@ -65,6 +65,7 @@ class TableSource:
         csv: how it is written, where that is a question.
         key: which of several tables in it.
         wanted: names that the request gives to columns.
+        max_rows: no more will be read.
     """
 
     path: Path
@@ -73,6 +74,7 @@ class TableSource:
     csv: CsvOptions = AS_FOUND
     key: str | None = None
     wanted: frozenset[str] = frozenset()
+    max_rows: int | None = None
 
 
 @dataclass(frozen=True)

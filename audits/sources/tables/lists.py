@@ -38,14 +38,16 @@ class Lengths:
         return self.least < self.most
 
     @staticmethod
-    def of(parts: "Iterable[Array]") -> "Lengths | None":
-        """Of the lengths in consecutive parts; None where there are no rows."""
+    def of(parts: "Iterable[Array]", max_rows: int | None = None) -> "Lengths | None":
+        """Of the lengths in consecutive parts, of the parts with so many rows alone; None where there are no rows."""
         found: Lengths | None = None
         row = 0
         for lengths in parts:
             if len(lengths):
                 found = _and(found, lengths, row)
                 row += len(lengths)
+            if max_rows is not None and row >= max_rows:
+                break
         return found
 
 

@@ -37,7 +37,7 @@ def open_table_splits(
         RequestError, DataError: naming the field, and the file, row or column to blame.
     """
     partitions = kinds_of([file for found in files.values() for file in found])
-    opened = {name: open_tables(data, name, files[name], identified[name], partitions) for name in files}
+    opened = {name: open_tables(data, name, files[name], identified[name], partitions, max_rows) for name in files}
     agree_on_lengths(opened)
     for name, tables in opened.items():
         _require_header(tables, name)
@@ -80,6 +80,7 @@ def open_tables(
     files: Sequence[DataFile],
     identified: Sequence[Identified],
     partitions: Mapping[str, Any],
+    max_rows: int | None = None,
 ) -> list[TableFile]:
     """The files of a split, with their partitions as columns."""
     reference: DataReference = getattr(data, name)
@@ -88,7 +89,7 @@ def open_tables(
     wanted = named_columns(data)
     opened: list[TableFile] = []
     for file, found in zip(files, identified, strict=True):
-        source = TableSource(file.path, field, found.compression, reference.csv, reference.key, wanted)
+        source = TableSource(file.path, field, found.compression, reference.csv, reference.key, wanted, max_rows)
         table = READERS[found.format](source)
         opened.append(PartitionedFile(table, file.partitions, partitions) if file.partitions else table)
     return opened

@@ -226,3 +226,14 @@ def test_labels_in_lists_of_differing_length_are_no_missing_labels(tmp_path: Pat
 
     assert (problem.code, problem.column) == ("label_shape_unsupported", "y")
     assert "a column for each" in problem.detail
+
+
+def test_lists_are_looked_at_as_far_as_rows_are_read(tmp_path: Path, opened: Open) -> None:
+    first = [record(example(tags=[b"a"] * (1 + k % 2), y=0)) for k in range(5000)]
+    (tmp_path / "x.tfrecord").write_bytes(b"".join(first) + b"damage at the end")
+    parsed = (ExampleFeature("tags", "string", None),)
+    messages = model(TensorSpec("examples", "string", (None,)), examples=parsed)
+    options = {"model": messages, "max_rows": 100}
+    (batch,) = everything(opened("x.tfrecord", "x.tfrecord", label="y", options=options)[0])
+
+    assert (len(batch), batch.features.shape[1]) == (100, 2)

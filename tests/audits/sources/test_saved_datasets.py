@@ -122,3 +122,13 @@ def test_half_of_a_dataset_is_no_dataset(saved: Callable, opened: Open, gone: st
 
     assert problem.code == "data_format_unsupported"
     assert "Dataset.save" in problem.detail
+
+
+@pytest.mark.parametrize(("name", "label"), [("xy", None), ("dict", "y")])
+def test_a_few_rows_are_read_without_the_rest(saved: Callable, opened: Open, name: str, label: str | None) -> None:
+    """As before an audit is queued: of a large file, the end is not looked at."""
+    file = shard(saved(name))
+    file.write_bytes(file.read_bytes()[:-1])
+    train, _ = opened(name, name, label=label, options={"max_rows": 2})
+
+    assert sum(map(len, everything(train, rows=2))) == 2
