@@ -31,12 +31,14 @@ class FoundText:
 class Column:
     """A column of a table, with the one type that all of its files agree on.
 
-    `text` is the first value that is no number, in a column of strings.
+    `text` is the first value that is no number, in a column of strings. `list_of` is the column of lists of differing
+    length that this is a place of.
     """
 
     name: str
     kind: ColumnKind
     text: FoundText | None = None
+    list_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,21 @@ class ExampleFeature:
 
 
 @dataclass(frozen=True)
+class LineFormat:
+    """The lines of CSV that a model decodes itself.
+
+    Attributes:
+        columns: how many there are; at least so many where the model takes some of them.
+        takes_all: whether the model takes every column.
+        delimiter: between cells.
+    """
+
+    columns: int
+    takes_all: bool
+    delimiter: str
+
+
+@dataclass(frozen=True)
 class ModelDescription:
     """What the protobuf says before anything runs.
 
@@ -168,6 +185,7 @@ class ModelDescription:
         fixed: inputs that take one value, whatever the rows are.
         examples: input of serialized messages -> the features that are parsed out of it.
         decodes_images: whether its one input takes images as the bytes of files.
+        lines: how its one input takes a row as a line of CSV, where it does.
     """
 
     path: str
@@ -185,6 +203,7 @@ class ModelDescription:
     fixed: tuple[FixedInput, ...] = ()
     examples: Mapping[str, tuple[ExampleFeature, ...]] = field(default_factory=dict)
     decodes_images: bool = False
+    lines: LineFormat | None = None
 
     @property
     def named_features(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from audits.evidence.labels import as_name
 from audits.evidence.meaning.heads import Candidates
 from audits.evidence.meaning.shapes import is_text
 from audits.evidence.tables import TableGuard
-from audits.sources.graph.class_lists import class_lists
+from audits.sources.graph.class_lists import class_lists, restored_lists
 from audits.sources.naming import listed
 from schemas.problem import ModelError
 from schemas.request import AuditRequest
@@ -74,7 +74,7 @@ class Opened:
 
     def class_lists(self) -> tuple[ClassList, ...]:
         """Names of classes that the model answers beside its scores, and those that it carries."""
-        return *self.named.values(), *class_lists(self.model.description)
+        return *self.named.values(), *class_lists(self.model.description), *restored_lists(self.model)
 
     def _note_names(self, outputs: Mapping[str, Array]) -> None:
         """An estimator repeats the names of its classes in every row."""

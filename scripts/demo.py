@@ -28,9 +28,10 @@ from schemas.report import Report
 from schemas.request import AuditRequest
 from service.cli.client import Client
 from service.cli.exits import ExitCode, gate
+from service.cli.options import AuditOptions
 from service.cli.progress import ProgressDisplay
 from service.cli.render import render_problem, render_report
-from service.cli.requests import AuditOptions, request_from
+from service.cli.requests import request_from
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"

@@ -7,11 +7,12 @@ from typing import Any
 
 from audits.artefacts import Array, Column, FixedInput, ModelDescription, Rows, Split, TensorSpec
 from audits.evidence.feeds.examples import feed_examples
+from audits.evidence.feeds.lines import feed_lines
 from audits.evidence.feeds.matching import matched, numbered
 from audits.evidence.feeds.pictures import PictureFeed
 from audits.evidence.feeds.tensors import Feed, InputFeed, require_kind
 from audits.sources.graph.inputs import ragged_pairs
-from audits.sources.naming import listed, suggestion
+from audits.sources.naming import listed, normalised, suggestion
 from schemas.problem import DataError, ModelError
 
 _NUMERIC_PREFIXES = ("float", "int", "uint", "bool", "bfloat")
@@ -80,6 +81,8 @@ def bind(split: Split, description: ModelDescription) -> Binding:
                 "column for each, not arrays."
             )
         feeds = [feed_examples(split.columns, inputs[0], description.examples[inputs[0].name])]
+    elif description.lines is not None and split.layout == "table":
+        feeds = [feed_lines(split.columns, inputs[0], description.lines)]
     elif split.layout == "array":
         feeds = [_array_feed(split, inputs, decodes=description.decodes_images)]
     else:
@@ -110,10 +113,12 @@ def _require_usable(description: ModelDescription) -> None:
 def _with_ragged(inputs: Sequence[TensorSpec], columns: Sequence[Column]) -> tuple[TensorSpec, ...]:
     """Inputs x and x_1 as one ragged x with its row splits, where no column bears the name of x_1."""
     specs = {spec.name: spec for spec in inputs}
-    found = matched(list(specs), columns)
+    # the second place of a list x is spelled like x_1, and is no row splits
+    found = matched(list(specs), [column for column in columns if column.list_of is None])
+    lists = {normalised(column.list_of) for column in columns if column.list_of is not None}
     for name, ragged in ragged_pairs(specs).items():
         splits = ragged.components[1]
-        if splits not in found and (name in found or len(specs) == 2):
+        if splits not in found and (name in found or len(specs) == 2 or normalised(name) in lists):
             specs[name] = ragged
             del specs[splits]
     return tuple(specs.values())
@@ -132,7 +137,8 @@ def _table_feeds(columns: Sequence[Column], inputs: Sequence[TensorSpec]) -> lis
             raise _missing(spec, columns)
     taken = {name for feed in feeds.values() for name in feed.columns}
     wide = [spec for spec in inputs if spec.name not in feeds]
-    for spec in wide if len(wide) > 1 else ():
+    # one that takes any number of values a row takes those of its name alone, where there are such
+    for spec in wide if len(wide) > 1 else [spec for spec in wide if spec.layout != "dense"]:
         several = numbered(spec.name, [column for column in columns if column.name not in taken])
         if several and _width(spec) in {None, len(several)}:
             feeds[spec.name] = replace(

@@ -25,12 +25,14 @@ class LabelSpace:
         classes: label values as read; empty for regression.
         reason: how task and order were found, for the report.
         column: which of several labels a row is judged, where y has some; None reads (rows, classes) as one-hot.
+        answers: what the model calls the classes in its answers, where that is not what the labels call them.
     """
 
     task: Task
     classes: tuple[Any, ...]
     reason: str
     column: int | None = None
+    answers: tuple[str, ...] = ()
 
     @property
     def n_classes(self) -> int:
@@ -59,7 +61,7 @@ class LabelSpace:
 
     def codes_of_names(self, answers: Array) -> Array:
         """(rows,) float64 class indices of answers that are labels, as text or numbers; -1 for any other."""
-        codes = {name: code for code, name in enumerate(self.names)}
+        codes = {name: code for code, name in enumerate(self.answers or self.names)}
         uniques, inverse = distinct(answers)
         of_unique = np.array([codes.get(as_name(value), UNKNOWN) for value in uniques], dtype=np.float64)
         # what pandas takes for missing has no place among the uniques

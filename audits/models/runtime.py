@@ -142,15 +142,17 @@ class LoadedModel:
     def _tensors(self, spec: TensorSpec, array: Array) -> dict[str, Any]:
         """What the signature takes for one input."""
         tf = self._tf
+        is_hole = _holes(array) if spec.layout != "dense" else np.zeros(1, dtype=bool)
         if spec.dtype == "string":
             dense = tf.constant(array.astype(object), dtype=tf.string)
         else:
-            dense = tf.cast(tf.constant(array), spec.dtype)
+            filled = np.where(is_hole, 0, array) if is_hole.any() else array
+            dense = tf.cast(tf.constant(filled), spec.dtype)
         if spec.layout == "sparse":
             sparse = tf.sparse.from_dense(dense)
             return dict(zip(spec.components, (sparse.indices, sparse.values, sparse.dense_shape), strict=True))
         if spec.layout == "ragged":
-            ragged = tf.RaggedTensor.from_tensor(dense)
+            ragged = tf.RaggedTensor.from_tensor(dense, lengths=_lengths(is_hole))
             return dict(zip(spec.components, (ragged.values, ragged.row_splits), strict=True))
         return {spec.name: dense}
 
@@ -163,7 +165,8 @@ class LoadedModel:
         if array.ndim == 0:
             raise Refused(
                 "output_rows_mismatch",
-                f"The output {name!r} is a single number for all rows; one answer a row is needed.",
+                f"The output {name!r} is a single number for all rows, such as a loss; one answer a row is needed. "
+                "Export a signature that answers for each row.",
             )
         return np.asarray(array[:rows])
 
@@ -177,6 +180,19 @@ class LoadedModel:
         by_input = BATCH_BYTES // max(row_bytes, 1)
         by_weights = BATCH_PARAMETER_ROWS // max(self._job.parameters or 1, 1)
         return int(np.clip(min(by_input, by_weights), MIN_BATCH_ROWS, MAX_BATCH_ROWS))
+
+
+def _holes(array: Array) -> Array:
+    """(rows, ...) whether nothing stands there: of lists, what is missing at their ends."""
+    if array.dtype == object:
+        return np.asarray(array == b"", dtype=bool)
+    return np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, dtype=bool)
+
+
+def _lengths(is_hole: Array) -> Array:
+    """(rows,) places up to the last that is no hole."""
+    there = np.asarray(np.logical_not(is_hole.reshape(*is_hole.shape[:2], -1)).any(axis=2))
+    return np.where(there.any(axis=1), there.shape[1] - there[:, ::-1].argmax(axis=1), 0).astype(np.int64)
 
 
 def choose_device(tf: Any, wanted: Device) -> str:

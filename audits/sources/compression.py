@@ -15,6 +15,7 @@ from typing import BinaryIO, Literal, cast
 
 import pyarrow as pa
 
+from audits.sources.damage import malformed
 from schemas.problem import DataError
 
 Compression = Literal["gzip", "bzip2", "xz", "zstandard", "zlib"]
@@ -76,9 +77,7 @@ class _Unpacked(io.RawIOBase):
             data = self._stream.read(len(buffer))
         except _DAMAGE as error:
             why = str(error).splitlines()[0][:200].rstrip(".") if str(error) else "it ends early"
-            raise self._problem(
-                "data_malformed", f"cannot be unpacked as {self._compression}: {why}. Pack or download it again."
-            ) from None
+            raise malformed(self._path, self._compression, why, field=self._field) from None
         self._given += len(data)
         self._require_small()
         buffer[: len(data)] = data

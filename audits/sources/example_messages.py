@@ -9,7 +9,8 @@ from typing import Any
 from audits.sources.protos import Messages, message_class
 
 _MESSAGES: Messages = {
-    "Example": {"features": (1, "Features")},
+    # a SequenceExample has the same first field, and lists of features besides
+    "Example": {"features": (1, "Features"), "feature_lists": (2, "bytes")},
     "Features": {"feature": (1, "map Feature")},
     # one of the three, where the feature has values
     "Feature": {"bytes_list": (1, "BytesList"), "float_list": (2, "FloatList"), "int64_list": (3, "Int64List")},

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from audits.sources.compression import Compression, compression_of, unpacked
 from audits.sources.records.framing import starts_with_record
 from schemas.problem import DataError
 
-Format = Literal["csv", "parquet", "arrow", "jsonl", "tfrecord", "hdf5", "npz", "npy"]
+Format = Literal["csv", "parquet", "arrow", "jsonl", "tfrecord", "hdf5", "npz", "npy", "saved_dataset"]
 ARRAYS: frozenset[Format] = frozenset({"npz", "npy"})
 # These may lie packed as a whole; the others pack within.
 PACKABLE: frozenset[Format] = frozenset({"csv", "jsonl", "tfrecord"})
@@ -100,6 +101,7 @@ _NAMES: dict[str, str] = {
     "jsonl": "JSON lines",
     "tfrecord": "TFRecord",
     "hdf5": "HDF5",
+    "saved_dataset": "a saved dataset",
 }
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Files written in parts: part-00000-of-00005
@@ -153,7 +155,7 @@ def identify(path: Path, *, field: str) -> Identified:
     if not start:
         return Identified(named or "csv", packed)
     content = _content(start)
-    if content == "JSON" and named in {None, "jsonl"} and start.lstrip()[:1] == b"{":
+    if content == "JSON" and named in {None, "jsonl"} and start.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
         content = "jsonl"
     if content == "npz" and named is None and not _first_member(start).endswith(b".npy"):
         content = "Excel" if b"[Content_Types].xml" in start or b"xl/" in start else "a ZIP archive"
@@ -194,7 +196,7 @@ def _content(start: bytes) -> str:
 
 
 def _text(start: bytes) -> str:
-    bare = start.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
+    bare = start.removeprefix(BOM_UTF8).lstrip(b" \t\r\n")
     lower = bare[:20].lower()
     if lower.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "HTML or XML"

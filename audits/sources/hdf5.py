@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h5py
 
+from audits.sources import damage
 from schemas.problem import DataError
 
 MAX_MEMBERS = 10_000
@@ -108,9 +109,4 @@ def text_attribute(node: h5py.Group | h5py.Dataset, name: str) -> str:
 
 
 def malformed(path: Path, field: str, why: str) -> DataError:
-    return DataError(
-        "data_malformed",
-        f"{path.name} cannot be read as HDF5: {why}. Write it again.",
-        field=field,
-        file=str(path),
-    )
+    return damage.malformed(path, "HDF5", why, field=field)

@@ -8,6 +8,7 @@ from audits.sources.arrays.opening import open_array_splits
 from audits.sources.formats import ARRAYS, Format, Identified, identify, is_data
 from audits.sources.images.image_folder import ClassFiles, find_images, open_image_splits
 from audits.sources.locations import DataFile, Roots, resolve, resolve_files
+from audits.sources.records.saved_dataset import METADATA, SPEC, SUFFIX, shards_of, structure_of
 from audits.sources.tables.hdf5_file import holds_table
 from audits.sources.tables.opening import open_table_splits
 from audits.sources.tables.split import TableSplit
@@ -15,8 +16,6 @@ from schemas.data import Data, DataReference
 from schemas.problem import DataError, RequestError
 
 SPLITS: tuple[SplitName, SplitName] = ("train", "validation")
-# What `tf.data.Dataset.save` and `snapshot` leave in their folders.
-_SNAPSHOT_FILES = ("dataset_spec.pb", "snapshot.metadata")
 
 
 def open_splits(
@@ -43,8 +42,6 @@ def open_splits(
     Raises:
         RequestError, DataError: naming the field, and the file, row or column to blame.
     """
-    for name in SPLITS:
-        _require_no_snapshot(_reference(data, name), name, roots)
     images = {name: find_images(data, name, roots, max_files) for name in SPLITS}
     if any(images.values()):
         return _open_images(data, images, max_rows, model)
@@ -81,20 +78,6 @@ def _reference(data: Data, name: SplitName) -> DataReference:
     return data.train if name == "train" else data.validation
 
 
-def _require_no_snapshot(reference: DataReference, name: SplitName, roots: Roots) -> None:
-    field = f"data.{name}.uri"
-    for path in resolve(reference.uris, roots, field=field):
-        if path.is_dir() and any((path / file).is_file() for file in _SNAPSHOT_FILES):
-            raise DataError(
-                "data_format_unsupported",
-                f"{path.name} was written by tf.data.Dataset.save or snapshot, in a format that TensorFlow keeps to "
-                "itself. Write the elements as TFRecord of tf.train.Example (tf.io.TFRecordWriter), or as "
-                "numpy.savez(path, x=..., y=...).",
-                field=field,
-                file=str(path),
-            )
-
-
 def _open_images(
     data: Data, found: Mapping[SplitName, ClassFiles | None], max_rows: int | None, model: ModelDescription | None
 ) -> tuple[Split, Split]:
@@ -118,14 +101,41 @@ def _open_images(
 
 
 def _find(data: Data, name: SplitName, roots: Roots, max_files: int | None) -> list[DataFile]:
-    uris = _reference(data, name).uris
-    return list(resolve_files(uris, roots, field=f"data.{name}.uri", is_data=is_data))[:max_files]
+    uris, field = _reference(data, name).uris, f"data.{name}.uri"
+    folders = [path for path in resolve(uris, roots, field=field) if _is_saved_dataset(path)]
+    if folders:
+        shards = [shard for folder in folders for shard in shards_of(folder, field=field)]
+        return [DataFile(shard.resolve(), {}) for shard in shards if roots.contain(shard.resolve())][:max_files]
+    return list(resolve_files(uris, roots, field=field, is_data=is_data))[:max_files]
+
+
+def _is_saved_dataset(path: Path) -> bool:
+    """Whether `tf.data.Dataset.save` wrote the folder.
+
+    Raises:
+        DataError: `data_format_unsupported` for parts of one, and for what `Dataset.snapshot` keeps for itself.
+    """
+    if path.is_dir() and (path / METADATA).is_file() and (path / SPEC).is_file():
+        return True
+    is_part = path.suffix == SUFFIX or (path.is_dir() and ((path / METADATA).is_file() or (path / SPEC).is_file()))
+    if is_part or (path.is_dir() and next(path.glob(f"*/{METADATA}"), None) is not None):
+        raise DataError(
+            "data_format_unsupported",
+            f"{path.name} is a cache of tf.data, which does not say what its elements are. Name the folder that "
+            "tf.data.Dataset.save(path) wrote; or write TFRecord of tf.train.Example, or numpy.savez(path, x=...).",
+            field="data",
+            file=str(path),
+        )
+    return False
 
 
 def _identified(files: Sequence[DataFile], name: SplitName) -> list[Identified]:
     """The files of a split, which are of one format."""
     field = f"data.{name}.uri"
-    found = [identify(file.path, field=field) for file in files]
+    found = [
+        Identified("saved_dataset") if file.path.suffix == SUFFIX else identify(file.path, field=field)
+        for file in files
+    ]
     other = next((place for place, one in enumerate(found) if one.format != found[0].format), None)
     if other is not None:
         raise DataError(
@@ -142,4 +152,6 @@ def _holds_arrays(data: Data, name: SplitName, files: Sequence[DataFile], found:
     format_: Format = found[0].format
     if format_ == "hdf5":
         return not holds_table(Path(files[0].path), _reference(data, name).key, field=f"data.{name}.uri")
+    if format_ == "saved_dataset":
+        return structure_of(files[0].path, field=f"data.{name}.uri").is_array
     return format_ in ARRAYS

@@ -17,7 +17,8 @@ from benchmarks.cases.faults import FAULTS, Size
 from benchmarks.cases.networks import Network, fit, inputs_of
 from benchmarks.cases.worlds import world
 from schemas.request import AuditRequest
-from service.cli.requests import AuditOptions, request_from
+from service.cli.options import AuditOptions
+from service.cli.requests import request_from
 
 NETWORKS: dict[str, tuple[int, ...]] = {"small": (8,), "medium": (32, 16), "large": (128, 64)}
 NO_FALSE_ALARM = ("metrics.small_validation",)

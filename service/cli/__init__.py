@@ -12,34 +12,21 @@ import typer
 from service.cli.options import (
     AsJson,
     AuditId,
-    Classes,
+    AuditOptions,
     Database,
     DataRoot,
-    Device,
-    Features,
-    GateOption,
     GpuSlots,
-    History,
     Host,
     Key,
-    Label,
     LogFormat,
     LogLevel,
-    Model,
     Output,
     Port,
-    Reported,
     ReportGate,
-    RequestFile,
-    Signature,
     Slots,
     StateDir,
-    Tag,
-    Task,
-    Threshold,
-    Train,
     Url,
-    Validation,
+    with_request,
 )
 
 if TYPE_CHECKING:
@@ -182,47 +169,13 @@ def worker(
 
 
 @app.command(rich_help_panel=LOCAL)
-def audit(
-    *,
-    model: Model = None,
-    train: Train = None,
-    validation: Validation = None,
-    label: Label = None,
-    features: Features = None,
-    task: Task = None,
-    signature: Signature = None,
-    history: History = None,
-    reported: Reported = None,
-    classes: Classes = None,
-    threshold: Threshold = None,
-    request: RequestFile = None,
-    fail_on: GateOption = None,
-    device: Device = None,
-    as_json: AsJson = False,
-    output: Output = None,
-) -> None:
+@with_request(queued=False)
+def audit(options: AuditOptions, *, as_json: AsJson = False, output: Output = None) -> None:
     """Audit a model here and now, without a service."""
     with _problems() as errors:
-        from service.cli.requests import AuditOptions, request_from
+        from service.cli.requests import request_from
 
-        asked = request_from(
-            AuditOptions(
-                request=request,
-                model=model,
-                train=train,
-                validation=validation,
-                label=label,
-                features=features,
-                task=task,
-                signature=signature,
-                history=history,
-                reported=reported,
-                classes=classes,
-                threshold=threshold,
-                fail_on=fail_on,
-                device=device,
-            )
-        )
+        asked = request_from(options)
         from service.cli.auditing import audit_here
         from service.logs import quiet_logging
 
@@ -231,23 +184,10 @@ def audit(
 
 
 @app.command(rich_help_panel=REMOTE)
+@with_request(queued=True)
 def submit(
+    options: AuditOptions,
     *,
-    model: Model = None,
-    train: Train = None,
-    validation: Validation = None,
-    label: Label = None,
-    features: Features = None,
-    task: Task = None,
-    signature: Signature = None,
-    history: History = None,
-    reported: Reported = None,
-    classes: Classes = None,
-    threshold: Threshold = None,
-    request: RequestFile = None,
-    fail_on: GateOption = None,
-    device: Device = None,
-    tag: Tag = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show the progress, then the report.")] = False,
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same key gives the same audit, however often it is sent.")
@@ -260,27 +200,9 @@ def submit(
     """Submit an audit to a service. Paths are the service's: they must lie below its data roots."""
     with _problems() as errors:
         from service.cli.progress import ProgressDisplay
-        from service.cli.requests import AuditOptions, request_from
+        from service.cli.requests import request_from
 
-        asked = request_from(
-            AuditOptions(
-                request=request,
-                model=model,
-                train=train,
-                validation=validation,
-                label=label,
-                features=features,
-                task=task,
-                signature=signature,
-                history=history,
-                reported=reported,
-                classes=classes,
-                threshold=threshold,
-                fail_on=fail_on,
-                device=device,
-                tags=tag or (),
-            )
-        )
+        asked = request_from(options)
         with _client(url, key) as client:
             job = client.submit(asked, idempotency_key)
             if not wait:

@@ -1,19 +1,23 @@
 """An audit request from the command line's options, from a file, or from both."""
 
+import csv
 import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from schemas.data import CsvOptions
 from schemas.problem import Problem, RequestError
 from schemas.request import AuditRequest
 from service.api.validation import field_errors
+from service.cli.options import AuditOptions
 
+# Before the position of a column: pos:0 is the first, pos:-1 the last.
+POSITION = "pos:"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 
 
@@ -27,27 +31,6 @@ class InvalidOptionsError(RequestError):
     @property
     def problem(self) -> Problem:
         return super().problem.model_copy(update={"errors": self.errors})
-
-
-@dataclass(frozen=True)
-class AuditOptions:
-    """What the command line says; None where it says nothing."""
-
-    request: Path | None = None
-    model: str | None = None
-    train: Sequence[str] | None = None
-    validation: Sequence[str] | None = None
-    label: str | None = None
-    features: str | None = None
-    task: str | None = None
-    signature: str | None = None
-    history: str | None = None
-    reported: Sequence[str] | None = None
-    classes: str | None = None
-    threshold: float | None = None
-    fail_on: str | None = None
-    device: str | None = None
-    tags: Sequence[str] = field(default_factory=list)
 
 
 def request_from(options: AuditOptions) -> AuditRequest:
@@ -83,7 +66,8 @@ def _absolute_uris(value: Any, folder: Path) -> Any:
     if not isinstance(value, dict):
         return value
     return {
-        name: absolute(item, folder) if name == "uri" else _absolute_uris(item, folder) for name, item in value.items()
+        name: absolute(item, folder) if name in {"uri", "label_uri"} else _absolute_uris(item, folder)
+        for name, item in value.items()
     }
 
 
@@ -102,19 +86,38 @@ def _said(options: AuditOptions) -> dict[str, Any]:
     fields = {
         "model.uri": absolute(options.model, here),
         "model.signature": options.signature,
+        "model.tags": _names(options.model_tags),
         "data.train.uri": _one_or_many(absolute(list(options.train or ()), here)),
+        "data.train.label_uri": _one_or_many(absolute(list(options.train_labels or ()), here)),
         "data.validation.uri": _one_or_many(absolute(list(options.validation or ()), here)),
-        "data.label": options.label,
-        "data.features": _names(options.features),
+        "data.validation.label_uri": _one_or_many(absolute(list(options.validation_labels or ()), here)),
+        "data.label": _label(options.label),
+        "data.features": _columns(options.features),
+        "data.exclude": _columns(options.exclude),
+        **{f"data.{role}": _column(getattr(options, role)) for role in ("weight", "id", "group", "time")},
         "task": options.task,
         "history.uri": absolute(options.history, here),
         "reported_metrics": [_reported(text) for text in options.reported or ()] or None,
+        "output.tensor": options.output_tensor,
+        "output.index": options.output_index,
+        "output.step": options.output_step,
+        "output.kind": options.output_kind,
         "output.classes": _classes(options.classes),
         "output.threshold": options.threshold,
+        "checks.include": options.checks or None,
+        "checks.exclude": options.skipped or None,
+        **_limits(options.limits or ()),
         "gate.fail_on": options.fail_on,
         "resources.device": options.device,
-        "tags": dict(_tag(text) for text in options.tags) or None,
+        "resources.timeout_seconds": options.timeout,
+        "resources.max_rows": options.max_rows,
+        "priority": options.priority,
+        "callback.url": options.callback,
+        "tags": dict(_tag(text) for text in options.tags or ()) or None,
     }
+    for split in ("train", "validation"):
+        fields[f"data.{split}.key"] = options.data_key
+        fields |= {f"data.{split}.csv.{name}": value for name, value in map(_csv, options.csv or ())}
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -134,7 +137,70 @@ def _one_or_many(values: list[str]) -> str | list[str] | None:
 
 
 def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    """Names between commas; those that hold a comma stand in quotes."""
+    if text is None:
+        return None
+    cells = next(csv.reader([text], skipinitialspace=True), [])
+    return [name.strip() for name in cells if name.strip()]
+
+
+def _columns(text: str | None) -> list[str | int] | None:
+    names = _names(text)
+    return None if names is None else [_column(name) for name in names]  # type: ignore[misc]  # none is None
+
+
+def _column(text: str | None) -> str | int | None:
+    """A column's name or pattern, or its position after `pos:`."""
+    if text is None or not text.startswith(POSITION):
+        return text
+    try:
+        return int(text.removeprefix(POSITION))
+    except ValueError:
+        raise RequestError(
+            "position_unreadable",
+            f"{text}: write {POSITION}0 for the first column, {POSITION}-1 for the last.",
+            field="data",
+        ) from None
+
+
+def _label(names: Sequence[str] | str | None) -> str | int | list[str | int | None] | None:
+    """One column; several that are one-hot."""
+    if not names:
+        return None
+    if isinstance(names, str):
+        return _column(names)
+    return _column(names[0]) if len(names) == 1 else [_column(name) for name in names]
+
+
+def _csv(text: str) -> tuple[str, Any]:
+    """``header=false``, ``delimiter=;``, as the request's `csv` takes it."""
+    name, equals, value = text.partition("=")
+    if not equals or name.strip() not in CsvOptions.model_fields:
+        raise RequestError(
+            "csv_unreadable",
+            f"--csv {text}: write one of {', '.join(CsvOptions.model_fields)} and its value, such as header=false.",
+            field="data.train.csv",
+        )
+    return name.strip(), {"true": True, "false": False, "\\t": "\t"}.get(value, value)
+
+
+def _limits(texts: Sequence[str]) -> dict[str, Any]:
+    """``check.limit=value``; the value is JSON, or else text."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        check, dot, limit = name.strip().rpartition(".")
+        if not (equals and dot and check and limit):
+            raise RequestError(
+                "limit_unreadable",
+                f"--limit {text}: write check.limit=value, as `fitcheck catalogue` lists them.",
+                field="checks.limits",
+            )
+        try:
+            found.setdefault(check, {})[limit] = json.loads(value)
+        except ValueError:
+            found[check][limit] = value
+    return {"checks.limits": found} if found else {}
 
 
 def _classes(text: str | None) -> Sequence[str | int] | None:
@@ -149,10 +215,13 @@ def _classes(text: str | None) -> Sequence[str | int] | None:
 
 
 def _reported(text: str) -> dict[str, Any]:
-    """``accuracy=0.93`` or ``accuracy``."""
+    """``accuracy=0.93`` or ``accuracy``, of the validation data; of the training data after ``train:``."""
     name, equals, value = text.partition("=")
+    split, colon, metric = name.partition(":")
+    is_split = bool(colon) and split.strip() in {"train", "validation"}
+    where = {"split": split.strip()} if is_split else {}
     try:
-        return {"name": name.strip(), "value": float(value) if equals else None}
+        return {"name": (metric if is_split else name).strip(), "value": float(value) if equals else None, **where}
     except ValueError:
         raise RequestError(
             "reported_unreadable", f"--reported {text}: write a metric, or metric=number.", field="reported_metrics"

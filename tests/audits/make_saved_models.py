@@ -109,6 +109,14 @@ def models_with_statistics() -> None:
     given = spec(None, 1, dtype=tf.string, name="colour"), spec(None, 1, name="number")
     save("asset", look_up, *given, table=table, rows=rows)
 
+    names = tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, "?")
+    names.insert(tf.constant([2, 0, 1], tf.int64), tf.constant(["bee", "ant", "cat"]))
+
+    def name_of(x):
+        return {"name": names.lookup(tf.cast(x[:, 0], tf.int64))}
+
+    save("restored_table", name_of, spec(None, 1), names=names)
+
 
 def looked_up() -> None:
     """Scores of categories, words and ids that the tests know; see `tests/audits/test_looked_up.py`."""

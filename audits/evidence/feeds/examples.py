@@ -35,7 +35,7 @@ class FedFeature:
         return self.feature.shape is None or self.feature.has_default
 
     def values(self, rows: Any) -> tuple[Array, Array]:
-        """(rows, columns) values, and (rows,) whether the row has any."""
+        """(rows, columns) values, and whether each is there: no holes in a feature with any number of values."""
         dtype, name = self.feature.dtype, self.feature.name
         raw = [rows[column] for column in self.columns]
         missing = np.stack([column.isna().to_numpy() for column in raw], axis=1)
@@ -47,8 +47,11 @@ class FedFeature:
             there = [column.fillna(0) if self.may_be_absent else column for column in raw]
             pairs = zip(there, self.columns, strict=True)
             parts = [as_numbers(numbers_of(column), dtype, name, named) for column, named in pairs]
-        absent = missing.all(axis=1) if self.may_be_absent else np.zeros(len(rows), dtype=bool)
-        return np.stack(parts, axis=1), np.logical_not(absent)
+        values = np.stack(parts, axis=1)
+        if self.feature.shape is None:
+            return values, ~missing
+        absent = missing.all(axis=1, keepdims=True) & self.may_be_absent
+        return values, np.broadcast_to(~absent, values.shape)
 
     def filling(self) -> list[Any]:
         """Values of a feature that the model parses and never uses."""
@@ -88,8 +91,8 @@ class ExampleFeed:
             message = kind()
             features = message.features.feature
             for one, values, there in fed:
-                if there[row]:
-                    _put(features, one.feature, values[row])
+                if there[row].any():
+                    _put(features, one.feature, values[row][there[row]])
             for one, filling in fillings:
                 _put(features, one.feature, filling)
             messages[row] = message.SerializeToString()
@@ -159,7 +162,8 @@ def _fed(feature: ExampleFeature, found: Mapping[str, Column], columns: Sequence
         return FedFeature(feature, (column.name,), renamed or _on_holes(feature))
     several = numbered(feature.name, columns)
     if several and size in {None, len(several)}:
-        return FedFeature(feature, tuple(one.name for one in several), f"{len(several)} numbered columns in order")
+        note = f"{len(several)} numbered columns in order" + (", without holes" if size is None else "")
+        return FedFeature(feature, tuple(one.name for one in several), note)
     if not feature.is_used:
         return FedFeature(feature, (), "no column; the output does not follow from it, so it is filled with nothing")
     if feature.has_default and feature.shape is not None:

@@ -102,9 +102,12 @@ class Feed:
         if self.dtype.startswith("float"):
             numbers = rows[list(self.columns)].to_numpy(dtype=np.float64, na_value=np.nan)
             return as_numbers(numbers, self.dtype, self.spec.name)
+        parts = [numbers_of(rows[name]) for name in self.columns]
+        if self.spec.layout != "dense" and any(part.dtype.kind == "f" for part in parts):
+            return np.stack(parts, axis=1).astype(np.float64)  # what is missing is left out of a row
         # one by one: whole numbers beyond 2^53 would not survive the way through float64
-        parts = [as_numbers(numbers_of(rows[name]), self.dtype, self.spec.name, name) for name in self.columns]
-        return np.stack(parts, axis=1)
+        named = zip(parts, self.columns, strict=True)
+        return np.stack([as_numbers(part, self.dtype, self.spec.name, name) for part, name in named], axis=1)
 
 
 def require_kind(column: Column, input_name: str, dtype: str) -> None:

@@ -6,11 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from audits.artefacts import Array
+from audits.artefacts import Array, ClassList
 from audits.evidence.labels import LabelSpace, as_name, distinct, require_classes
 from audits.evidence.meaning.answers import Answers
 from audits.evidence.meaning.kinds import usual_reading
-from audits.evidence.meaning.orders import ClassLists, Order, orders_for, requested_order, space_following
+from audits.evidence.meaning.orders import (
+    ClassLists,
+    Order,
+    orders_for,
+    possible_orders,
+    requested_order,
+    space_following,
+)
 from audits.evidence.meaning.targets import Target
 from audits.evidence.outputs import OutputMeaning
 from schemas.problem import DataError, ModelError
@@ -40,17 +47,46 @@ def of_names(
     uniques, _ = distinct(target.values)
     require_classes(uniques)
     names = {as_name(value) for value in distinct(texts[:, 0])[0]}
-    if not names & {as_name(value) for value in uniques}:
-        raise DataError(
-            "classes_ambiguous",
-            f"Output {tensor!r} answers {_shown(names)}, the training labels are {_shown(map(as_name, uniques))}: no "
-            "answer is a label. Write the labels as the model does, or name a numeric output in output.tensor.",
-            field="output.tensor",
-        )
-    space = _space_of_values(texts[:, 0], uniques, "the output is a class's name", request, lists)
+    if names & {as_name(value) for value in uniques}:
+        space = _space_of_values(texts[:, 0], uniques, "the output is a class's name", request, lists)
+    else:
+        space = _space_of_numbered(tensor, texts[:, 0], names, target, request, lists)
     reason = "the output is the name of a class"
     space = replace(space, column=target.column)
     return OutputMeaning(tensor, "class", reason, space, request.output.threshold, "names", chosen=chosen)
+
+
+def _space_of_numbered(
+    tensor: str, answers: Array, names: set[str], target: Target, request: AuditRequest, lists: ClassLists
+) -> LabelSpace:
+    """The classes where answers are names and labels are their numbers, in a list that says which is which.
+
+    Raises:
+        DataError: `classes_ambiguous` where there is no such list, or the labels are no numbers in it.
+    """
+    uniques, codes = distinct(target.values)
+    asked = request.output.classes
+    given = () if asked is None else (ClassList(tuple(map(str, asked)), "output.classes"),)
+    carried = next((one for one in (*given, *lists()) if names <= set(one.names)), None)
+    width = 0 if carried is None else len(carried.names)
+    numeric = all(isinstance(value, int | float) for value in uniques)
+    usual = possible_orders(uniques, width, ()) if numeric and len(uniques) <= width else []
+    orders = [order for order in usual if order.classes in {tuple(range(width)), tuple(range(1, width + 1))}]
+    if carried is None or not orders:
+        raise DataError(
+            "classes_ambiguous",
+            f"Output {tensor!r} answers {_shown(names)}, the training labels are {_shown(map(as_name, uniques))}: no "
+            "answer is a label. Write the labels as the model does, or, if they are numbers, give the model's names in "
+            "the order of these numbers in output.classes; or name a numeric output in output.tensor.",
+            field="output.tensor",
+        )
+    place_of = {name: place for place, name in enumerate(carried.names)}
+    places = np.array([place_of[as_name(value)] for value in answers])
+    base = OutputMeaning(
+        tensor, "class", "", LabelSpace("multiclass", (), "the output is a class's name", target.column)
+    )
+    space = space_following(base, orders, uniques, codes, places, width)
+    return replace(space, answers=carried.names, reason=f"{space.reason}, of the names in {carried.where}")
 
 
 def _shown(names: Any) -> str:

@@ -123,6 +123,7 @@ def choose_head(
         ProblemError: no output fits; says why, where there is one candidate.
     """
     heads = [Head(name, outputs[name], ops.get(name)) for name in found.names if name in outputs]
+    heads = [head for head in heads if not _is_count(head.raw)] or heads
     if len(heads) == 1:
         return understand(heads[0], labels, request, lists, chosen=found.reason)
     fitting, refused = [], {}
@@ -152,6 +153,15 @@ def choose_head(
         others = listed([one.meaning.tensor for one in same if one is not informative])
         return _chosen(informative, f"the most informative of the outputs that decide alike (beside {others})")
     return _chosen(best, f"of the outputs that fit, it predicts the training labels best (skill: {told})")
+
+
+def _is_count(raw: Array) -> bool:
+    """Whether an output is one whole number in every row, as a detector's number of boxes, and so no answer.
+
+    0 and 1 are classes, and may be all that a broken model answers.
+    """
+    numbers = raw.dtype.kind in "iuf" and raw.size == len(raw) > 1
+    return bool(numbers and raw.flat[0] > 1 and raw.flat[0] % 1 == 0 and (raw == raw.flat[0]).all())
 
 
 def _chosen(one: _Fitting, why: str) -> OutputMeaning:

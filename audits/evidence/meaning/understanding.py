@@ -4,7 +4,9 @@ In this order: which label of a row is judged, the task, which value of the outp
 the classes in the order of the outputs, and the scale of the scores. Each step says why, for the report.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +16,16 @@ from audits.evidence.meaning.answers import Answers
 from audits.evidence.meaning.columns import choose_index
 from audits.evidence.meaning.decisions import of_decisions, of_names
 from audits.evidence.meaning.kinds import Reading, preferred, usual_reading
-from audits.evidence.meaning.orders import ClassLists, orders_for, space_following
+from audits.evidence.meaning.orders import MIN_ROWS, ClassLists, orders_for, space_following
 from audits.evidence.meaning.shapes import as_matrix, is_text
 from audits.evidence.meaning.targets import Target, target_of
 from audits.evidence.meaning.tasks import infer_task, is_cumulative, is_one_of_many, names_classes
 from audits.evidence.outputs import OutputMeaning
 from schemas.problem import DataError, ModelError
 from schemas.request import AuditRequest, Task
+
+# Below this share of rows whose highest score is that of a training label, the scores are those of something else.
+MIN_HITS = 0.02
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,29 @@ def _of_scores(
         meaning = replace(meaning, kind=reading.kind, form=reading.form)
         places = meaning.read_scores(answers.values[some]).decisions
         space = space_following(base, orders, uniques, codes[some], np.asarray(places), needed)
+    if reading.kind == "logit" and asked == "auto" and request.output.classes is None:
+        _require_hits(np.asarray(places), space, uniques, answers)
     return replace(meaning, kind=reading.kind, form=reading.form, reason=reading.reason, labels=space)
+
+
+def _require_hits(places: Array, space: LabelSpace, uniques: Sequence[Any], answers: Answers) -> None:
+    """Refuse many values a row as the scores of few labels, where their highest is never that of a label.
+
+    Raises:
+        DataError: `classes_ambiguous`: they may be an embedding, or scores of other classes.
+    """
+    given = places[places >= 0]
+    known = [code for code, value in enumerate(space.classes) if value in set(uniques)]
+    if answers.width <= 2 * len(uniques) or len(given) < MIN_ROWS or np.isin(given, known).mean() >= MIN_HITS:
+        return
+    raise DataError(
+        "classes_ambiguous",
+        f"Output {answers.tensor!r} has {answers.width} values a row, and in hardly any row the highest stands for one "
+        f"of the {len(uniques)} labels in the training data. Where they are an embedding, export the model with its "
+        "last layer or name another output in output.tensor; where they are scores, name their classes in "
+        "output.classes.",
+        field="output.tensor",
+    )
 
 
 def _preferred(usual: Reading, others: list[Reading], answers: Answers, space: LabelSpace, target: Target) -> Reading:

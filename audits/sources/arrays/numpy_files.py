@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from audits.artefacts import Array
+from audits.sources import damage
 from schemas.problem import DataError
 
 MAX_HEADER_CHARACTERS = 10_000
@@ -226,9 +227,4 @@ def native(values: Array) -> Array:
 
 
 def malformed(path: Path, field: str, why: str) -> DataError:
-    return DataError(
-        "data_malformed",
-        f"{path.name} cannot be read: {why.rstrip('.')}. Write it again with np.savez(path, x=..., y=...).",
-        field=field,
-        file=str(path),
-    )
+    return damage.malformed(path, "NumPy", why, field=field)

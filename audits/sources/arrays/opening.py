@@ -11,6 +11,7 @@ from audits.sources.arrays.split import ArraySplit, open_array_split
 from audits.sources.formats import Format
 from audits.sources.labels import read_labels
 from audits.sources.locations import Roots
+from audits.sources.records.saved_dataset import SavedArrays
 from schemas.data import Data
 from schemas.problem import DataError, RequestError
 
@@ -41,7 +42,7 @@ def open_array_splits(
     _require_names(data)
     opened: list[ArraySplit] = []
     for name, found in paths.items():
-        files = _open(data, name, found, formats[name])
+        files = _open(data, name, found, formats[name], max_rows)
         external = read_labels(data, name, roots, max_rows=max_rows)
         roles = array_roles(data, name, files[0].headers, with_label=external is None)
         opened.append(open_array_split(name, files, roles, format_=formats[name], max_rows=max_rows, external=external))
@@ -89,10 +90,12 @@ def _says(name: str, role: str, split: SplitName) -> bool:
     return bool(words & _ROLES[role]) and words <= _ROLES[role] | _SPLIT_WORDS[split]
 
 
-def _open(data: Data, name: SplitName, paths: Sequence[Path], format_: Format) -> list[ArrayFile]:
+def _open(data: Data, name: SplitName, paths: Sequence[Path], format_: Format, max_rows: int | None) -> list[ArrayFile]:
     field = f"data.{name}.uri"
     if format_ == "npz":
         return [NpzFile(path, field=field) for path in paths]
+    if format_ == "saved_dataset":
+        return [SavedArrays(path, field=field, max_rows=max_rows) for path in paths]
     if format_ == "hdf5":
         reference = data.train if name == "train" else data.validation
         return [Hdf5Arrays(path, reference.key, field=field) for path in paths]

@@ -16,6 +16,8 @@ from audits.sources.tables.columns import as_whole
 from audits.sources.tables.split import empty, missing_label, unusable_labels
 from schemas.problem import DataError
 
+_OF_MAPS = "Maps of labels, as of a segmentation, are not audited: give one label for each row of x."
+
 
 class ArraySplit:
     """Files of arrays with the same row shape; x of texts is a table, with a column for each text of a row."""
@@ -196,7 +198,7 @@ def _require_rows(file: ArrayFile, names: Mapping[str, str], field: str) -> None
             raise DataError(
                 "label_shape_unsupported" if role == "label" else "column_shape_unsupported",
                 f"{name} in {file.path.name} has the shape {list(header.shape)} of {header.dtype}; one value a row is "
-                "needed" + (", or one number a class." if role == "label" else "."),
+                "needed" + (f", or one number a class. {_OF_MAPS}" if role == "label" else "."),
                 field=f"data.{role}",
                 file=str(file.path),
                 column=name,

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from audits.artefacts import ClassList, ModelDescription
+import numpy as np
+
+from audits.artefacts import Array, ClassList, Model, ModelDescription
+from audits.sources.graph.dataflow import Dataflow
 from audits.sources.graph.saved_model import meta_graph_of
-from audits.sources.graph.values import constant
+from audits.sources.graph.values import GraphValues, constant
 from schemas.problem import ModelError
 
 log = logging.getLogger(__name__)
@@ -39,6 +42,39 @@ def class_lists(description: ModelDescription) -> tuple[ClassList, ...]:
     return tuple(found.values())
 
 
+def restored_lists(model: Model) -> tuple[ClassList, ...]:
+    """The texts of each lookup table that is filled from the checkpoint, in the order of their numbers.
+
+    Raises:
+        EvaluatorError: the model's process died.
+    """
+    try:
+        meta_graph = meta_graph_of(model.description)
+        tables = GraphValues(Dataflow(meta_graph.graph), meta_graph.saver.restore_op)
+        keys = [
+            (tables.tables[name], tables.table_values[name]) for name in tables.tables if name in tables.table_values
+        ]
+        stored = model.variables([key for pair in keys for key in pair]) if keys else {}
+    except (ModelError, OSError) as problem:
+        log.info("the model's lookup tables cannot be read: %s", problem)
+        return ()
+    found = (_in_order(stored[key], stored[value]) for key, value in keys if key in stored and value in stored)
+    return tuple(ClassList(names, "a lookup table of the model") for names in found if names is not None)
+
+
+def _in_order(keys: Array, values: Array) -> tuple[str, ...] | None:
+    """Texts in the order of the numbers that they are looked up for, or by; None where it is no list of names."""
+    texts, places = (keys, values) if keys.dtype == object else (values, keys)
+    if texts.dtype != object or places.dtype.kind not in "iu" or not 1 < len(texts) <= MAX_NAMES:
+        return None
+    names = tuple(_as_text(texts[place]) for place in np.argsort(places, kind="stable"))
+    return names if len(set(names)) == len(names) else None
+
+
+def _as_text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
 def _of_files(folder: Path) -> Iterator[ClassList]:
     home = folder.resolve()
     files = [path for name in _FOLDERS for path in sorted((folder / name).glob("*"))]
@@ -66,6 +102,6 @@ def _of_nodes(nodes: Any) -> Iterator[ClassList]:
             continue
         texts = constant(node.attributes["value"])
         if texts is not None and texts.ndim == 1 and 1 < len(texts) <= MAX_NAMES:
-            names = tuple(t.decode("utf-8", "replace") if isinstance(t, bytes) else str(t) for t in texts)
+            names = tuple(map(_as_text, texts))
             if names[-1] != _KEYS_END:
                 yield ClassList(names, "a constant of the model's graph")

@@ -42,6 +42,7 @@ _MESSAGES: Messages = {
     },
     "List": {
         "strings": (2, "*bytes"),
+        "ints": (3, "*int64"),
         "floats": (4, "*float"),
         "types": (6, "*int32"),
         "shapes": (7, "*Shape"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from audits.artefacts import ExampleFeature, ModelDescription, TensorSpec
+from audits.artefacts import ExampleFeature, LineFormat, ModelDescription, TensorSpec
 from audits.sources.graph.choice import choose_meta_graph, choose_signature, signature_names
 from audits.sources.graph.foreign_ops import require_known_ops
 from audits.sources.graph.inputs import input_specs, tensors_of
@@ -82,6 +82,7 @@ def describe_model(
         ops=ops,
         fixed=fixed,
         examples=examples,
+        lines=None if examples else _lines(reach, inputs),
         decodes_images=not examples and bool(reach.ops & _IMAGE_DECODERS) and [s.dtype for s in inputs] == ["string"],
     )
 
@@ -194,6 +195,18 @@ def _examples(graph: Any, reach: Reach, inputs: Sequence[TensorSpec]) -> dict[st
         return {}
     features = parsed_features(graph, reach)
     return {} if features is None else {inputs[0].name: features}
+
+
+def _lines(reach: Reach, inputs: Sequence[TensorSpec]) -> LineFormat | None:
+    """Of a signature that takes nothing but a vector of texts, which it decodes as CSV."""
+    decoders = [node for _, node in reach.nodes() if node.op == "DecodeCSV"]
+    if len(inputs) != 1 or inputs[0].dtype != "string" or len(inputs[0].shape or ()) > 1 or len(decoders) != 1:
+        return None
+    attributes = decoders[0].attributes
+    selected = list(attributes["select_cols"].list.ints) if "select_cols" in attributes else []
+    delimiter = attributes["field_delim"].bytes.decode("utf-8", "replace") if "field_delim" in attributes else ","
+    n = len(attributes["OUT_TYPE"].list.types)
+    return LineFormat(int(max(selected)) + 1 if selected else n, not selected, delimiter or ",")
 
 
 def _specs(tensors: Any) -> tuple[TensorSpec, ...]:

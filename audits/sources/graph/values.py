@@ -46,6 +46,7 @@ class GraphValues:
         key_of: name of a variable's node -> its key in the checkpoint.
         initial: name of a variable's node -> the node that it is initialised from.
         tables: name of a table's node -> the checkpoint's key of its keys, where it was filled from there.
+        table_values: likewise, of what the keys lead to.
     """
 
     def __init__(self, flow: Dataflow, restore_op: str) -> None:
@@ -53,6 +54,7 @@ class GraphValues:
         self.key_of: dict[str, str] = {}
         self.initial: dict[str, Any] = {}
         self.tables: dict[str, str] = {}
+        self.table_values: dict[str, str] = {}
         self._values: Mapping[str, Array] = {}
         self._known: dict[tuple[int, str, int], Array | None] = {}
         self._find_keys(restore_op)
@@ -133,13 +135,14 @@ class GraphValues:
                     self._note(Tensor(scope, node, 0), self.key_of)
                 elif node.op in {"LookupTableImportV2", "LookupTableImport"}:
                     self._note(Tensor(scope, node, 0), self.tables)
+                    self._note(Tensor(scope, node, 0), self.table_values, place=2)
         for copy, original in self.initial.items():
             # Keras saves copies of its variables; what the signature uses may be the original
             if copy in self.key_of:
                 self.key_of.setdefault(original.name, self.key_of[copy])
 
-    def _note(self, assignment: Tensor, found: dict[str, str]) -> None:
-        target, value = self._input(assignment, 0), self._input(assignment, 1)
+    def _note(self, assignment: Tensor, found: dict[str, str], *, place: int = 1) -> None:
+        target, value = self._input(assignment, 0), self._input(assignment, place)
         if target is None or value is None:
             return
         if value.op not in {"RestoreV2", "Restore"}:

@@ -38,14 +38,15 @@ class Agreement:
             for file in files
             if not file.is_empty
         ]
+        lists = next((observed.list_of for _, _, observed in seen if observed.list_of is not None), None)
         text = next((observed.text for _, _, observed in seen if observed.text is not None), None)
         if normalised(name) in self._texts:
-            return Column(name, "string", text)
+            return Column(name, "string", text, lists)
         known = [(split, file, observed) for split, file, observed in seen if observed.kind is not None]
         kind: ColumnKind = cast(ColumnKind, known[0][2].kind) if known else "number"
         for split, file, observed in known[1:]:
             kind = _agreed(kind, observed, name, file, field or f"data.{split}.uri")
-        return Column(name, kind, text if kind == "string" else None)
+        return Column(name, kind, text if kind == "string" else None, lists)
 
     def role(self, role: str, name: str) -> Column:
         """As `column`; weights are numbers.

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
@@ -10,17 +10,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from audits.artefacts import ColumnKind
+from audits.artefacts import Array, ColumnKind
+from audits.sources.damage import malformed
+from audits.sources.tables.arrow_types import as_numbers, conversion, decoded, element_of, read_as, said
 from audits.sources.tables.columns import (
+    MAX_COLUMNS,
     Chunk,
     Observed,
     TableSource,
     first_text,
     kind_of,
+    require_read,
     require_sound_names,
     text_in_numeric_column,
     to_numpy,
 )
+from audits.sources.tables.lists import Lengths, lengths_differ
 from schemas.problem import DataError
 
 BATCH_ROWS = 16_384
@@ -35,7 +40,7 @@ MAX_FOOTER_ITEMS = 1_000_000
 class TypedFile(ABC):
     """A file with an Arrow schema.
 
-    A column of lists of numbers, all of one length k, is k columns: ``name[0]`` to ``name[k-1]``.
+    A column of lists is several columns; see `audits.sources.tables.lists`.
 
     Raises:
         DataError: when it is opened: `data_malformed`, `column_duplicated`, `data_too_many_columns`.
@@ -52,15 +57,26 @@ class TypedFile(ABC):
         except UnicodeDecodeError:
             raise self._malformed("the name of a column is not UTF-8") from None
         require_sound_names(names, source)
-        self._types = {name: _plain(field.type) for name, field in zip(names, self._schema, strict=True)}
-        self._widths = self._list_widths()
-        self.observed: Mapping[str, Observed] = dict(self._observe())
-        require_sound_names(list(self.observed), source)
+        self._types = {name: read_as(field.type) for name, field in zip(names, self._schema, strict=True)}
+        self._elements = {name: element_of(self._declared(name)) for name, type_ in self._types.items() if not type_}
+        self.lengths: Mapping[str, Lengths] = self._list_lengths()
+        self._widths = {name: one.most for name, one in self.lengths.items() if one.most}
+        self._differing: frozenset[str] = frozenset()
+        self.observed: Mapping[str, Observed] = {}
+        self._observe()
         self.is_empty = self._has_no_rows()
 
     def describe(self) -> dict[str, Any]:
-        widths = {name: width for name, width in self._widths.items() if width}
-        return {"vectors": widths} if widths else {}
+        vectors = {name: width for name, width in self._widths.items() if name not in self._differing}
+        lists = {name: {"at_most": self._widths[name]} for name in sorted(self._differing)}
+        read = {name: done for name in self._types if self._types[name] and (done := conversion(self._declared(name)))}
+        found = {"vectors": vectors, "lists": lists, "converted": read}
+        return {key: value for key, value in found.items() if value}
+
+    def widen(self, widths: Mapping[str, int]) -> None:
+        self._widths |= widths
+        self._differing |= set(widths)
+        self._observe()
 
     def chunks(self, kinds: Mapping[str, ColumnKind]) -> Iterator[Chunk]:
         return self._chunks(0, kinds, self._batches)
@@ -70,8 +86,8 @@ class TypedFile(ABC):
     ) -> Iterator[Chunk]:
         """The rows of the batches, of which the first is that of the number `row`."""
         stored = dict.fromkeys(self._stored(name) for name in kinds)
-        for name in stored:
-            self._require_readable(name)
+        for name in kinds:
+            require_read(name, self.observed[name], self, self._source.field)
         for batch in self._guarded(batches(list(stored))):
             flat = {name: self._flat(batch.column(name), name, row) for name in stored if name in self._widths}
             columns = {name: self._convert(batch, flat, name, kind, row) for name, kind in kinds.items()}
@@ -100,54 +116,79 @@ class TypedFile(ABC):
         except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
             raise self._malformed(first_line(error)) from None
 
-    def _observe(self) -> Iterator[tuple[str, Observed]]:
+    def _observe(self) -> None:
+        observed = dict(self._observations())
+        require_sound_names(list(observed), self._source)
+        self.observed = observed
+
+    def _observations(self) -> Iterator[tuple[str, Observed]]:
         for name, type_ in self._types.items():
             if type_ is not None:
                 yield name, Observed(kind_of(type_), pa.types.is_integer(type_))
-            elif self._widths.get(name):
-                whole = pa.types.is_integer(self._declared(name).value_type)
-                yield from ((f"{name}[{place}]", Observed("number", whole)) for place in range(self._widths[name]))
+            elif (width := self._widths.get(name, 0)) > MAX_COLUMNS:
+                yield (
+                    name,
+                    Observed(
+                        None,
+                        unread=f"{said(self._declared(name))} of {width:,} values, and at most "
+                        f"{MAX_COLUMNS:,} are read",
+                    ),
+                )
+            elif width:
+                element = self._elements[name] or pa.null()
+                seen = Observed(
+                    kind_of(element), pa.types.is_integer(element), list_of=name if name in self._differing else None
+                )
+                yield from ((f"{name}[{place}]", seen) for place in range(width))
             else:
-                yield name, Observed(None)
+                yield name, Observed(None, unread=said(self._declared(name)))
 
-    def _list_widths(self) -> dict[str, int]:
-        """The lengths of the lists of numbers in the first row, by column."""
-        names = [name for name, type_ in self._types.items() if type_ is None and _is_vector(self._declared(name))]
-        if not names:
-            return {}
-        first = next((batch for batch in self._guarded(self._batches(names)) if batch.num_rows), None)
-        widths = {} if first is None else {name: first.column(name)[0].as_py() for name in names}
-        return {name: len(values) for name, values in widths.items() if values}
+    def _list_lengths(self) -> dict[str, Lengths]:
+        """Of the columns of lists: by the first batch, and where they differ there by all of them."""
+        names = [name for name, element in self._elements.items() if element is not None]
+        found: dict[str, Lengths] = {}
+        for name in names:
+            first = Lengths.of(islice(filter(len, self._lengths(name)), 1))
+            whole = (
+                first if first is None or not first.differ else Lengths.of(self._lengths(name), self._source.max_rows)
+            )
+            if whole is not None:
+                found[name] = whole
+        return found
+
+    def _lengths(self, name: str) -> Iterator[Array]:
+        """Of the lists in each batch."""
+        return (_list_lengths_of(decoded(batch.column(name))) for batch in self._guarded(self._batches([name])))
 
     def _flat(self, values: "pa.Array[Any]", name: str, row: int) -> Any:
-        """(rows, width) float64 of a column of lists."""
-        width = self._widths[name]
-        lengths = pc.fill_null(pc.list_value_length(values), -1).to_numpy(zero_copy_only=False)
-        odd = np.flatnonzero(lengths != width)
-        if len(odd):
-            at = row + int(odd[0])
-            held = f"{lengths[odd[0]]} values" if lengths[odd[0]] >= 0 else "nothing"
-            raise DataError(
-                "feature_shape_mismatch",
-                f"Column {name!r} holds {held} in row {at} of {self.path.name}, but {width} in the first row. Write "
-                "lists of one length, or padded.",
-                field=self._source.field,
-                file=str(self.path),
-                row=at,
-                column=name,
-            )
-        flat = pc.list_flatten(values)
-        return to_numpy(flat, "number", whole=False).reshape(len(values), width)
+        """(rows, width) of a column of lists."""
+        lists, width, element = decoded(values), self._widths[name], self._elements[name] or pa.null()
+        lengths = _list_lengths_of(lists)
+        differing = lengths > width if name in self._differing else lengths != width
+        if differing.any():
+            odd = int(np.flatnonzero(differing)[0])
+            found = Lengths(width, 0, width, row + odd, int(lengths[odd]))
+            raise lengths_differ(name, self, found, self._source.field)
+        parts = as_numbers(decoded(pc.list_flatten(lists)))
+        kind = kind_of(element) or "number"
+        flat = to_numpy(parts, kind, whole=pa.types.is_integer(element))
+        if (lengths == width).all():
+            return flat.reshape(len(lists), width)
+        padded = np.full(
+            (len(lists), width), None if kind == "string" else np.nan, object if kind == "string" else float
+        )
+        padded[np.arange(width) < lengths[:, None]] = flat
+        return padded
 
     def _convert(self, batch: pa.RecordBatch, flat: Mapping[str, Any], name: str, kind: ColumnKind, row: int) -> Any:
         stored = self._stored(name)
         whole = self.observed[name].whole
         if stored in flat:
-            values = pa.array(flat[stored][:, int(name[len(stored) + 1 : -1])])
+            values = pa.array(flat[stored][:, int(name[len(stored) + 1 : -1])], from_pandas=True)
             return to_numpy(values, kind, whole=whole)
-        values = batch.column(name)
-        if isinstance(values, pa.DictionaryArray):
-            values = values.dictionary_decode()
+        values = decoded(batch.column(name))
+        if kind != "string":
+            values = as_numbers(values)
         try:
             return to_numpy(values, kind, whole=whole)
         except pa.ArrowInvalid:
@@ -167,24 +208,8 @@ class TypedFile(ABC):
     def _declared(self, name: str) -> Any:
         return self._schema.field(name).type
 
-    def _require_readable(self, name: str) -> None:
-        if self._types[name] is None and not self._widths.get(name):
-            raise DataError(
-                "column_type_unsupported",
-                f"Column {name!r} of {self.path.name} is of the type {self._declared(name)}; numbers, truth values, "
-                "texts, time stamps and lists of numbers are read. Convert it, or leave it out of data.features.",
-                field=self._source.field,
-                file=str(self.path),
-                column=name,
-            )
-
     def _malformed(self, why: str) -> DataError:
-        return DataError(
-            "data_malformed",
-            f"{self.path.name} cannot be read as {self.format}: {why}. Write the file again.",
-            field=self._source.field,
-            file=str(self.path),
-        )
+        return malformed(self.path, self.format, why, field=self._source.field)
 
 
 class ParquetFile(TypedFile):
@@ -282,24 +307,9 @@ class ArrowFile(TypedFile):
         )
 
 
-def _is_vector(type_: Any) -> bool:
-    is_list = pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
-    return is_list and (pa.types.is_integer(type_.value_type) or pa.types.is_floating(type_.value_type))
-
-
-def _plain(type_: pa.DataType) -> pa.DataType | None:
-    """The type that a column is read as; None where it cannot be."""
-    if pa.types.is_dictionary(type_):
-        return _plain(type_.value_type)
-    if pa.types.is_decimal(type_) or pa.types.is_float16(type_):
-        return pa.float64()
-    if pa.types.is_date(type_):
-        return pa.timestamp("ns")
-    if pa.types.is_string_view(type_):
-        return pa.string()
-    known = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_timestamp)
-    return type_ if any(test(type_) for test in known + texts) else None
+def _list_lengths_of(lists: "pa.Array[Any]") -> Array:
+    """(rows,) of the lists; nothing is a list of no values."""
+    return np.asarray(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def first_line(error: BaseException) -> str:

@@ -42,12 +42,16 @@ class Observed:
         whole: all numbers are whole.
         holes: how holes are spelled, where that is not the empty string.
         text: the first value that is no number, in a column of text.
+        unread: the type of a column that cannot be read.
+        list_of: the column of lists of differing length that this is a place of.
     """
 
     kind: ColumnKind | None
     whole: bool = False
     holes: tuple[str, ...] = ()
     text: FoundText | None = None
+    unread: str | None = None
+    list_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class TableSource:
         csv: how it is written, where that is a question.
         key: which of several tables in it.
         wanted: names that the request gives to columns.
+        max_rows: no more will be read.
     """
 
     path: Path
@@ -69,6 +74,7 @@ class TableSource:
     csv: CsvOptions = AS_FOUND
     key: str | None = None
     wanted: frozenset[str] = frozenset()
+    max_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,20 @@ def require_sound_names(names: Sequence[str], source: TableSource) -> None:
         seen.add(name)
 
 
+def require_read(name: str, observed: Observed, file: TableFile, field: str) -> None:
+    """Raises `column_type_unsupported` for a column of a type that is not read."""
+    if observed.unread is not None:
+        raise DataError(
+            "column_type_unsupported",
+            f"Column {name!r} of {file.path.name} is of the type {observed.unread}. Numbers, truth values, texts, "
+            "dates, times and lists of these are read: convert it (an image to its pixels, a struct to a column a "
+            "field), or leave the column out in data.exclude.",
+            field=field,
+            file=str(file.path),
+            column=name,
+        )
+
+
 def is_number(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None
 
@@ -179,10 +199,13 @@ def kind_of(type_: pa.DataType) -> ColumnKind | None:
 
 def text_in_numeric_column(column: str, found: FoundText, because: str, *, field: str | None = None) -> DataError:
     """The problem of a value that is no number where a number is needed."""
+    mended = "Correct the value, or leave the cell empty where it is missing."
+    if found.value.strip() == column:
+        mended = "The names of the columns stand there a second time: remove that row."
     return DataError(
         "text_in_numeric_column",
         f"Column {column!r} holds {found.value!r} in row {found.row} of {Path(found.file).name}, but {because}. "
-        "Correct the value, or leave the cell empty where it is missing.",
+        + mended,
         field=field,
         file=found.file,
         row=found.row,

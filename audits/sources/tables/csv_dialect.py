@@ -15,8 +15,11 @@ WHITESPACE = "whitespace"
 COMMENT_MARKS = ("#", "%", "//", "|")
 SNIFFED_ROWS = 100
 MAX_PREAMBLE_LINES = 100
+MAX_TITLE_ROWS = 20
 JUDGED_CELLS = 2000
 
+# The first line of files that Excel should cut at something else than a comma.
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;|\t])"?', re.IGNORECASE)
 _PADDING = re.compile(r"\S  +\S")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*")
 
@@ -70,9 +73,13 @@ def sniff(head: str, options: CsvOptions, wanted: Collection[str] = ()) -> Diale
     lines = list(_lines(head))
     comment = _comment_mark(lines, options.delimiter)
     kept = [line for line in lines if not _is_passed_over(line.text, comment)]
-    delimiter = options.delimiter or _delimiter([line.text for line in kept])
+    named = _SEPARATOR_LINE.fullmatch(kept[0].text.strip(" \r\n")) if kept else None
+    kept = kept[1:] if named is not None else kept
+    delimiter = options.delimiter or (named[1] if named is not None else _delimiter([line.text for line in kept]))
     trim = options.trim if options.trim is not None else _has_blanks(kept, delimiter)
     rows = _rows(kept, delimiter, trim=trim)
+    titles = _title_rows([cells for cells, _ in rows], wanted) if options.header is None else 0
+    rows = rows[titles:]
     if not rows:
         return Dialect(delimiter, (), has_header=True, preamble=len(head), comment=comment, trim=trim)
     width = _usual_width([cells for cells, _ in rows[1:]] or [rows[0][0]])
@@ -87,6 +94,8 @@ def sniff(head: str, options: CsvOptions, wanted: Collection[str] = ()) -> Diale
         return Dialect(delimiter, names, False, rows[0][1].start, comment, trim, note)
     header, last = rows[0]
     names, note = _fitted(tuple(header), body, width)
+    if titles:
+        note = (f"{titles} rows before the names of the columns are passed over", *note)
     return Dialect(delimiter, names, True, last.end, comment, trim, note)
 
 
@@ -191,6 +200,15 @@ def _has_blanks(lines: Sequence[_Line], delimiter: str) -> bool:
     followed = [text.split(delimiter)[1:] for text in (bare[1:] or bare)]
     rest = [cell for cells in followed for cell in cells if cell.strip()]
     return bool(rest) and all(cell.startswith(" ") for cell in rest)
+
+
+def _title_rows(rows: Sequence[Sequence[str]], wanted: Collection[str]) -> int:
+    """How many rows, such as a report's title, stand above the one with all the names that the request gives."""
+    names = {name for name in wanted if not is_number(name)}
+    filled = [{cell.strip() for cell in row} - {""} for row in rows[: MAX_TITLE_ROWS + 1]]
+    place = next((place for place, cells in enumerate(filled) if names and names <= cells), 0)
+    # a row of the table is no title: it has as many cells as the row of names
+    return place if all(len(cells) < len(filled[place]) for cells in filled[:place]) else 0
 
 
 def _commented_header(

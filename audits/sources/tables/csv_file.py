@@ -12,6 +12,7 @@ from pyarrow import csv as arrow_csv
 
 from audits.artefacts import ColumnKind, FoundText
 from audits.sources.compression import unpacked
+from audits.sources.damage import malformed
 from audits.sources.tables.columns import (
     HOLES,
     Chunk,
@@ -75,6 +76,10 @@ class CsvFile:
             self.observed = dict.fromkeys(self._dialect.names, Observed(None))
             if not self._has_no_rows(head):
                 self._observe()
+            elif self._is_cut:
+                raise self._malformed(
+                    "data_cell_too_large", f"no row of data ends within its first {HEAD_BYTES:,} bytes"
+                )
 
     def describe(self) -> dict[str, Any]:
         dialect = self._dialect
@@ -127,11 +132,11 @@ class CsvFile:
             try:
                 while sum(map(len, parts)) < HEAD_BYTES and (part := text.read(HEAD_BYTES)):
                     parts.append(part)
-                is_cut = bool(text.read(1))
+                self._is_cut = bool(text.read(1))
             except TextError as error:
                 raise self._malformed(error.code, error.why) from None
         head = b"".join(parts).decode()
-        if is_cut:
+        if self._is_cut:
             whole = max(head.rfind("\n"), head.rfind("\r")) + 1
             if not whole:
                 raise self._malformed("data_cell_too_large", f"its first row is longer than {HEAD_BYTES:,} bytes")
@@ -274,18 +279,13 @@ class CsvFile:
             return self._malformed("data_cell_too_large", f"a row is longer than {BLOCK_BYTES:,} bytes")
         if self._ragged is not None:
             row, got = self._ragged
+            self._require_closed_quotes()
             above = "the header" if self._dialect.has_header else "the first row"
             return self._malformed("data_malformed", f"row {row} has {got} cells, {above} {len(self._names)}", row)
         return self._culprit(types) or self._malformed("data_malformed", f"the parser says: {message[:200]}")
 
     def _malformed(self, code: str, why: str, row: int | None = None) -> DataError:
-        return DataError(
-            code,
-            f"{self.path.name} cannot be read as CSV: {why}. Correct the file, or say in csv how it is written.",
-            field=self._source.field,
-            file=str(self.path),
-            row=row,
-        )
+        return malformed(self.path, "CSV", why, field=self._source.field, row=row, code=code)
 
     def _require_closed_quotes(self) -> None:
         """A quote that is never closed makes one cell of all that follows."""

@@ -16,7 +16,15 @@ import pyarrow as pa
 
 from audits.artefacts import Array, ColumnKind
 from audits.sources import hdf5
-from audits.sources.tables.columns import Chunk, Observed, TableSource, first_text, require_sound_names, to_numpy
+from audits.sources.tables.columns import (
+    Chunk,
+    Observed,
+    TableSource,
+    first_text,
+    require_read,
+    require_sound_names,
+    to_numpy,
+)
 from schemas.problem import DataError
 
 BATCH_ROWS = 16_384
@@ -73,14 +81,7 @@ class Hdf5Table:
 
     def chunks(self, kinds: Mapping[str, ColumnKind]) -> Iterator[Chunk]:
         for name in kinds:
-            if self.observed[name].kind is None:
-                raise DataError(
-                    "column_type_unsupported",
-                    f"Column {name!r} of {self.path.name} is of a type that is not read. {_NEWER}",
-                    field=self._source.field,
-                    file=str(self.path),
-                    column=name,
-                )
+            require_read(name, self.observed[name], self, self._source.field)
         with hdf5.opened(self.path, field=self._source.field) as file:
             for first in range(0, self._n, BATCH_ROWS):
                 n = min(BATCH_ROWS, self._n - first)
@@ -117,7 +118,7 @@ class Hdf5Table:
             texts = _plain(_cut(file[place.dataset][:BATCH_ROWS], place), time_unit=None).tolist()
             return Observed("string", text=first_text(texts, self.path))
         if dtype.shape or dtype.kind not in "fiub":
-            return Observed(None)
+            return Observed(None, unread=str(dtype))
         return Observed("boolean" if dtype.kind == "b" else "number", dtype.kind in "iu")
 
 

@@ -1,14 +1,17 @@
 """JSON lines: one object a line, streamed through Arrow; the first block says what the columns are."""
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from io import BufferedReader
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 from pyarrow import json as arrow_json
 
 from audits.sources.compression import unpacked
+from audits.sources.damage import malformed
 from audits.sources.tables.arrow_files import TypedFile, first_line
 from audits.sources.tables.columns import SHOWN_CHARACTERS, beyond_exact
 from schemas.problem import DataError
@@ -64,7 +67,7 @@ class JsonFile(TypedFile):
 
     @contextmanager
     def _reader(self, schema: pa.Schema | None, block_bytes: int) -> Iterator[Any]:
-        with unpacked(self.path, self._source.compression, field=self._source.field) as stream:
+        with self._unmarked() as stream:
             yield arrow_json.open_json(
                 stream,
                 read_options=arrow_json.ReadOptions(block_size=block_bytes, use_threads=False),
@@ -73,12 +76,20 @@ class JsonFile(TypedFile):
                 ),
             )
 
+    @contextmanager
+    def _unmarked(self) -> Iterator[BinaryIO]:
+        """The file's bytes, unpacked, without a byte order mark."""
+        with unpacked(self.path, self._source.compression, field=self._source.field) as stream:
+            if cast(BufferedReader, stream).peek(3)[:3] == BOM_UTF8:
+                stream.read(3)
+            yield stream
+
     def _culprit(self, schema: pa.Schema | None, error: BaseException) -> DataError:
         """The first line that is no object, or that holds another type than the lines before."""
         if "straddling" in str(error):
             return self._problem("data_cell_too_large", f"a line is longer than {BLOCK_BYTES:,} bytes")
         seen = {} if schema is None else {field.name: _said(field.type) for field in schema}
-        with unpacked(self.path, self._source.compression, field=self._source.field) as stream:
+        with self._unmarked() as stream:
             row = 0
             for line in iter(lambda: stream.readline(BLOCK_BYTES + 1), b""):
                 if not line.strip():
@@ -114,14 +125,7 @@ class JsonFile(TypedFile):
         )
 
     def _problem(self, code: str, why: str, row: int | None = None) -> DataError:
-        return DataError(
-            code,
-            f"{self.path.name} cannot be read as JSON lines: {why}. Write one object a line: "
-            "frame.to_json(path, orient='records', lines=True).",
-            field=self._source.field,
-            file=str(self.path),
-            row=row,
-        )
+        return malformed(self.path, self.format, why, field=self._source.field, row=row, code=code)
 
 
 def _wide(type_: pa.DataType) -> pa.DataType:

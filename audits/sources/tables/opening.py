@@ -1,5 +1,6 @@
 """Open the tables of both splits together: columns, roles, and whether the splits agree."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ from audits.sources.labels import LabelFile, read_labels
 from audits.sources.locations import DataFile, Roots
 from audits.sources.naming import listed, normalised, suggestion
 from audits.sources.tables.agreement import Agreement
-from audits.sources.tables.columns import TableFile, TableSource
+from audits.sources.tables.columns import TableFile, TableSource, require_read
+from audits.sources.tables.lists import HoldsLists, agree_on_lengths, lengths_differ, takes_lists
 from audits.sources.tables.partitions import PartitionedFile, kinds_of, require_same_partitions
 from audits.sources.tables.readers import READERS
 from audits.sources.tables.roles import Roles, named_columns, require_roles, resolve_roles
@@ -35,7 +37,8 @@ def open_table_splits(
         RequestError, DataError: naming the field, and the file, row or column to blame.
     """
     partitions = kinds_of([file for found in files.values() for file in found])
-    opened = {name: open_tables(data, name, files[name], identified[name], partitions) for name in files}
+    opened = {name: open_tables(data, name, files[name], identified[name], partitions, max_rows) for name in files}
+    agree_on_lengths(opened)
     for name, tables in opened.items():
         _require_header(tables, name)
     labels = {name: read_labels(data, name, roots, max_rows=max_rows) for name in opened}
@@ -44,6 +47,7 @@ def open_table_splits(
         require_roles(roles if labels[name] is None else _without_labels(roles), tables, name)
         _require_rows(tables, name)
     features, ignored = _features(roles, opened, model)
+    unread = {name: _unread(tables, set(features)) for name, tables in opened.items()}
     agreement = Agreement(opened, _text_names(model))
     columns = tuple(agreement.column(name) for name in features)
     others = {role: agreement.role(role, column) for role, column in roles.others.items()}
@@ -58,7 +62,11 @@ def open_table_splits(
                 others,
             ),
             max_rows=max_rows,
-            notes={"format": identified[name][0].format, "ignored_columns": ignored[name]},
+            notes={
+                "format": identified[name][0].format,
+                "ignored_columns": ignored[name],
+                **({"unread_columns": unread[name]} if unread[name] else {}),
+            },
             external=labels[name],
         )
         for name, tables in opened.items()
@@ -72,6 +80,7 @@ def open_tables(
     files: Sequence[DataFile],
     identified: Sequence[Identified],
     partitions: Mapping[str, Any],
+    max_rows: int | None = None,
 ) -> list[TableFile]:
     """The files of a split, with their partitions as columns."""
     reference: DataReference = getattr(data, name)
@@ -80,7 +89,7 @@ def open_tables(
     wanted = named_columns(data)
     opened: list[TableFile] = []
     for file, found in zip(files, identified, strict=True):
-        source = TableSource(file.path, field, found.compression, reference.csv, reference.key, wanted)
+        source = TableSource(file.path, field, found.compression, reference.csv, reference.key, wanted, max_rows)
         table = READERS[found.format](source)
         opened.append(PartitionedFile(table, file.partitions, partitions) if file.partitions else table)
     return opened
@@ -131,11 +140,16 @@ def _features(
     if roles.features is not None:
         wanted = list(roles.features)
     else:
-        common = [c for c in order["train"] if _in_all(c, opened)]
-        wanted = [c for c in order["train"] if c in common or _needs(model, c, order["train"], common)]
+        fit = [c for c in order["train"] if _can_be_fed(c, opened, model)]
+        common = [c for c in fit if _in_all(c, opened)]
+        wanted = [c for c in fit if c in common or _needs(model, c, fit, common)]
     for column in wanted:
         _require_feature(column, opened)
+        _require_fit(column, opened, model)
     if not wanted:
+        for column in order["train"]:
+            if _in_all(column, opened):
+                _require_fit(column, opened, model)
         raise DataError(
             "feature_missing",
             "No feature column stands in both splits: the training data have "
@@ -148,6 +162,43 @@ def _features(
     return wanted, {name: [c or "(without a name)" for c in every[name] if c not in chosen] for name in opened}
 
 
+def _can_be_fed(column: str, opened: Files, model: ModelDescription | None) -> bool:
+    """Whether a column that nobody named may be a feature: not where its type is one that the model does not take."""
+    if model is None or _is_named(model, column):
+        return True
+    seen = [file.observed[column] for files in opened.values() for file in files if column in file.observed]
+    return all(one.unread is None and (one.list_of is None or takes_lists(model, one.list_of)) for one in seen)
+
+
+def _require_fit(column: str, opened: Files, model: ModelDescription | None) -> None:
+    """What the model cannot be fed with, found before anything is read.
+
+    Raises:
+        DataError: `feature_shape_mismatch` for lists of differing length that the model does not take as such,
+            `column_type_unsupported`.
+    """
+    for split, files in opened.items():
+        for file in files:
+            if model is not None:
+                require_read(column, file.observed[column], file, f"data.{split}.uri")
+            name = file.observed[column].list_of
+            if name is not None and not takes_lists(model, name):
+                lengths = file.lengths.get(name) if isinstance(file, HoldsLists) else None
+                raise lengths_differ(name, file, lengths, f"data.{split}.uri")
+
+
+def _unread(files: Sequence[TableFile], used: set[str]) -> dict[str, str]:
+    """Column -> why it cannot be a feature, of those that no one asked for."""
+    found: dict[str, str] = {}
+    for file in files:
+        for name, observed in file.observed.items():
+            if name not in used and observed.unread is not None:
+                found[name] = observed.unread
+            elif name not in used and observed.list_of is not None:
+                found[observed.list_of] = "lists of differing length"
+    return found
+
+
 def _in_all(column: str, opened: Files) -> bool:
     return all(column in file.observed for files in opened.values() for file in files)
 
@@ -157,7 +208,7 @@ def _needs(model: ModelDescription | None, column: str, of_train: Sequence[str],
     if model is None:
         return False
     if len(model.named_features) > 1:
-        return normalised(column) in {normalised(name) for name in model.named_features}
+        return _is_named(model, column)
     shape = model.inputs[0].shape if model.inputs else None
     width = shape[-1] if shape is not None and len(shape) == 2 else None
     return width is not None and width > len(common) and width <= len(of_train)
@@ -175,6 +226,12 @@ def _require_feature(column: str, opened: Files) -> None:
                     file=str(file.path),
                     column=column,
                 )
+
+
+def _is_named(model: ModelDescription, column: str) -> bool:
+    """Whether an input, or a feature of serialized messages, bears the name of a column, or of the list it is from."""
+    names = {normalised(name) for name in model.named_features}
+    return normalised(column) in names or normalised(re.sub(r"\[\d+\]$", "", column)) in names
 
 
 def _text_names(model: ModelDescription | None) -> frozenset[str]:

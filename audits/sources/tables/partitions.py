@@ -1,6 +1,7 @@
 """Columns that stand in the names of folders: year=2024/part-0.parquet has a column `year`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from audits.artefacts import ColumnKind, FoundText
 from audits.sources.locations import DataFile
 from audits.sources.tables.columns import Chunk, DivisibleFile, Observed, TableFile, is_number
+from audits.sources.tables.lists import HoldsLists, Lengths
 from schemas.problem import DataError
 
 
@@ -19,10 +21,17 @@ class PartitionedFile:
         self._file = file
         self._values = {name: value for name, value in values.items() if name not in file.observed}
         self.is_empty = file.is_empty
-        self.observed: Mapping[str, Observed] = {
-            **file.observed,
-            **{name: _observed(value, kinds[name], str(file.path)) for name, value in self._values.items()},
-        }
+        self._own = {name: _observed(value, kinds[name], str(file.path)) for name, value in self._values.items()}
+        self.observed: Mapping[str, Observed] = {**file.observed, **self._own}
+
+    @property
+    def lengths(self) -> Mapping[str, Lengths]:
+        return self._file.lengths if isinstance(self._file, HoldsLists) else {}
+
+    def widen(self, widths: Mapping[str, int]) -> None:
+        if isinstance(self._file, HoldsLists):
+            self._file.widen(widths)
+            self.observed = {**self._file.observed, **self._own}
 
     def describe(self) -> dict[str, Any]:
         return {**self._file.describe(), "partitions": list(self._values)}
@@ -45,7 +54,8 @@ class PartitionedFile:
         own = {name: kind for name, kind in kinds.items() if name not in self._values}
         constant = {name: _constant(self._values[name], kind) for name, kind in kinds.items() if name not in own}
         # a file that nothing is read of still says how many rows there are
-        asked = own or dict.fromkeys(list(self._file.observed)[:1], "string")
+        readable = (name for name, seen in self._file.observed.items() if seen.unread is None)
+        asked = own or dict.fromkeys(islice(readable, 1), "string")
         for chunk in read(asked):
             filled = {name: np.full(chunk.n, value[0], dtype=value.dtype) for name, value in constant.items()}
             yield Chunk(chunk.first_row, {**{name: chunk.columns[name] for name in own}, **filled}, chunk.n)

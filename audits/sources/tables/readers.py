@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from audits.sources.formats import Format
 from audits.sources.records.example_file import ExampleFile
+from audits.sources.records.saved_dataset import SavedTable
 from audits.sources.tables.arrow_files import ArrowFile, ParquetFile
 from audits.sources.tables.columns import TableFile, TableSource
 from audits.sources.tables.csv_file import CsvFile
@@ -17,4 +18,5 @@ READERS: Mapping[Format, Callable[[TableSource], TableFile]] = {
     "jsonl": JsonFile,
     "tfrecord": ExampleFile,
     "hdf5": Hdf5Table,
+    "saved_dataset": SavedTable,
 }

@@ -83,12 +83,27 @@ def require_roles(roles: Roles, files: Sequence[TableFile], split: SplitName) ->
     """Every file has the columns of the label and of the other roles.
 
     Raises:
-        DataError: `label_missing` or `column_missing`.
+        DataError: `label_missing`, `column_missing`, `label_shape_unsupported` or `column_shape_unsupported`.
     """
     for name, role in roles.taken.items():
         for file in files:
             if name not in file.observed:
                 raise missing(name, role, file, split)
+            if (lists := file.observed[name].list_of) is not None:
+                raise _lists(lists, role, file)
+
+
+def _lists(name: str, role: str, file: TableFile) -> DataError:
+    """The problem of lists of differing length where one value a row is needed."""
+    of_labels = ", or one number a class. Several labels a row are audited one at a time: write a column for each"
+    return DataError(
+        "label_shape_unsupported" if role == "label" else "column_shape_unsupported",
+        f"Column {name!r} of {file.path.name} holds lists of differing length, but the {role} needs one value a row"
+        f"{of_labels if role == 'label' else ''}.",
+        field=f"data.{role}",
+        file=str(file.path),
+        column=name,
+    )
 
 
 def missing(name: str, role: str, file: TableFile, split: SplitName) -> DataError:

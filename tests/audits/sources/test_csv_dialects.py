@@ -367,3 +367,48 @@ def test_splits_are_told_apart_by_position(tmp_path: Path) -> None:
     splits: tuple[Split, Split] = open_splits(Data.model_validate(data), Roots((tmp_path,)))
 
     assert everything(splits[1])[0].labels.tolist() == [0, 1]
+
+
+class TestFilesOfSpreadsheets:
+    @pytest.mark.parametrize(("mark", "delimiter"), [("sep=;", ";"), ('"sep=|"', "|"), ("SEP=\t", "\t")])
+    def test_a_first_line_that_names_the_delimiter(self, tmp_path: Path, opened, mark: str, delimiter: str):
+        lines = [mark, *(delimiter.join(row) for row in (["a, b", "y"], ["1", "0"], ["2", "1"]))]
+        (tmp_path / "x.csv").write_text("\r\n".join(lines))
+        train, _ = opened("x.csv", "x.csv", label="y")
+
+        assert everything(train)[0].features["a, b"].tolist() == [1, 2]
+        assert train.describe()["delimiter"] == delimiter
+
+    def test_a_title_above_the_names(self, tmp_path: Path, opened):
+        (tmp_path / "x.csv").write_text("Sales report 2020,,\nby region,,\na,b,y\n1,2,0\n3,4,1\n")
+        train, _ = opened("x.csv", "x.csv", label="y")
+
+        assert everything(train)[0].features.to_numpy().tolist() == [[1, 2], [3, 4]]
+        assert train.describe()["notes"] == ["2 rows before the names of the columns are passed over"]
+
+    def test_a_value_that_is_called_like_the_label_is_no_header(self, tmp_path: Path, opened):
+        (tmp_path / "x.csv").write_text("a,b\n1,n\n2,y\n3,n\n")
+
+        assert problem_of(lambda: opened("x.csv", "x.csv", label="y")).code == "label_missing"
+
+
+def test_a_first_row_beyond_the_head_is_no_empty_file(tmp_path: Path, opened):
+    (tmp_path / "x.csv").write_text("a,y\n" + "x" * (2 * 2**20) + ",0\n")
+
+    assert problem_of(lambda: opened("x.csv", "x.csv", label="y")).code == "data_cell_too_large"
+
+
+def test_a_quote_that_swallows_the_delimiters_is_named(tmp_path: Path, opened):
+    (tmp_path / "x.csv").write_text('a,y\n3,0\n"1,0\n2,1\n')
+    problem = problem_of(lambda: everything(opened("x.csv", "x.csv", label="y")[0]))
+
+    assert (problem.code, problem.row) == ("data_malformed", 1)
+    assert "quote" in problem.detail
+
+
+def test_names_that_stand_a_second_time_are_named(tmp_path: Path, opened):
+    (tmp_path / "x.csv").write_text("a,y\n" + "1,0\n" * 300_000 + "a,y\n2,1\n")
+    problem = problem_of(lambda: everything(opened("x.csv", "x.csv", label="y")[0]))
+
+    assert (problem.code, problem.row) == ("text_in_numeric_column", 300_000)
+    assert "a second time" in problem.detail

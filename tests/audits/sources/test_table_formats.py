@@ -513,3 +513,10 @@ def test_workbooks_are_no_archives_of_arrays(tmp_path: Path, opened: Open) -> No
     (tmp_path / "x.xlsx").write_bytes(buffer.getvalue())
 
     assert "read_excel" in problem_of(lambda: opened("x.xlsx", "x.xlsx", label="y")).detail
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "upload"])
+def test_json_lines_after_a_byte_order_mark(tmp_path: Path, opened: Open, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + lines({"a": 1, "y": 0}, {"a": 2, "y": 1}))
+
+    assert everything(opened(name, name, label="y")[0])[0].features["a"].tolist() == [1, 2]

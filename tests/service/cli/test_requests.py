@@ -4,9 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from schemas.problem import RequestError
-from service.cli.requests import AuditOptions, InvalidOptionsError, request_from
+from schemas.request import AuditRequest
+from service.cli import app
+from service.cli.options import AuditOptions, with_request
+from service.cli.requests import InvalidOptionsError, request_from
 
 LEAST = {"model": "/m", "train": ["/t.csv"], "validation": ["/v.csv"]}
 
@@ -111,3 +116,109 @@ def test_every_invalid_field_is_listed():
 def test_an_option_that_cannot_be_understood_is_quoted(options: dict):
     with pytest.raises(RequestError, match=r"accuracy=good|team"):
         request_from(AuditOptions(**LEAST, **options))
+
+
+EVERY_FIELD = {
+    "model": {"uri": "/m", "signature": "s", "tags": ["serve", "gpu"]},
+    "data": {
+        "train": {"uri": "/t.csv", "label_uri": "/ty.npy", "csv": {"delimiter": ";", "header": False}, "key": "k"},
+        "validation": {
+            "uri": ["/v.csv", "/w.csv"],
+            "label_uri": ["/vy.npy", "/wy.npy"],
+            "csv": {"delimiter": ";", "header": False},
+            "key": "k",
+        },
+        "label": ["y0", 3],
+        "features": ["a, b", 0, "re:^s{1,2}"],
+        "exclude": ["c", -1],
+        "weight": 4,
+        "id": "row",
+        "group": "patient",
+        "time": "day",
+    },
+    "task": "binary",
+    "output": {"tensor": "o", "index": 1, "step": -1, "kind": "logit", "classes": ["no", "yes"], "threshold": 0.3},
+    "reported_metrics": [{"name": "f1", "value": 0.9, "split": "train"}],
+    "history": {"uri": "/h.json"},
+    "checks": {"include": ["metrics.*"], "exclude": ["x"], "limits": {"c": {"a": 0.5, "b": "t"}}},
+    "gate": {"fail_on": "warning"},
+    "resources": {"device": "cpu", "timeout_seconds": 60.0, "max_rows": 10},
+    "priority": 3,
+    "tags": {"team": "growth"},
+    "callback": {"url": "https://example.com"},
+}
+EVERY_OPTION = (
+    "--model /m --signature s --model-tags serve,gpu --train /t.csv --train-label-uri /ty.npy --csv delimiter=; "
+    "--csv header=false --data-key k --validation /v.csv --validation /w.csv --validation-label-uri /vy.npy "
+    "--validation-label-uri /wy.npy --label y0 --label pos:3 --exclude c,pos:-1 --weight pos:4 --id row "
+    "--group patient --time day --task binary --output-tensor o --output-index 1 --output-step -1 --output-kind logit "
+    "--classes no,yes --threshold 0.3 --reported train:f1=0.9 --history /h.json --check metrics.* --skip-check x "
+    "--limit c.a=0.5 --limit c.b=t --fail-on warning --device cpu --timeout 60 --max-rows 10 --priority 3 "
+    "--tag team:growth --callback https://example.com"
+)
+
+
+def leaves(content: dict, path: tuple[str, ...] = ()) -> set[str]:
+    """Every field of a request or of its schema."""
+    inner = {
+        name: value for name, value in content.items() if isinstance(value, dict) and name not in {"tags", "limits"}
+    }
+    found = {".".join((*path, name)) for name in content if name not in inner}
+    return found.union(*(leaves(value, (*path, name)) for name, value in inner.items()))
+
+
+def test_a_command_line_says_what_a_request_file_says(tmp_path: Path) -> None:
+    """Every field has an option, and `submit` sends what POST /v1/audits would take."""
+    (tmp_path / "request.json").write_text(json.dumps(EVERY_FIELD))
+    of_file = request_from(AuditOptions(request=tmp_path / "request.json"))
+    said: list[AuditOptions] = []
+    command = typer.Typer()
+
+    @command.command()
+    @with_request(queued=True)
+    def note(options: AuditOptions) -> None:
+        said.append(options)
+
+    words = [*EVERY_OPTION.split(), "--features", '"a, b",pos:0,"re:^s{1,2}"']
+    CliRunner().invoke(command, words, catch_exceptions=False)
+
+    assert request_from(said[0]) == of_file
+    assert of_file.model_dump(exclude_unset=True) == EVERY_FIELD
+
+
+def test_the_request_has_no_field_without_an_option() -> None:
+    whole = AuditRequest.model_validate(EVERY_FIELD).model_dump()
+
+    # how a file of tabs or commas is written is one option with many values
+    assert {name for name in leaves(whole) - leaves(EVERY_FIELD) if ".csv." not in name} == set()
+
+
+@pytest.mark.parametrize("command", ["audit", "submit"])
+def test_the_help_lists_every_option(command: str) -> None:
+    """The options of the queue are those of `submit` alone."""
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).stdout
+
+    options = {word for word in EVERY_OPTION.split() if word.startswith("--")}
+    queue = {"--priority", "--tag", "--callback"}
+    assert {option for option in options if f"{option} " in shown} == options - (queue if command == "audit" else set())
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"features": "pos:first"}, "position_unreadable"),
+        ({"csv": ["sep=;"]}, "csv_unreadable"),
+        ({"limits": ["0.5"]}, "limit_unreadable"),
+    ],
+)
+def test_what_cannot_be_understood_says_how_to_write_it(options: dict, code: str) -> None:
+    with pytest.raises(RequestError, match="write") as caught:
+        request_from(AuditOptions(**LEAST, **options))
+    assert caught.value.code == code
+
+
+def test_label_files_of_a_request_file_are_seen_from_its_folder(tmp_path: Path) -> None:
+    split = {"uri": "x.npy", "label_uri": "y.npy"}
+    (tmp_path / "r.json").write_text(json.dumps({"model": {"uri": "m"}, "data": {"train": split, "validation": split}}))
+
+    assert request_from(AuditOptions(request=tmp_path / "r.json")).data.train.label_uri == str(tmp_path / "y.npy")

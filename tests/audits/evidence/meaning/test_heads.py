@@ -142,3 +142,18 @@ def test_outputs_of_which_none_fits_say_why():
     assert (refusal.value.code, refusal.value.field) == ("output_unsuitable", "output.tensor")
     assert "a [5]" in refusal.value.detail
     assert "b [4, 4]" in refusal.value.detail
+
+
+def test_a_number_of_boxes_is_no_answer():
+    """A detector says in every row how many boxes it gives; of its other outputs none fits a label."""
+    outputs = {"boxes": np.zeros((100, 5, 4)), "num_detections": np.full(100, 5.0)}
+
+    with pytest.raises(ProblemError) as caught:
+        chosen(outputs, np.arange(100) % 2)
+    assert "num_detections" not in caught.value.detail
+
+
+def test_a_class_that_is_always_answered_stays_an_answer():
+    outputs = {"boxes": np.zeros((100, 5, 4)), "id": np.ones(100)}
+
+    assert chosen(outputs, np.arange(100) % 2).tensor == "id"

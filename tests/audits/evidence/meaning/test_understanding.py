@@ -498,3 +498,43 @@ def test_a_step_of_a_sequence_is_judged_where_it_is_named():
     assert refused(steps, tokens, "Softmax").code == "output_step_needed"
     tagged = read(steps, tokens, "Softmax", step=1)
     assert tagged.labels.encode(tokens, "train").tolist() == CLASSES.tolist()
+
+
+# Names in the answers, numbers in the data
+
+NAMES = np.array(["dog", "ant", "cow"], dtype=object)
+NAMES_IN_A_TABLE = ClassList(("dog", "ant", "cow"), "a lookup table of the model")
+
+
+@pytest.mark.parametrize("start", [0, 1])
+@pytest.mark.parametrize("listed", ["model", "request"])
+def test_names_for_numbers_are_mapped_where_a_list_says_how(listed: str, start: int):
+    lists = [ClassList(("red", "green"), "x"), NAMES_IN_A_TABLE] if listed == "model" else []
+    asked = {"classes": ["dog", "ant", "cow"]} if listed == "request" else {}
+    found = read(NAMES[CLASSES], CLASSES + start, None, lists, **asked)
+
+    assert found.labels.classes == (start, start + 1, start + 2)
+    assert found.read(NAMES[CLASSES]).decisions.tolist() == found.labels.encode(CLASSES + start, "train").tolist()
+    assert ("lookup table" if listed == "model" else "output.classes") in found.labels.reason
+
+
+@pytest.mark.parametrize("labels", [CLASSES + 0.5, 10 * CLASSES, np.array(["x", "y", "z"], dtype=object)[CLASSES]])
+def test_names_for_anything_else_are_refused(labels: Array):
+    assert refused(NAMES[CLASSES], labels, None, [NAMES_IN_A_TABLE]).code == "classes_ambiguous"
+
+
+def test_an_embedding_is_no_score_of_classes():
+    """Whole-number labels fit as the first of many classes, and every answer would count as wrong."""
+    embedding = RNG.normal(size=(N, 16)) + np.arange(16)
+    problem = refused(embedding, BINARY, "BiasAdd")
+
+    assert (problem.code, problem.field) == ("classes_ambiguous", "output.tensor")
+    assert "embedding" in problem.detail
+
+
+def test_scores_of_more_classes_than_the_data_hold_are_judged():
+    """An ImageNet model on two of its classes; and a broken one, where the request says what its classes are."""
+    scores = np.concatenate([np.eye(2)[BINARY], np.zeros((N, 14))], axis=1) + 0.1 * RNG.normal(size=(N, 16))
+
+    assert read(scores, BINARY, "BiasAdd").labels.n_classes == 16
+    assert read(scores[:, ::-1], BINARY, "BiasAdd", classes=list(range(16))).labels.n_classes == 16

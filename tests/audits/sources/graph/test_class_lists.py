@@ -1,13 +1,15 @@
 """Names of classes that a model carries."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from audits.artefacts import ModelDescription
 from audits.sources import describe_model
-from audits.sources.graph.class_lists import class_lists
+from audits.sources.graph.class_lists import class_lists, restored_lists
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "wrong_scaling" / "model"
 
@@ -57,6 +59,30 @@ def test_files_that_are_no_lists_are_left_alone(carrying: ModelDescription, tmp_
     (assets / "link").symlink_to(tmp_path / "secret")
 
     assert class_lists(carrying) == ()
+
+
+class Stored:
+    """A model whose checkpoint holds what is given."""
+
+    def __init__(self, path: Path, values: dict[str, np.ndarray]) -> None:
+        self.description = describe_model(path)
+        self._values = values
+
+    def variables(self, keys: Sequence[str]) -> dict[str, np.ndarray]:
+        return {key: self._values[key.rpartition("/")[2]] for key in keys}
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("inverted", [False, True])
+def test_tables_of_the_checkpoint_are_lists_in_the_order_of_their_numbers(saved_models: Path, inverted: bool):
+    """A table gives its entries in any order."""
+    texts, numbers = np.array([b"cat", b"ant", b"bee"], dtype=object), np.array([2, 1, 3])
+    keys, values = (numbers, texts) if inverted else (texts, numbers)
+    model = Stored(saved_models / "restored_table", {"table-keys": keys, "table-values": values})
+    (found,) = restored_lists(model)
+
+    assert found.names == ("ant", "cat", "bee")
+    assert "lookup table" in found.where
 
 
 def test_a_model_that_is_gone_has_no_lists(carrying: ModelDescription):
