@@ -30,6 +30,7 @@ from audits.evidence.scoring import Scorer
 from audits.evidence.summary import summarise_metrics
 from audits.evidence.tables import TableGuard
 from audits.evidence.training.history import history_of
+from audits.figures.drawing import draw
 from audits.models.process import export_model, start_model
 from audits.opened import Opened
 from audits.registry import CHECKS, SUSPECTS, WITNESSED, Check, selected
@@ -257,13 +258,16 @@ def _examine(case: Case, opened: Opened, codes: set[str], audit_id: str, tell: _
     attribution = diagnosis.attribute(case, results)
     causes = diagnosis.rank(case, results, attribution)
     decided = diagnosis.verdict(results)
+    gap = diagnosis.measure_gap(case, results, attribution)
+    figures = draw(case, submitted, results, gap)
     return Report(
         audit_id=audit_id,
         verdict=decided,
         summary=diagnosis.summarise(case, causes, decided),
         diagnosis=causes,
-        gap=diagnosis.measure_gap(case, results, attribution),
-        findings=_findings(results),
+        gap=gap,
+        findings=figures.place(_findings(results)),
+        figures=figures.general,
         tested_not_a_cause=diagnosis.tested_not_a_cause(case),
         checks=records,
         metrics=summarise_metrics(submitted),
