@@ -1,6 +1,18 @@
 """What a repair brought back: before, after with its interval, and what the best placebo reached."""
 
-from audits.figures.spec import GRID, LOST, MUTED, ROW_HEIGHT, VALIDATION, Row, figure, names_axis, nominal, x
+from audits.figures.spec import (
+    GRID,
+    LOST,
+    MUTED,
+    ROW_HEIGHT,
+    VALIDATION,
+    Row,
+    figure,
+    metric_number,
+    names_axis,
+    nominal,
+    x,
+)
 from audits.figures.waterfall import metric_name
 from schemas.report import Confirmation, Figure
 
@@ -11,7 +23,7 @@ def proof(confirmation: Confirmation) -> Figure | None:
         return None
     metric = metric_name(confirmation.metric)
     rows = _rows(confirmation)
-    axis = x("value", metric, scale={"zero": False, "padding": 24})
+    axis = x("value", metric, scale={"zero": False, "padding": 24}, axis={"tickCount": 5})
     body = {
         "height": {"step": ROW_HEIGHT},
         "encoding": {"y": nominal("state", axis=names_axis())},
@@ -42,15 +54,15 @@ def proof(confirmation: Confirmation) -> Figure | None:
             },
         ],
     }
-    words = f"{metric[:1].upper()}{metric[1:]} goes from {confirmation.before:.3g} to {confirmation.after:.3g}"
+    before, after = metric_number(confirmation.before), metric_number(confirmation.after)
+    words = f"{metric[:1].upper()}{metric[1:]} goes from {before} to {after}"
     told = ""
     if confirmation.gain_interval is not None:
         low, high = (confirmation.before + _signed(confirmation, end) for end in confirmation.gain_interval)
-        told += f", interval {min(low, high):.3g} to {max(low, high):.3g}"
+        told += f", interval {metric_number(min(low, high))} to {metric_number(max(low, high))}"
     if confirmation.placebo_gain is not None:
-        told += (
-            f"; the best placebo reaches {confirmation.before + _signed(confirmation, confirmation.placebo_gain):.3g}"
-        )
+        reached = confirmation.before + _signed(confirmation, confirmation.placebo_gain)
+        told += f"; the best placebo reaches {metric_number(reached)}"
     title = f"{words} when we {confirmation.intervention}"
     if len(title) > 110:
         title = f"{words} with the repair"

@@ -46,7 +46,6 @@ CONFIG: Spec = {
         "title": None,
         "labelColor": MUTED,
         "labelFontSize": 12,
-        "symbolType": "circle",
         "offset": 4,
     },
     "text": {"color": INK, "fontSize": 12},
@@ -76,9 +75,32 @@ def figure(kind: str, title: str, alternative: str, rows: Iterable[Row], body: M
             "autosize": {"type": "fit-x", "contains": "padding"},
             "config": CONFIG,
             "data": {"values": [{name: plain(value) for name, value in row.items()} for row in rows]},
-            **body,
+            **_titled(body),
         },
     )
+
+
+def _titled(body: Mapping[str, Any]) -> Spec:
+    """The body with one title an axis: layers that name none would take it from those that do."""
+    layers = body.get("layer")
+    if layers is None:
+        return dict(body)
+    titles = {}
+    for axis in ("x", "y"):
+        named = (layer.get("encoding", {}).get(axis, {}).get("title") for layer in layers)
+        titles[axis] = next((title for title in named if title is not None), None)
+    return {**body, "layer": [_layer_titled(layer, titles) for layer in layers]}
+
+
+def _layer_titled(layer: Spec, titles: Mapping[str, str | None]) -> Spec:
+    if "layer" in layer:
+        inner = [_layer_titled(one, titles) for one in layer["layer"]]
+        layer = {**layer, "layer": inner}
+    encoding = {
+        channel: {**one, "title": titles[channel]} if channel in titles and "field" in one else one
+        for channel, one in layer.get("encoding", {}).items()
+    }
+    return {**layer, "encoding": encoding} if encoding else layer
 
 
 def plain(value: Any) -> Any:
@@ -88,6 +110,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.5g}") if math.isfinite(value) else None
     return value
+
+
+def metric_number(value: float) -> str:
+    """A metric in a sentence."""
+    text = f"{value:.2f}" if abs(value) < 10 else f"{value:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def short(name: object, length: int = MAX_NAME) -> str:

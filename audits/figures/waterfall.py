@@ -2,7 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 
-from audits.figures.spec import GRID, INK, LOST, MUTED, ROW_HEIGHT, VALIDATION, Row, figure, names_axis, nominal, x
+from audits.figures.spec import (
+    GRID,
+    INK,
+    LOST,
+    MUTED,
+    ROW_HEIGHT,
+    VALIDATION,
+    Row,
+    figure,
+    names_axis,
+    nominal,
+    told_apart,
+    x,
+)
 from schemas.report import Figure, Gap, GapTerm, TermKind
 
 NAMES: Mapping[TermKind, str] = {
@@ -31,16 +44,18 @@ def waterfall(gap: Gap) -> Figure | None:
         return None
     metric = metric_name(gap.metric)
     rows = [*_rows(gap, terms)]
+    for row, name in zip(rows, told_apart(row["cause"] for row in rows), strict=True):
+        row["cause"] = name
     told = "; ".join(f"{row['cause']}: {row['change']}" for row in rows if row["role"] != "total")
     body = {
         "height": {"step": ROW_HEIGHT},
-        "encoding": {"y": nominal("cause", axis=names_axis())},
+        "encoding": {"y": nominal("cause", axis=names_axis(), scale={"domain": [row["cause"] for row in rows]})},
         "layer": [
             {
                 "transform": [{"filter": "datum.role != 'total'"}],
                 "mark": {"type": "bar", "height": {"band": 0.62}},
                 "encoding": {
-                    "x": x("from", metric, scale={"zero": False}),
+                    "x": x("from", metric, scale={"zero": False}, axis={"tickCount": 6}),
                     "x2": {"field": "to"},
                     "color": {
                         "field": "role",

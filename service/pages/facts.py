@@ -5,13 +5,13 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from service.reports.numbers import NOTHING, number
+from service.reports.numbers import NOTHING, bounds, number
 
 MAX_LIST = 12
 MAX_ROWS = 30
 MAX_PAIRS = 40
 MAX_TEXT = 300
-MAX_DEPTH = 3
+MAX_DEPTH = 2
 
 
 def facts(value: JsonValue, label: str, depth: int = 0) -> dict[str, Any]:
@@ -24,7 +24,11 @@ def facts(value: JsonValue, label: str, depth: int = 0) -> dict[str, Any]:
     """
     if isinstance(value, dict) and value and depth < MAX_DEPTH:
         shown = list(value.items())[:MAX_PAIRS]
-        pairs = [(_name(key), facts(inner, f"{label}: {_name(key)}", depth + 1)) for key, inner in shown]
+        pairs = [
+            # a seed is a name made of digits
+            (_name(key), facts(str(inner) if key == "seed" else inner, f"{label}: {_name(key)}", depth + 1))
+            for key, inner in shown
+        ]
         return {"kind": "pairs", "pairs": pairs, "more": len(value) - len(shown)}
     if isinstance(value, list) and _is_table(value):
         return _table([row for row in value if isinstance(row, dict)], label)
@@ -38,13 +42,19 @@ def told(value: JsonValue) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return number(value)
+        return _digits(value)
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, str):
         return value if len(value) <= MAX_TEXT else f"{value[:MAX_TEXT]}…"
-    if isinstance(value, list):
-        return _list(value)
+    return _list(value) if isinstance(value, list) else _pairs(value)
+
+
+def _pairs(value: Mapping[str, JsonValue]) -> str:
+    if set(value) == {"estimate", "interval"}:
+        return _estimate(value["estimate"], value["interval"])
+    if set(value) == {"name", "dtype", "shape"}:
+        return f"{value['name']}, {value['dtype']}, {_shape(value['shape'])}"
     return "; ".join(f"{_name(key)}: {told(inner)}" for key, inner in list(value.items())[:MAX_LIST])
 
 
@@ -52,11 +62,29 @@ def plural(n: int, word: str) -> str:
     return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
+def _digits(value: float) -> str:
+    text = number(value)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
+def _estimate(estimate: JsonValue, interval: JsonValue) -> str:
+    ends = [one for one in interval if isinstance(one, int | float)] if isinstance(interval, list) else []
+    if not isinstance(estimate, int | float) or len(ends) != 2:
+        return told(estimate)
+    low, high = ends
+    return f"{number(estimate, (low, high))} ({bounds((low, high))})"
+
+
+def _shape(shape: JsonValue) -> str:
+    return " by ".join("any" if one is None else str(one) for one in shape) if isinstance(shape, list) else "any shape"
+
+
 def _list(values: Sequence[JsonValue]) -> str:
     if not values:
         return "none"
     more = len(values) - MAX_LIST
-    listed = ", ".join("any" if one is None else told(one) for one in values[:MAX_LIST])
+    between = "; " if any(isinstance(one, dict | list) for one in values) else ", "
+    listed = between.join(told(one) for one in values[:MAX_LIST])
     return listed + (f" and {more:,} more" if more > 0 else "")
 
 
