@@ -30,8 +30,8 @@ from service.cli.client import Client
 from service.cli.exits import ExitCode, gate
 from service.cli.progress import ProgressDisplay
 from service.cli.render import render_problem, render_report
-from service.cli.writing import write_report
 from service.cli.requests import AuditOptions, request_from
+from service.cli.writing import write_report
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"

@@ -7,7 +7,7 @@ import pandas as pd
 
 from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
-from audits.figures.spec import INK, LOST, VALIDATION, Row, diagonal, figure, short, x
+from audits.figures.spec import LOST, VALIDATION, Row, Spec, diagonal, figure, short, x
 from schemas.report import Figure
 
 MAX_COLUMNS = 3
@@ -41,7 +41,7 @@ def _column(case: Case, unit: int, repaired: Subject | None) -> Figure | None:
     at = np.linspace(0.005, 0.995, POINTS)
     theirs, ours = np.quantile(home, at), np.quantile(away, at)
     rows: list[Row] = [
-        {"quantile": float(q), "validation": float(v), "training": float(t)}
+        {"quantile": float(q), "validation": float(v), "training": float(t), "what": "quantiles"}
         for q, v, t in zip(at, ours, theirs, strict=True)
     ]
     line = [] if repaired is None else _map(case, unit, validation, repaired)
@@ -53,17 +53,13 @@ def _column(case: Case, unit: int, repaired: Subject | None) -> Figure | None:
     body = {
         "layer": [
             diagonal(low, high),
-            *([_line_layer(line)] if line else []),
+            *([_line_layer(line, legend)] if line else []),
             {
                 "mark": {"type": "point", "filled": True, "size": 34, "opacity": 1},
                 "encoding": {
                     "x": x("validation", "validation values", scale={"zero": False}, axis={"tickCount": 5}),
                     "y": x("training", "training values", scale={"zero": False}, axis={"tickCount": 5}),
-                    "color": {
-                        "datum": "quantiles",
-                        "type": "nominal",
-                        "scale": {"domain": legend, "range": [VALIDATION, LOST][: len(legend)]},
-                    },
+                    "color": _by_kind(legend),
                 },
             },
         ]
@@ -99,13 +95,14 @@ def _map(case: Case, unit: int, before: Array, repaired: Subject) -> list[dict[s
     return [{"validation": float(a), "training": float(b)} for a, b in kept.itertuples(index=False)]
 
 
-def _line_layer(line: list[dict[str, float]]) -> Row:
+def _line_layer(line: list[dict[str, float]], legend: list[str]) -> Spec:
     return {
-        "data": {"values": line},
-        "mark": {"type": "line", "strokeWidth": 2, "color": INK},
-        "encoding": {
-            "x": x("validation", None),
-            "y": x("training", None),
-            "color": {"datum": "repair", "type": "nominal"},
-        },
+        "data": {"values": [{**pair, "what": "repair"} for pair in line]},
+        "mark": {"type": "line", "strokeWidth": 2},
+        "encoding": {"x": x("validation", None), "y": x("training", None), "color": _by_kind(legend)},
     }
+
+
+def _by_kind(legend: list[str]) -> Spec:
+    colours = [VALIDATION, LOST][: len(legend)]
+    return {"field": "what", "type": "nominal", "scale": {"domain": legend, "range": colours}}

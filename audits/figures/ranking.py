@@ -104,8 +104,8 @@ def _line(across: str, across_title: str, up: str, up_title: str) -> Spec:
     return {
         "mark": {"type": "line", "strokeWidth": 2, "interpolate": "linear", "clip": True},
         "encoding": {
-            "x": x(across, across_title, scale=UNIT),
-            "y": x(up, up_title, scale=UNIT),
+            "x": x(across, across_title, scale=UNIT, axis={"tickCount": 5}),
+            "y": x(up, up_title, scale=UNIT, axis={"tickCount": 5}),
             "order": {"field": across, "type": "quantitative"},
             "color": by_split(),
         },

@@ -50,8 +50,8 @@ def reliability(case: Case) -> Figure | None:
             {
                 "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
                 "encoding": {
-                    "x": x("confidence", "promised", scale=unit),
-                    "y": x("frequency", "happened", scale=unit),
+                    "x": x("confidence", "promised", scale=unit, axis={"tickCount": 5}),
+                    "y": x("frequency", "happened", scale=unit, axis={"tickCount": 5}),
                     "color": {
                         "field": "by chance",
                         "type": "nominal",

@@ -19,6 +19,7 @@ Spec = dict[str, Any]
 
 # Colours that the three common kinds of colour blindness tell apart. A page may map them, one by one, to others.
 INK, MUTED, GRID = "#24292f", "#59636e", "#d8dee4"
+REST = "#afb8c1"
 TRAIN, VALIDATION, LOST = "#6e7781", "#0969da", "#bc4c00"
 SPLITS: Spec = {"domain": ["training", "validation"], "range": [TRAIN, VALIDATION]}
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from audits.figures.spec import (
-    GRID,
     INK,
     LOST,
     MUTED,
+    REST,
     ROW_HEIGHT,
     VALIDATION,
     Row,
@@ -61,7 +61,7 @@ def waterfall(gap: Gap) -> Figure | None:
                         "field": "role",
                         "type": "nominal",
                         "legend": None,
-                        "scale": {"domain": ["lost", "hidden", "unexplained"], "range": [LOST, VALIDATION, GRID]},
+                        "scale": {"domain": ["lost", "hidden", "unexplained"], "range": [LOST, VALIDATION, REST]},
                     },
                 },
             },

@@ -19,9 +19,9 @@ from service.api.bodies import AuditRequestBody
 from service.api.negotiation import negotiate
 from service.api.openapi import AUDIT_BODY, header, problems
 from service.api.problems import CallbackUnsupportedError, NoWorkerError
+from service.formats.registry import FORMATS
 from service.jobs.errors import AuditNotFound
 from service.jobs.interface import JobFilter, Jobs
-from service.reports.formats import FORMATS
 
 MAX_PAGE = 200
 REPORT_FORMATS = {one.media_type: one for one in FORMATS.values()}

@@ -436,7 +436,7 @@ def _end_with(
     elif form == "text":
         render_report(found, _console())
     elif output is None:
-        write_report(found, form, None)
+        write_report(found, form)
     raise typer.Exit(gate(found, fail_on))
 
 

@@ -6,10 +6,10 @@ from typing import cast
 
 from schemas.problem import RequestError
 from schemas.report import Report
-from service.reports.formats import FORMATS, Format
+from service.formats.registry import FORMATS, Format
 
 
-def write_report(report: Report, form: str, target: Path | None) -> None:
+def write_report(report: Report, form: str, target: Path | None = None) -> None:
     """Write the report to a file, or to standard output.
 
     Raises:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from service.reports.numbers import NOTHING, bounds, number
+from service.formats.numbers import NOTHING, bounds, number
 
 MAX_LIST = 12
 MAX_ROWS = 30

@@ -21,10 +21,8 @@ from schemas.report import (
     SplitMetrics,
     TestedRepair,
 )
-from service.pages.facts import facts, plural, told
-from service.pages.rendering import DRAWING, Page, render
-from service.reports.numbers import NOTHING, count, effect, estimate, number, percent
-from service.reports.words import (
+from service.formats.numbers import NOTHING, count, effect, estimate, number, percent
+from service.formats.words import (
     VERDICTS,
     check_name,
     metric,
@@ -33,6 +31,8 @@ from service.reports.words import (
     proof_word,
     titles,
 )
+from service.pages.facts import facts, plural, told
+from service.pages.rendering import DRAWING, Page, render
 
 MAX_TABLE_ROWS = 100
 MAX_CLASSES = 50

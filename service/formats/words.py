@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from schemas.report import CheckRecord, Confirmation, Outcome, Report, Verdict
-from service.reports.numbers import bounds, count, number, signed
+from service.formats.numbers import bounds, count, number, signed
 
 METRICS: Mapping[str, str] = {
     "r2": "R²",

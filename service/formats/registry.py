@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schemas.report import Report
+from service.formats.junit import junit
+from service.formats.markdown import markdown
+from service.formats.rows import rows_csv
+from service.formats.sarif import sarif
 from service.pages.report_page import report_page
-from service.reports.junit import junit
-from service.reports.markdown import markdown
-from service.reports.rows import rows_csv
-from service.reports.sarif import sarif
 
 Format = Literal["json", "html", "markdown", "junit", "sarif", "csv"]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from audits.figures.waterfall import VISIBLE, term_name
 from schemas.report import Cause, Confirmation, Finding, Gap, Outcome, Remedy, Report, Severity
-from service.reports.numbers import NOTHING, bounds, count, estimate, number, percent
-from service.reports.words import check_name, metric, outcome_counts, proof_numbers, proof_word, titles
+from service.formats.numbers import NOTHING, bounds, count, estimate, number, percent
+from service.formats.words import check_name, metric, outcome_counts, proof_numbers, proof_word, titles
 
 MARKS = {"pass": "✅", "warn": "⚠️", "fail": "❌", "inconclusive": "❔"}
 # A comment on GitHub holds 65,536 characters; code of so many columns is better read in the report itself.
@@ -162,7 +162,7 @@ def _checks(report: Report) -> Iterator[str]:
         if check.outcome is not Outcome.NOT_APPLICABLE
     )
     yield from _folded(
-        f"Checks: {outcome_counts(report.checks)}", _table(("check", "outcome", "smallest effect seen", "reason"), rows)
+        f"Checks: {outcome_counts(report.checks)}", _table(("check", "outcome", "would have seen", "reason"), rows)
     )
 
 

@@ -68,7 +68,8 @@ def _decimals(value: float, interval: Interval | None) -> int:
         return min(max(places, 2 if abs(value) <= 1 else 0), MAX_DECIMALS)
     if value == 0 or float(value).is_integer():
         return 0 if abs(value) > 1 else 2
-    return min(max(2 - math.floor(math.log10(abs(value))), 0), MAX_DECIMALS)
+    digits = max(2 - math.floor(math.log10(abs(value))), 0)
+    return min(digits, 3) if abs(value) >= 0.01 else min(digits, MAX_DECIMALS)
 
 
 def _fixed(value: float, decimals: int) -> str:
