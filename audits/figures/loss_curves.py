@@ -23,8 +23,12 @@ def loss_curves(history: History) -> Figure | None:
     best, exported = history.best_epoch, history.exported
     title = _title(history, turned)
     marks = [
-        *([] if best is None else [_mark(best + 1, "lowest", "start")]),
-        *([] if exported is None or exported.epoch == best else [_mark(exported.epoch + 1, "exported", "end")]),
+        *([] if best is None else [_mark(best + 1, history.epochs, "lowest")]),
+        *(
+            []
+            if exported is None or exported.epoch == best
+            else [_mark(exported.epoch + 1, history.epochs, "exported")]
+        ),
     ]
     body = {
         "layer": [
@@ -64,14 +68,22 @@ def _rows(curves: Mapping[str, Array]) -> Iterator[Row]:
             yield {"split": split, "epoch": int(epochs[place]) + 1, "loss": float(values[epochs[place]])}
 
 
-def _mark(epoch: int, word: str, edge: str) -> Spec:
-    """A vertical line with a word at its head or foot, so that two near each other can both be read."""
-    text = {"type": "text", "align": "left", "dx": 4, "y": 8 if edge == "start" else 24, "color": INK}
+def _mark(epoch: int, epochs: int, word: str) -> Spec:
+    """A vertical line with a word beside it, inside the figure; the two words never stand in one line."""
+    is_lowest = word == "lowest"
+    right = epoch > epochs / 2
+    text = {
+        "type": "text",
+        "align": "right" if right else "left",
+        "dx": -4 if right else 4,
+        "y": 8 if is_lowest else 24,
+        "color": INK,
+    }
     return {
         "data": {"values": [{"epoch": epoch, "word": word}]},
         "encoding": {"x": x("epoch", None)},
         "layer": [
-            {"mark": {"type": "rule", "color": INK, "strokeDash": [4, 3] if edge == "start" else [1, 0]}},
+            {"mark": {"type": "rule", "color": INK, "strokeDash": [4, 3] if is_lowest else [1, 0]}},
             {"mark": text, "encoding": {"text": {"field": "word", "type": "nominal"}}},
         ],
     }

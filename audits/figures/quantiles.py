@@ -75,7 +75,7 @@ def _column(case: Case, unit: int, repaired: Subject | None) -> Figure | None:
 
 def _range(values: Array) -> str:
     low, high = np.quantile(values, [0.25, 0.75])
-    return f"{low:.3g} to {high:.3g}"
+    return f"{low:.3g} to {high:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _map(case: Case, unit: int, before: Array, repaired: Subject) -> list[dict[str, float]]:

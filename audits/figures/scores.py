@@ -37,7 +37,7 @@ def scores(case: Case) -> Figure | None:
             {
                 "mark": {"type": "bar", "opacity": 0.6, "binSpacing": 0},
                 "encoding": {
-                    "x": x("from", f"score of {short(names[1], 24)}", bin="binned"),
+                    "x": x("from", f"score of {short(names[1], 24)}", bin="binned", scale={"domain": [low, high]}),
                     "x2": {"field": "to"},
                     "y": x("share", "share of the class", stack=None, axis={"format": "%", "tickCount": 4}),
                     "color": {

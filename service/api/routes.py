@@ -186,7 +186,11 @@ def get_audit(audit: AuditId, caller: Caller, jobs: JobsOf) -> Job:
     response_description="The report, in the form that `Accept` asks for; JSON where it asks for none.",
     responses={
         HTTPStatus.OK: {
-            "content": {name: {"schema": {"type": "string"}} for name in REPORT_FORMATS if name != "application/json"},
+            "content": {
+                name: {"schema": {"type": "object" if name.endswith("json") else "string"}}
+                for name in REPORT_FORMATS
+                if name != "application/json"
+            },
             "headers": {"Vary": header("`Accept`: one address, several forms.")},
         },
         **problems(

@@ -91,7 +91,8 @@ def _cause(cause: Cause, rank: int, title: str, said: Sequence[Remedy]) -> Itera
 
 def _proof(proof: Confirmation) -> str:
     numbers = ", ".join(f"{escaped(name)} {value}" for name, value in proof_numbers(proof))
-    return f"**{proof_word(proof).capitalize()}**: {escaped(proof.intervention)} ({numbers})"
+    told = f" ({numbers})" if numbers else ""
+    return f"**{proof_word(proof).capitalize()}**: {escaped(proof.intervention)}{told}"
 
 
 def _remedy(remedy: Remedy, said: Sequence[Remedy]) -> Iterator[str]:

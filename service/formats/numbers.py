@@ -62,6 +62,8 @@ def count(value: int) -> str:
 
 def _decimals(value: float, interval: Interval | None) -> int:
     width = abs(interval[1] - interval[0]) if interval is not None else 0.0
+    if interval is not None and width == 0 and abs(value) <= 1:
+        return 2
     if width > 0:
         places = -math.floor(math.log10(width))
         # proportions and the like keep two decimals, so that 0.5 and 0.50 do not stand side by side

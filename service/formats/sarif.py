@@ -8,6 +8,7 @@ Reference: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -21,6 +22,7 @@ from schemas.report import Cause, Finding, Outcome, Report, Severity
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 LEVELS: Mapping[Severity, str] = {Severity.CRITICAL: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 MAX_COLUMNS = 50
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 Part = dict[str, Any]
 
 
@@ -112,7 +114,7 @@ def _artifact(report: Report, finding: Finding) -> str:
 
 
 def _uri(file: str) -> str:
-    if "://" in file:
+    if _SCHEME.match(file):
         return quote(file, safe=":/?&=%+,;@~")
     if file.startswith("/"):
         return f"file://{quote(str(PurePosixPath(file)))}"

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from schemas.report import CheckRecord, Confirmation, Outcome, Report, Verdict
-from service.formats.numbers import bounds, count, number, signed
+from service.formats.numbers import MINUS, bounds, count, number, signed
 
 METRICS: Mapping[str, str] = {
     "r2": "R²",
@@ -43,7 +43,8 @@ def proof_numbers(proof: Confirmation) -> list[tuple[str, str]]:
     """Name and number of everything that proves or refutes a cause."""
     name = metric(proof.metric)
     if proof.by_exclusion:
-        return [(f"{name}, training to validation", f"{number(proof.before)} → {number(proof.after)}")]
+        # nothing was repaired: what stands before and after are two measurements, told in the explanation
+        return []
     told = [(name, f"{_like(proof.before, proof)} → {_like(proof.after, proof)}")]
     if proof.gain_interval is not None:
         told.append(("gain, 95 % interval", bounds(proof.gain_interval)))
@@ -72,4 +73,6 @@ def outcome_counts(checks: Sequence[CheckRecord]) -> str:
 
 
 def _like(value: float, proof: Confirmation) -> str:
+    if proof.gain_interval is None and abs(value) < 10:
+        return f"{value:.2f}".replace("-", MINUS)
     return number(value, proof.gain_interval)

@@ -10,7 +10,7 @@ from service.formats.numbers import NOTHING, bounds, number
 MAX_LIST = 12
 MAX_ROWS = 30
 MAX_PAIRS = 40
-MAX_TEXT = 300
+MAX_TEXT = 400
 MAX_DEPTH = 2
 
 
@@ -46,8 +46,8 @@ def told(value: JsonValue) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, str):
-        return value if len(value) <= MAX_TEXT else f"{value[:MAX_TEXT]}…"
-    return _list(value) if isinstance(value, list) else _pairs(value)
+        return _cut(value)
+    return _cut(_list(value) if isinstance(value, list) else _pairs(value))
 
 
 def _pairs(value: Mapping[str, JsonValue]) -> str:
@@ -60,6 +60,10 @@ def _pairs(value: Mapping[str, JsonValue]) -> str:
 
 def plural(n: int, word: str) -> str:
     return f"{n:,} {word}{'' if n == 1 else 's'}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
 
 
 def _digits(value: float) -> str:

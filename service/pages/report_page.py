@@ -38,8 +38,10 @@ MAX_TABLE_ROWS = 100
 MAX_CLASSES = 50
 MAX_COLUMNS = 1_500
 MAX_NAMED = 12
-# All figures of findings together; those of the first findings say most.
-MAX_FIGURES = 30
+MAX_NAME = 120
+# Of all figures and all code together, in characters; those of the first findings say most, the JSON has all.
+MAX_FIGURES, MAX_SPECIFICATIONS = 30, 400_000
+MAX_CODE = 200_000
 Context = dict[str, Any]
 # Facts that stand elsewhere on the page, or are numbers for programs.
 ELSEWHERE = {"columns", "mapping", "changed_by_cast", "weights", "weights_note", "metrics"}
@@ -51,7 +53,7 @@ def report_page(report: Report) -> Page:
 
 
 def _context(report: Report) -> Context:
-    figures = _Figures()
+    figures, codes = _Figures(), _Codes()
     waterfall = next((one for one in report.figures if one.kind == "waterfall"), None)
     shown: Context = {
         "audit_id": report.audit_id,
@@ -60,8 +62,8 @@ def _context(report: Report) -> Context:
         "headline": [*_headline(report)],
         "waterfall": None if waterfall is None else figures.one(waterfall),
         "gap_words": _gap_words(report.gap) if report.gap else "",
-        "causes": _causes(report, figures),
-        "findings": _other_findings(report, figures),
+        "causes": _causes(report, figures, codes),
+        "findings": _other_findings(report, figures, codes),
         "metrics": _metrics(report),
         "figures": figures.all([one for one in report.figures if one is not waterfall]),
         "refuted": [_refuted(one) for one in report.tested_not_a_cause],
@@ -116,17 +118,36 @@ def _gap_words(gap: Gap) -> str:
     return text
 
 
+class _Codes:
+    """Code of remedies, so much and no more."""
+
+    def __init__(self) -> None:
+        self._left = MAX_CODE
+
+    def text(self, remedy: Remedy) -> str:
+        code = (remedy.code or "").strip()
+        if len(code) > self._left:
+            return f"# {count(len(code))} characters, which the JSON report holds"
+        self._left -= len(code)
+        return code
+
+
 class _Figures:
     """Figures with an id each, so many and no more."""
 
     def __init__(self) -> None:
         self._count = 0
+        self._left = MAX_SPECIFICATIONS
 
     def all(self, figures: Sequence[Figure]) -> list[Context]:
-        return [self.one(one) for one in figures[: max(0, MAX_FIGURES - self._count)]]
+        return [self.one(one) for one in figures if self._fits(one)]
+
+    def _fits(self, figure: Figure) -> bool:
+        return self._count < MAX_FIGURES and len(str(figure.vega_lite)) <= self._left
 
     def one(self, figure: Figure) -> Context:
         self._count += 1
+        self._left -= len(str(figure.vega_lite))
         rows = _values(figure)
         columns = list(dict.fromkeys(name for row in rows for name in row if name != "image"))
         return {
@@ -147,17 +168,20 @@ def _values(figure: Figure) -> list[dict[str, Any]]:
     return [row for row in values if isinstance(row, dict)] if isinstance(values, list) else []
 
 
-def _causes(report: Report, figures: _Figures) -> list[Context]:
+def _causes(report: Report, figures: _Figures, codes: _Codes) -> list[Context]:
     found = {finding.code: finding for finding in report.findings}
     said: list[Remedy] = []
     shown = []
     for rank, cause in enumerate(report.diagnosis, 1):
-        shown.append(_cause(cause, rank, found.get(cause.code), said, figures))
+        one = _cause(cause, rank, found.get(cause.code), figures)
+        # the answer on top of the page says it already
+        repeated = report.summary.startswith(cause.explanation)
+        shown.append(one | _remedy(cause.remedy, said, codes) | ({"explanation": ""} if repeated else {}))
         said.append(cause.remedy)
     return shown
 
 
-def _cause(cause: Cause, rank: int, finding: Finding | None, said: Sequence[Remedy], figures: _Figures) -> Context:
+def _cause(cause: Cause, rank: int, finding: Finding | None, figures: _Figures) -> Context:
     share = cause.share_of_gap
     known = share is not None and share.estimate is not None
     return {
@@ -173,7 +197,6 @@ def _cause(cause: Cause, rank: int, finding: Finding | None, said: Sequence[Reme
         "figures": figures.all(finding.figures) if finding else [],
         "affected": _affected(finding.affected) if finding else "",
         "evidence": _evidence(finding) if finding else None,
-        **_remedy(cause.remedy, said),
     }
 
 
@@ -190,9 +213,10 @@ def _proof(proof: Confirmation) -> Context:
     }
 
 
-def _remedy(remedy: Remedy, said: Sequence[Remedy]) -> Context:
-    same = f"The same as for {said.index(remedy) + 1}." if remedy in said else ""
-    return {"same_remedy": same, "remedy": remedy.text, "remedy_code": (remedy.code or "").strip()}
+def _remedy(remedy: Remedy, said: Sequence[Remedy], codes: _Codes) -> Context:
+    if remedy in said:
+        return {"same_remedy": f"The same as for {said.index(remedy) + 1}."}
+    return {"same_remedy": "", "remedy": remedy.text, "remedy_code": codes.text(remedy)}
 
 
 def _affected(affected: Affected) -> str:
@@ -222,7 +246,7 @@ def _evidence(finding: Finding) -> Context | None:
     return facts(measured | finding.evidence, "Evidence")
 
 
-def _other_findings(report: Report, figures: _Figures) -> list[Context]:
+def _other_findings(report: Report, figures: _Figures, codes: _Codes) -> list[Context]:
     causes = {cause.code for cause in report.diagnosis}
     said = [cause.remedy for cause in report.diagnosis]
     return [
@@ -235,7 +259,7 @@ def _other_findings(report: Report, figures: _Figures) -> list[Context]:
             "figures": figures.all(finding.figures),
             "affected": _affected(finding.affected),
             "evidence": _evidence(finding),
-            **_remedy(finding.remedy, said),
+            **_remedy(finding.remedy, said, codes),
         }
         for place, finding in enumerate((one for one in report.findings if one.code not in causes), 1)
     ]
@@ -347,7 +371,7 @@ def _columns(data: Mapping[str, JsonValue]) -> Context:
         "names": ["column", "in training", "in validation", "fed to", "as"],
         "count": len(names),
         "rows": [
-            [name, *(kinds[split].get(name, "absent") for split in kinds), *sent.get(name, ("not used", ""))]
+            [name[:MAX_NAME], *(kinds[split].get(name, "absent") for split in kinds), *sent.get(name, ("not used", ""))]
             for name in names[:MAX_COLUMNS]
         ],
         "more": max(0, len(names) - MAX_COLUMNS),

@@ -11,7 +11,7 @@ from schemas.report import Figure, Gap
 from tests import factories
 
 EPOCHS = range(1, 41)
-HOSTILE = "<script>alert(1)</script>"
+HOSTILE = "<script>x</script>"
 CASES = {
     "scaled": {"fault": factories.scaled(100.0, 5.0, [0, 1])},
     "holes": {"fault": factories.holes(0.3, (0, 1)), "texts": 1},

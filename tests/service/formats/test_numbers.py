@@ -19,7 +19,7 @@ from service.formats.numbers import bounds, estimate, number, percent, signed
         (-0.0001, (-0.1, 0.1), "0.00"),
         (0.0, None, "0.00"),
         (3e9, None, "3e+09"),
-        (1e-9, None, "1e-09"),
+        (1e-9, None, "1e\N{MINUS SIGN}09"),
         (None, None, "\N{EN DASH}"),
     ],
 )
