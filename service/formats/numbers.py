@@ -12,7 +12,7 @@ LARGE = 1e6
 
 
 def number(value: float | None, interval: Interval | None = None) -> str:
-    """The value to the first digit that its interval leaves uncertain, or to three digits without one."""
+    """The value to the first digit of its interval's half width, or to three digits without one."""
     if value is None:
         return NOTHING
     return _fixed(value, _decimals(value, interval))
@@ -65,7 +65,7 @@ def _decimals(value: float, interval: Interval | None) -> int:
     if interval is not None and width == 0 and abs(value) <= 1:
         return 2
     if width > 0:
-        places = -math.floor(math.log10(width))
+        places = -math.floor(math.log10(width / 2))
         # proportions and the like keep two decimals, so that 0.5 and 0.50 do not stand side by side
         return min(max(places, 2 if abs(value) <= 1 else 0), MAX_DECIMALS)
     if value == 0 or float(value).is_integer():
@@ -75,7 +75,9 @@ def _decimals(value: float, interval: Interval | None) -> int:
 
 
 def _fixed(value: float, decimals: int) -> str:
-    if abs(value) >= LARGE or (0 < abs(value) < 10**-MAX_DECIMALS):
+    if 0 < abs(value) < 10**-MAX_DECIMALS:
+        return f"{value:.1g}".replace("-", MINUS)
+    if abs(value) >= LARGE:
         return f"{value:.3g}".replace("-", MINUS)
     text = f"{value:,.{decimals}f}"
     return text.lstrip("-") if float(text.replace(",", "")) == 0 else text.replace("-", MINUS)

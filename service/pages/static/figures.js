@@ -29,6 +29,7 @@
         failed(holder, error);
       }
     }
+    performance.mark("drawn");
     document.documentElement.dataset.ready = "yes";
   };
 
