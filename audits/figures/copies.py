@@ -10,8 +10,8 @@ from audits.figures.spec import INK, MUTED, Row, figure, names_axis, nominal, sh
 from schemas.report import Figure
 
 MAX_PAIRS = 5
-MAX_COLUMNS = 5
-MAX_TEXT = 10
+MAX_COLUMNS = 4
+MAX_TEXT = 7
 
 
 def copies(case: Case) -> Figure | None:
@@ -29,7 +29,7 @@ def copies(case: Case) -> Figure | None:
     side = {"labelAngle": 0, "orient": "top", "labelLimit": 72, "ticks": False, "domain": False}
     body = {
         "height": {"step": 20},
-        "mark": {"type": "text", "align": "center"},
+        "mark": {"type": "text", "align": "center", "fontSize": 11},
         "encoding": {
             "y": nominal("row", axis=names_axis(120)),
             "x": nominal("column", axis=side),
@@ -78,5 +78,5 @@ def _rows(
 
 def _cell(value: object) -> str:
     if isinstance(value, float | np.floating):
-        return f"{value:.5g}"
+        return f"{value:.4g}"
     return short(value, MAX_TEXT)

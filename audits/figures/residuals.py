@@ -11,22 +11,24 @@ MIN_ROWS = 20
 
 
 def residuals(case: Case) -> Figure | None:
-    """Answer less truth against the answer, of an even sample, with the median of each part of the range."""
-    values = case.validation.predictions.values
+    """Answer less truth against the answer, of sampled rows, with the median of each part of the range."""
+    subject = case.validation.sample
+    values = subject.predictions.values
     if values is None:
         return None
-    known = np.flatnonzero(np.isfinite(values) & np.isfinite(case.validation.labels))
+    known = np.flatnonzero(np.isfinite(values) & np.isfinite(subject.labels))
     if len(known) < MIN_ROWS:
         return None
     answers = np.asarray(values[known], dtype=np.float64)
-    errors = answers - case.validation.labels[known]
+    errors = answers - subject.labels[known]
     drawn = np.sort(case.rng("residuals").choice(len(known), min(len(known), MAX_POINTS - BINS), replace=False))
-    rows = [{"row": int(known[i]), "answer": float(answers[i]), "error": float(errors[i])} for i in drawn]
+    number = subject.index[known]
+    rows = [{"row": int(number[i]), "answer": float(answers[i]), "error": float(errors[i])} for i in drawn]
     parts = _medians(answers, errors)
     bias, spread = float(np.median(errors)), float(np.median(np.abs(errors)))
     title = f"Half of the errors are smaller than {spread:.3g}; the median error is {bias:+.3g}"
-    if len(rows) < len(known):
-        title += f" ({len(rows)} of {len(known):,} rows drawn)"
+    if len(rows) < case.validation.n:
+        title += f" ({len(rows)} of {case.validation.n:,} rows drawn)"
     told = "; ".join(f"near {part['answer']:.3g} the median error is {part['error']:+.3g}" for part in parts)
     flat = {"zero": False}
     body = {

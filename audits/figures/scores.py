@@ -37,7 +37,13 @@ def scores(case: Case) -> Figure | None:
             {
                 "mark": {"type": "bar", "opacity": 0.6, "binSpacing": 0},
                 "encoding": {
-                    "x": x("from", f"score of {short(names[1], 24)}", bin="binned", scale={"domain": [low, high]}),
+                    "x": x(
+                        "from",
+                        f"score of {short(names[1], 24)}",
+                        bin="binned",
+                        scale={"domain": [low, high]},
+                        axis={"tickCount": 5},
+                    ),
                     "x2": {"field": "to"},
                     "y": x("share", "share of the class", stack=None, axis={"format": "%", "tickCount": 4}),
                     "color": {

@@ -41,6 +41,9 @@ CONFIG: Spec = {
         "labelFontSize": 12,
         "titleFontSize": 12,
         "titleFontWeight": "normal",
+        "labelFlush": False,
+        "labelOverlap": "greedy",
+        "labelSeparation": 4,
     },
     "legend": {
         "orient": "top",
@@ -113,9 +116,9 @@ def plain(value: Any) -> Any:
     return value
 
 
-def metric_number(value: float) -> str:
+def metric_number(value: float, decimals: int = 2) -> str:
     """A metric in a sentence."""
-    text = f"{value:.2f}" if abs(value) < 10 else f"{value:.3g}"
+    text = f"{value:.{decimals}f}" if abs(value) < 10 else f"{value:.4g}"
     return text.replace("-", "\N{MINUS SIGN}")
 
 

@@ -14,6 +14,8 @@ from schemas.report import Figure
 
 SIDE = 48
 ACROSS = 6
+# Six of them fit beside each other on a phone.
+SHOWN = 36
 
 
 def thumbnails(case: Case, numbers: Sequence[int] = (), repaired: Subject | None = None) -> Figure | None:
@@ -41,13 +43,13 @@ def thumbnails(case: Case, numbers: Sequence[int] = (), repaired: Subject | None
     if "repaired" in lines:
         title += ", and these repaired"
     body = {
-        "height": {"step": SIDE + 12},
+        "height": {"step": SHOWN + 10},
         "encoding": {
             "y": nominal("line", axis=names_axis(80)),
             "x": {"field": "place", "type": "ordinal", "axis": None},
             "url": {"field": "image", "type": "nominal"},
         },
-        "mark": {"type": "image", "width": SIDE, "height": SIDE},
+        "mark": {"type": "image", "width": SHOWN, "height": SHOWN},
     }
     told = ", ".join(
         f"validation row {int(i)} of class {_label(sample, p)}" for p, i in zip(at, sample.index[at], strict=True)

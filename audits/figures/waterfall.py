@@ -11,6 +11,7 @@ from audits.figures.spec import (
     VALIDATION,
     Row,
     figure,
+    metric_number,
     names_axis,
     nominal,
     told_apart,
@@ -83,7 +84,9 @@ def waterfall(gap: Gap) -> Figure | None:
             },
         ],
     }
-    title = f"How {metric} falls from {gap.reference:.2f} in training to {gap.validation:.2f} in validation"
+    verb = "falls" if gap.reference >= gap.validation else "goes"
+    reference, validation = metric_number(gap.reference), metric_number(gap.validation)
+    title = f"How {metric} {verb} from {reference} in training to {validation} in validation"
     return figure("waterfall", title, f"{title}. {told}.", rows, body)
 
 
@@ -112,7 +115,7 @@ def _rows(gap: Gap, terms: list[GapTerm]) -> Iterator[Row]:
             "to": after,
             "right": max(level, after),
             "role": role,
-            "change": f"{-term.estimate:+.3f}".replace("-", "\N{MINUS SIGN}"),
+            "change": ("+" if term.estimate < 0 else "") + metric_number(-term.estimate, 3),
         }
         level = after
     yield _total("Validation", gap.validation)
@@ -125,5 +128,5 @@ def _total(name: str, level: float) -> Row:
         "to": level,
         "right": level,
         "role": "total",
-        "change": f"{level:.3f}".replace("-", "\N{MINUS SIGN}"),
+        "change": metric_number(level, 3),
     }

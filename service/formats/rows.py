@@ -12,7 +12,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def rows_csv(report: Report) -> str:
-    """One line a row and finding; rows are numbers of the validation split, counted from 0."""
+    """One line a row and finding; rows are counted from 0, in the split that is named."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(HEAD)
@@ -22,8 +22,9 @@ def rows_csv(report: Report) -> str:
 
 def _flagged(report: Report) -> Iterator[tuple[str, int, str, str, str]]:
     for finding in report.findings:
+        split = "training" if finding.evidence.get("split") == "training" else "validation"
         for row in finding.affected.rows:
-            yield "validation", row, finding.code, finding.severity.value, _plain(finding.title)
+            yield split, row, finding.code, finding.severity.value, _plain(finding.title)
 
 
 def _plain(text: str) -> str:

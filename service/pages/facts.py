@@ -106,4 +106,4 @@ def _table(rows: Sequence[Mapping[str, JsonValue]], label: str) -> dict[str, Any
 
 
 def _name(key: str) -> str:
-    return key.replace("_", " ")
+    return key.replace("_", " ").replace("->", " → ")

@@ -6,7 +6,6 @@ from typing import Any, cast
 from pydantic import JsonValue
 
 from schemas.report import (
-    Affected,
     Cause,
     ClassMetrics,
     Confirmation,
@@ -195,7 +194,7 @@ def _cause(cause: Cause, rank: int, finding: Finding | None, figures: _Figures) 
         "explanation": cause.explanation,
         "proof": _proof(cause.confirmation) if cause.confirmation else None,
         "figures": figures.all(finding.figures) if finding else [],
-        "affected": _affected(finding.affected) if finding else "",
+        "affected": _affected(finding) if finding else "",
         "evidence": _evidence(finding) if finding else None,
     }
 
@@ -219,13 +218,14 @@ def _remedy(remedy: Remedy, said: Sequence[Remedy], codes: _Codes) -> Context:
     return {"same_remedy": "", "remedy": remedy.text, "remedy_code": codes.text(remedy)}
 
 
-def _affected(affected: Affected) -> str:
+def _affected(finding: Finding) -> str:
     """Columns and rows, as far as they can be read."""
-    parts = []
+    affected, parts = finding.affected, []
+    split = "Training" if finding.evidence.get("split") == "training" else "Validation"
     if affected.columns:
         parts.append(f"Columns: {_listed(affected.columns)}.")
     if affected.rows:
-        parts.append(f"Validation rows, counted from 0: {_listed([str(row) for row in affected.rows])}.")
+        parts.append(f"{split} rows, counted from 0: {_listed([str(row) for row in affected.rows])}.")
     return " ".join(parts)
 
 
@@ -257,7 +257,7 @@ def _other_findings(report: Report, figures: _Figures, codes: _Codes) -> list[Co
             "severity": finding.severity.value,
             "explanation": finding.summary,
             "figures": figures.all(finding.figures),
-            "affected": _affected(finding.affected),
+            "affected": _affected(finding),
             "evidence": _evidence(finding),
             **_remedy(finding.remedy, said, codes),
         }

@@ -143,6 +143,13 @@ class TestRows:
         assert [(row["split"], row["row"]) for row in rows] == [("validation", "3")] * 2
         assert rows[0]["reason"] == HOSTILE
 
+    def test_rows_of_the_training_file_are_told_apart(self):
+        report = hostile_report()
+        one = report.findings[0].model_copy(update={"evidence": {"split": "training"}})
+        rows = list(csv.DictReader(io.StringIO(rows_csv(report.model_copy(update={"findings": [one]})))))
+
+        assert [row["split"] for row in rows] == ["training"]
+
     def test_a_spreadsheet_takes_no_reason_for_a_formula(self):
         report = hostile_report()
         evil = [one.model_copy(update={"title": "=HYPERLINK(1)"}) for one in report.findings]
