@@ -339,7 +339,8 @@ def _checks(report: Report) -> Context:
 
 def _about(report: Report) -> Iterator[tuple[str, Context]]:
     data = report.data
-    yield "Model", facts(_without(report.model), "Model")
+    if report.model:
+        yield "Model", facts(_without(report.model), "Model")
     for name in ("train", "validation"):
         section = data.get(name)
         if isinstance(section, dict):
@@ -349,7 +350,8 @@ def _about(report: Report) -> Iterator[tuple[str, Context]]:
         yield "Method", facts(rest, "Method")
     if report.history is not None:
         yield "History", facts(_without(report.history), "History")
-    yield "Environment", facts(report.environment, "Environment")
+    if report.environment:
+        yield "Environment", facts(report.environment, "Environment")
 
 
 def _without(section: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
