@@ -49,6 +49,10 @@ docs: setup ## Write docs/checks from the docstrings of the checks
 openapi: setup ## Write docs/openapi.json from the routes
 	@$(BIN)/python -m scripts.write_openapi
 
+.PHONY: schema
+schema: setup ## Write docs/report.schema.json from the types of the report
+	@$(BIN)/python -m scripts.write_report_schema
+
 .PHONY: examples
 examples: setup ## Train the models of examples/ anew and write their data
 	@for example in $(EXAMPLES); do $(BIN)/python -m examples.$$example.make; done

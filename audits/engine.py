@@ -32,6 +32,7 @@ from audits.evidence.training.history import history_of
 from audits.executors import Executor
 from audits.executors.local import local_executor, parts_that_pay
 from audits.executors.ray_cluster import RayExecutor, require_ray
+from audits.figures.drawing import draw
 from audits.opened import Opened
 from audits.opening import open_artefacts, open_described, start
 from audits.registry import CHECKS, SUSPECTS, WITNESSED, Check, selected
@@ -272,13 +273,16 @@ def _examine(case: Case, opened: Opened, codes: set[str], audit_id: str, tell: _
     attribution = diagnosis.attribute(case, results)
     causes = diagnosis.rank(case, results, attribution)
     decided = diagnosis.verdict(results)
+    gap = diagnosis.measure_gap(case, results, attribution)
+    figures = draw(case, submitted, results, gap)
     return Report(
         audit_id=audit_id,
         verdict=decided,
         summary=diagnosis.summarise(case, causes, decided),
         diagnosis=causes,
-        gap=diagnosis.measure_gap(case, results, attribution),
-        findings=_findings(results),
+        gap=gap,
+        findings=figures.place(_findings(results)),
+        figures=figures.general,
         tested_not_a_cause=diagnosis.tested_not_a_cause(case),
         checks=records,
         metrics=summarise_metrics(submitted),

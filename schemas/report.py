@@ -68,8 +68,10 @@ class Remedy(Sent):
 
 
 class Figure(Sent):
-    title: str
-    vega_lite: dict[str, JsonValue]
+    kind: str = Field("other", description="What is drawn, such as `waterfall` or `reliability`.")
+    title: str = Field(description="A sentence that says what to see.")
+    alternative: str = Field("", description="The same in words, for who cannot see the figure.")
+    vega_lite: dict[str, JsonValue] = Field(description="A Vega-Lite specification that holds its data.")
 
 
 class Confirmation(Sent):
@@ -206,6 +208,7 @@ class Report(Sent):
     gap: Gap | None = None
     findings: list[Finding]
     tested_not_a_cause: list[TestedRepair] = []
+    figures: list[Figure] = Field([], description="Of the whole; those of a finding stand with it.")
     checks: list[CheckRecord]
     metrics: Metrics
     model: dict[str, JsonValue]

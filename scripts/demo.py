@@ -32,6 +32,7 @@ from service.cli.options import AuditOptions
 from service.cli.progress import ProgressDisplay
 from service.cli.render import render_problem, render_report
 from service.cli.requests import request_from
+from service.cli.writing import write_report
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -171,7 +172,8 @@ def run(example: str, console: Console, *, keep: bool) -> ExitCode:
         report = _audit(request, address, console)
         _explain(report, request, console)
         if keep:
-            _say(console, f"The service goes on at {address}; Ctrl-C ends it")
+            page = f"{address}/v1/audits/{report.audit_id}/report"
+            _say(console, f"The service goes on; the report's page is {page}. Ctrl-C ends it")
             with suppress(KeyboardInterrupt):
                 signal.pause()
     return ExitCode.PASSED
@@ -187,8 +189,11 @@ def _audit(request: AuditRequest, address: str, console: Console) -> Report:
         with ProgressDisplay(console) as shown:
             report = client.wait(job.id, shown)
     saved.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    page = saved.with_suffix(".html")
+    write_report(report, "html", page)
     _say(console, f"GET {address}{job.links.self}/report, kept as {_short(saved)}")
     render_report(report, console)
+    _say(console, f"The same as a page, with figures: open {_short(page)} in a browser")
     return report
 
 

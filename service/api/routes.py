@@ -19,11 +19,12 @@ from service.api.bodies import AuditRequestBody
 from service.api.negotiation import negotiate
 from service.api.openapi import AUDIT_BODY, header, problems
 from service.api.problems import CallbackUnsupportedError, NoWorkerError
+from service.formats.registry import FORMATS
 from service.jobs.errors import AuditNotFound
 from service.jobs.interface import JobFilter, Jobs
 
 MAX_PAGE = 200
-REPORT_MEDIA_TYPES = ("application/json",)
+REPORT_FORMATS = {one.media_type: one for one in FORMATS.values()}
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Printable, and no colon in the key, so that the first one separates.
 TAG_PATTERN = r"^[^:\x00-\x1f]{1,64}:[^\x00-\x1f]{0,256}$"
@@ -182,20 +183,31 @@ def get_audit(audit: AuditId, caller: Caller, jobs: JobsOf) -> Job:
     "/{id}/report",
     summary="Get the report",
     response_model=Report,
-    response_description="The report.",
-    responses=problems(
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.NOT_ACCEPTABLE,
-        HTTPStatus.CONFLICT,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    ),
+    response_description="The report, in the form that `Accept` asks for; JSON where it asks for none.",
+    responses={
+        HTTPStatus.OK: {
+            "content": {
+                name: {"schema": {"type": "object" if name.endswith("json") else "string"}}
+                for name in REPORT_FORMATS
+                if name != "application/json"
+            },
+            "headers": {"Vary": header("`Accept`: one address, several forms.")},
+        },
+        **problems(
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.NOT_ACCEPTABLE,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    },
 )
 def get_report(audit: AuditId, caller: Caller, jobs: JobsOf, request: Request) -> Response:
     """The report of a succeeded audit, in the form that `Accept` asks for."""
-    media_type = negotiate(request.headers.get("Accept"), REPORT_MEDIA_TYPES)
+    media_type = negotiate(request.headers.get("Accept"), tuple(REPORT_FORMATS))
     report = jobs.report(audit, caller=caller)
-    return Response(report.model_dump_json(), media_type=media_type, headers={"Vary": "Accept"})
+    rendered = REPORT_FORMATS[media_type].render(report)
+    return Response(rendered.text, media_type=media_type, headers={"Vary": "Accept", **rendered.headers})
 
 
 @audits.post(

@@ -15,8 +15,10 @@ from service.cli.options import (
     AuditOptions,
     Database,
     DataRoot,
+    Form,
     GpuSlots,
     Host,
+    Html,
     Key,
     LogFormat,
     LogLevel,
@@ -170,7 +172,7 @@ def worker(
 
 @app.command(rich_help_panel=LOCAL)
 @with_request(queued=False)
-def audit(options: AuditOptions, *, as_json: AsJson = False, output: Output = None) -> None:
+def audit(options: AuditOptions, *, as_json: AsJson = False, output: Output = None, html: Html = None) -> None:
     """Audit a model here and now, without a service."""
     with _problems() as errors:
         from service.cli.requests import request_from
@@ -180,7 +182,7 @@ def audit(options: AuditOptions, *, as_json: AsJson = False, output: Output = No
         from service.logs import quiet_logging
 
         quiet_logging()
-        _end_with(audit_here(asked, errors), asked.gate.fail_on, as_json=as_json, output=output)
+        _end_with(audit_here(asked, errors), asked.gate.fail_on, as_json=as_json, output=output, html=html)
 
 
 @app.command(rich_help_panel=REMOTE)
@@ -196,6 +198,7 @@ def submit(
     key: Key = None,
     as_json: AsJson = False,
     output: Output = None,
+    html: Html = None,
 ) -> None:
     """Submit an audit to a service. Paths are the service's: they must lie below its data roots."""
     with _problems() as errors:
@@ -211,7 +214,7 @@ def submit(
             errors.print(f"audit {job.id}", style="dim", highlight=False)
             with ProgressDisplay(errors) as progress:
                 report = client.wait(job.id, progress)
-        _end_with(report, asked.gate.fail_on, as_json=as_json, output=output)
+        _end_with(report, asked.gate.fail_on, as_json=as_json, output=output, html=html)
 
 
 @app.command(rich_help_panel=REMOTE)
@@ -229,13 +232,15 @@ def report(
     key: Key = None,
     fail_on: ReportGate = "never",
     as_json: AsJson = False,
+    form: Form = "text",
     output: Output = None,
+    html: Html = None,
 ) -> None:
-    """Show the report of an audit."""
+    """Show the report of an audit, or write it for another tool."""
     with _problems():
         with _client(url, key) as client:
             found = client.report(audit_id)
-        _end_with(found, fail_on, as_json=as_json, output=output)
+        _end_with(found, fail_on, as_json=as_json, form=form, output=output, html=html)
 
 
 @app.command(rich_help_panel=REMOTE)
@@ -328,17 +333,31 @@ def _show_job(job: Any, *, as_json: bool) -> None:
         render_job(job, _console())
 
 
-def _end_with(found: "Report", fail_on: "FailOn", *, as_json: bool, output: Path | None) -> None:
+def _end_with(
+    found: "Report",
+    fail_on: "FailOn",
+    *,
+    as_json: bool,
+    output: Path | None,
+    html: Path | None = None,
+    form: str = "text",
+) -> None:
     """Show and store a report; the exit code says whether its verdict breaks the gate."""
     from service.cli.exits import gate
     from service.cli.render import render_report
+    from service.cli.writing import write_report
 
+    if html is not None:
+        write_report(found, "html", html)
     if output is not None:
-        output.write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        # a report for people is kept as what programs read
+        write_report(found, "json" if form == "text" else form, output)
     if as_json:
         _print_json(found)
-    else:
+    elif form == "text":
         render_report(found, _console())
+    elif output is None:
+        write_report(found, form)
     raise typer.Exit(gate(found, fail_on))
 
 

@@ -243,6 +243,11 @@ def with_request(*, queued: bool) -> Callable[[Callable[..., None]], Callable[..
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Output = Annotated[Path | None, typer.Option(help="Write the report as JSON to this file too.")]
+Html = Annotated[Path | None, typer.Option(help="Write the report as a page that is whole in this file.")]
+Form = Annotated[
+    Literal["text", "json", "html", "markdown", "junit", "sarif", "csv"],
+    typer.Option("--format", help="What to print; --output writes it to the file instead."),
+]
 Url = Annotated[str, typer.Option(envvar="FITCHECK_URL", help="Address of the service.")]
 Key = Annotated[str | None, typer.Option(envvar="FITCHECK_API_KEY", help="Access key; better set in the environment.")]
 AuditId = Annotated[str, typer.Argument(metavar="ID", help="The audit's id.")]

@@ -126,6 +126,11 @@ def describe(train: Part, task: Task) -> ModelDescription:
     )
 
 
+# Of the checks those whose findings have figures; the others would only cost time.
+FEW = ["preprocessing.scaling_mismatch", "preprocessing.missing_values", "preprocessing.duplicate_leakage"]
+KINDS = {"binary": "probability", "multiclass": "probability", "regression": "value"}
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Workbench:
     return Workbench(monkeypatch)
@@ -469,3 +474,39 @@ def test_a_ray_cluster_is_refused_where_ray_is_not_installed(run: Workbench, mon
         run(request={"resources": {"engine": "ray"}})
 
     assert (refusal.value.code, refusal.value.field) == ("ray_missing", "resources.engine")
+
+
+def test_figures_show_the_whole_and_what_each_finding_means(run: Workbench):
+    report = run(fault=scaled(200.0, 50.0), request={"checks": {"include": ["preprocessing.scaling_mismatch"]}})
+
+    kinds = [figure.kind for figure in report.figures]
+    assert kinds[0] == "waterfall"
+    assert {"confusion", "roc", "precision_recall", "class_shares"} <= set(kinds)
+    assert {figure.kind for figure in report.findings[0].figures} == {"proof", "quantiles"}
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "world"),
+    [
+        ("binary", math.nan, {}),
+        ("binary", 1.0, {}),
+        ("binary", None, {"n_train": 3, "n_validation": 2}),
+        ("binary", None, {"columns": 1, "prevalence": 0.01}),
+        ("binary", None, {"fault": holes(1.0)}),
+        ("multiclass", None, {"layout": "vector", "n_validation": 12}),
+        ("multiclass", None, {"layout": "image", "fault": scaled(0.0)}),
+        ("regression", math.inf, {}),
+        ("regression", 1e30, {}),
+        ("regression", None, {"layout": "image", "channels": 3, "n_validation": 30}),
+    ],
+    ids=str,
+)
+def test_figures_of_odd_data_are_drawn_or_left_out(
+    run: Workbench, task: Task, answer: float | None, world: dict[str, Any], caplog: pytest.LogCaptureFixture
+):
+    """None of them crashes, which the log would tell."""
+    model = fitted if answer is None else constant(answer)
+    report = run(task, model=model, request={"checks": {"include": FEW}, "output": {"kind": KINDS[task]}}, **world)
+
+    assert "could not be drawn" not in caplog.text
+    json.dumps(report.model_dump(mode="json"), allow_nan=False)

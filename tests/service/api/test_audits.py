@@ -246,14 +246,47 @@ class TestReading:
         assert (answer.status_code, answer.json()["code"]) == (409, "no_report")
         assert "queued" in answer.json()["detail"]
 
-    @pytest.mark.parametrize("accept", ["application/json", "*/*", "text/html, application/*;q=0.1", ""])
+    @pytest.mark.parametrize("accept", ["application/json", "*/*", "text/plain, application/*;q=0.1", ""])
     def test_a_report_is_json_where_json_is_acceptable(self, client, body, jobs, accept):
         audit = submit(client, body).json()
         jobs.succeed(audit["id"])
 
-        assert client.get(audit["links"]["report"], headers={"Accept": accept}).status_code == 200
+        answer = client.get(audit["links"]["report"], headers={"Accept": accept})
 
-    @pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "image/*"])
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+
+    @pytest.mark.parametrize(
+        ("accept", "media_type", "beginning"),
+        [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html", "<!doctype html>"),
+            ("text/markdown", "text/markdown", "## "),
+            ("application/xml", "application/xml", "<?xml"),
+            ("application/sarif+json", "application/sarif+json", "{"),
+            ("text/csv", "text/csv", "split,row,code"),
+        ],
+    )
+    def test_a_report_comes_in_the_form_that_is_asked_for(self, client, body, jobs, accept, media_type, beginning):
+        """The first is what browsers send."""
+        audit = submit(client, body).json()
+        jobs.succeed(audit["id"])
+        answer = client.get(audit["links"]["report"], headers={"Accept": accept})
+
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"].startswith(media_type)
+        assert answer.text.startswith(beginning)
+        assert answer.headers["Vary"] == "Accept"
+
+    def test_the_page_forbids_everything_that_it_does_not_bring(self, client, body, jobs):
+        audit = submit(client, body).json()
+        jobs.succeed(audit["id"])
+        answer = client.get(audit["links"]["report"], headers={"Accept": "text/html"})
+
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; script-src 'sha256-")
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+
+    @pytest.mark.parametrize("accept", ["image/png", "application/json;q=0", "image/*"])
     def test_a_report_in_no_acceptable_form_is_refused(self, client, body, jobs, accept):
         audit = submit(client, body).json()
         jobs.succeed(audit["id"])

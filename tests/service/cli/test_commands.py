@@ -195,6 +195,20 @@ class TestAudit:
 
         assert json.loads(file.read_text())["verdict"] == "pass"
 
+    def test_the_report_is_written_as_a_page(self, engine, tmp_path: Path):
+        file = tmp_path / "report.html"
+        result = run("audit", *REQUEST, "--html", str(file))
+
+        assert result.exit_code == 0
+        assert file.read_text(encoding="utf-8").startswith("<!doctype html>")
+        assert "Confirmed balanced_accuracy" in result.stdout
+
+    def test_a_file_that_cannot_be_written_is_named(self, engine, tmp_path: Path):
+        result = run("audit", *REQUEST, "--html", str(tmp_path / "nowhere" / "report.html"))
+
+        assert result.exit_code == 2
+        assert "cannot be written" in result.stderr
+
     @pytest.mark.parametrize(
         ("verdict", "fail_on", "code"),
         [
@@ -348,6 +362,34 @@ class TestReading:
         assert "All wrong." in run("report", audit_id).stdout
         assert run("report", audit_id, "--fail-on", "critical").exit_code == 1
         assert json.loads(run("report", audit_id, "--json").stdout)["summary"] == "All wrong."
+
+    @pytest.mark.parametrize(
+        ("form", "beginning"),
+        [
+            ("html", "<!doctype"),
+            ("markdown", "## "),
+            ("junit", "<?xml"),
+            ("sarif", "{"),
+            ("csv", "split,"),
+            ("json", "{"),
+        ],
+    )
+    def test_a_report_for_another_tool(self, online, jobs, tmp_path: Path, form, beginning):
+        """It is printed, or written to the file in place of the terminal."""
+        audit_id = submitted(jobs)
+        jobs.succeed(audit_id)
+        file = tmp_path / "report"
+
+        assert run("report", audit_id, "--format", form).stdout.startswith(beginning)
+        assert run("report", audit_id, "--format", form, "--output", str(file)).stdout == ""
+        assert file.read_text(encoding="utf-8").startswith(beginning)
+
+    def test_a_report_as_a_page(self, online, jobs, tmp_path: Path):
+        audit_id = submitted(jobs)
+        jobs.succeed(audit_id)
+        run("report", audit_id, "--html", str(tmp_path / "report.html"))
+
+        assert "</html>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
     def test_a_report_that_is_not_there(self, online, jobs):
         result = run("report", submitted(jobs))

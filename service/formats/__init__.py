@@ -1,0 +1,1 @@
+"""The report for other tools and for plain text: Markdown, JUnit XML, SARIF, rows as CSV. HTML is `service.pages`."""

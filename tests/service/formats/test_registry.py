@@ -1,0 +1,158 @@
+"""The report for other tools, each held against what that tool reads."""
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from jsonschema import Draft7Validator
+
+from schemas.report import CheckRecord, Outcome
+from service.formats.junit import junit
+from service.formats.markdown import MAX_CODE, escaped, markdown
+from service.formats.registry import FORMATS
+from service.formats.rows import rows_csv
+from service.formats.sarif import sarif
+from tests.service.cli.reports import whole_report
+from tests.service.pages.hostile import HOSTILE, hostile_report
+from tests.service.pages.large import large_report
+from tests.service.reports import report as smallest_report
+
+SARIF = Path(__file__).parents[2] / "vendor" / "sarif-schema-2.1.0.json.gz"
+REPORTS = {
+    "whole": whole_report,
+    "hostile": hostile_report,
+    "large": large_report,
+    "smallest": lambda: smallest_report("audit-1"),
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_report_has_every_form(name, form):
+    assert FORMATS[form].text(REPORTS[name]())
+
+
+@pytest.fixture(scope="module")
+def sarif_schema() -> Draft7Validator:
+    return Draft7Validator(json.loads(gzip.decompress(SARIF.read_bytes())))
+
+
+class TestMarkdown:
+    def test_the_answer_comes_first(self):
+        lines = markdown(whole_report()).splitlines()
+
+        assert lines[0] == "## ❌ fitcheck: fail"
+        assert lines[2] == "**The validation data were never standardised.**"
+
+    def test_a_cause_has_its_proof_and_its_remedy(self):
+        text = markdown(whole_report())
+
+        assert "98% of the gap" in text
+        assert "**Confirmed**: standardise 30 columns (balanced accuracy 0.50 → 0.97" in text
+        assert "```python\nscaler = StandardScaler().fit(train)\n```" in text
+
+    def test_nothing_in_it_is_markup_of_others(self):
+        """Neither a tag nor a column of the table comes from a name."""
+        text = markdown(hostile_report())
+
+        outside = text.split("```")[0]
+        assert "<script" not in outside.replace("\\<", "")
+        assert escaped("a|b <i>") == "a\\|b \\<i\\>"
+
+    def test_code_with_a_fence_in_it_stays_inside_its_own(self):
+        assert "````python" in markdown(hostile_report())
+
+    def test_a_comment_is_not_longer_than_hosts_allow(self):
+        """Code of a thousand columns is left to the report."""
+        report = large_report()
+        long = report.diagnosis[0].remedy.model_copy(update={"code": "x = 1\n" * MAX_CODE})
+        causes = [report.diagnosis[0].model_copy(update={"remedy": long})] * 3
+        text = markdown(report.model_copy(update={"diagnosis": causes}))
+
+        assert len(text) < 65_536
+        assert "characters; it stands in the report" in text
+
+
+class TestJUnit:
+    def test_each_check_is_a_case(self):
+        root = ET.fromstring(junit(whole_report()))
+
+        assert {name: root.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
+            "tests": "3",
+            "failures": "1",
+            "errors": "0",
+            "skipped": "1",
+        }
+        failure = root.find(".//failure")
+        assert failure.get("type") == "critical"
+        assert "Apply the training scaler." in failure.text
+
+    def test_a_crash_is_an_error(self):
+        crashed = CheckRecord(code="metrics.weak_model", outcome=Outcome.ERROR, reason="crashed", seconds=0)
+        root = ET.fromstring(junit(whole_report().model_copy(update={"checks": [crashed]})))
+
+        assert root.get("errors") == "1"
+        assert root.find(".//error").get("message") == "crashed"
+
+    def test_characters_that_xml_does_not_know_are_replaced(self):
+        reason = "a\x00b\x1b<&>\ud800"
+        check = CheckRecord.model_construct(
+            code="metrics.weak_model", outcome=Outcome.INCONCLUSIVE, reason=reason, seconds=0, limits={}
+        )
+        root = ET.fromstring(junit(whole_report().model_copy(update={"checks": [check]})))
+
+        assert root.find(".//skipped").get("message") == "inconclusive: a\ufffdb\ufffd<&>\ufffd"
+
+
+class TestSarif:
+    @pytest.mark.parametrize("name", REPORTS)
+    def test_it_is_valid(self, sarif_schema, name):
+        assert [error.message[:200] for error in sarif_schema.iter_errors(json.loads(sarif(REPORTS[name]())))] == []
+
+    def test_each_finding_is_a_result_of_its_rule(self):
+        run = json.loads(sarif(whole_report()))["runs"][0]
+
+        rules = run["tool"]["driver"]["rules"]
+        for result in run["results"]:
+            assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert [result["level"] for result in run["results"]] == ["error", "warning"]
+        assert run["results"][0]["properties"]["confirmed"] is True
+
+    def test_an_alert_keeps_its_identity_when_numbers_change(self):
+        first, second = (json.loads(sarif(whole_report(summary=text)))["runs"][0]["results"] for text in "ab")
+
+        assert first[0]["partialFingerprints"] == second[0]["partialFingerprints"]
+        assert first[0]["partialFingerprints"] != first[1]["partialFingerprints"]
+
+    def test_a_path_with_anything_in_it_is_an_address(self):
+        result = json.loads(sarif(hostile_report()))["runs"][0]["results"][0]
+        uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+
+        assert uri.startswith("file:///data/")
+        assert not set(uri) & set("<> \"'`|")
+
+
+class TestRows:
+    def test_each_row_has_its_reason(self):
+        rows = list(csv.DictReader(io.StringIO(rows_csv(hostile_report()))))
+
+        assert [(row["split"], row["row"]) for row in rows] == [("validation", "3")] * 2
+        assert rows[0]["reason"] == HOSTILE
+
+    def test_rows_of_the_training_file_are_told_apart(self):
+        report = hostile_report()
+        one = report.findings[0].model_copy(update={"evidence": {"split": "training"}})
+        rows = list(csv.DictReader(io.StringIO(rows_csv(report.model_copy(update={"findings": [one]})))))
+
+        assert [row["split"] for row in rows] == ["training"]
+
+    def test_a_spreadsheet_takes_no_reason_for_a_formula(self):
+        report = hostile_report()
+        evil = [one.model_copy(update={"title": "=HYPERLINK(1)"}) for one in report.findings]
+        rows = list(csv.DictReader(io.StringIO(rows_csv(report.model_copy(update={"findings": evil})))))
+
+        assert rows[0]["reason"] == "'=HYPERLINK(1)"
