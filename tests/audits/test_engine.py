@@ -499,7 +499,18 @@ def test_figures_show_the_whole_and_what_each_finding_means(run: Workbench):
         ("regression", 1e30, {}),
         ("regression", None, {"layout": "image", "channels": 3, "n_validation": 30}),
     ],
-    ids=str,
+    ids=[
+        "nan",
+        "certain",
+        "few rows",
+        "one column",
+        "nothing but holes",
+        "few rows of three classes",
+        "black images",
+        "infinite",
+        "huge",
+        "coloured images",
+    ],
 )
 def test_figures_of_odd_data_are_drawn_or_left_out(
     run: Workbench, task: Task, answer: float | None, world: dict[str, Any], caplog: pytest.LogCaptureFixture
