@@ -12,8 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import internal_error_response
 
-PROBES = ("/healthz", "/readyz")
+PROBES = ("/healthz", "/readyz", "/metrics")
 REQUEST_ID = "X-Request-ID"
+IS_HEAD = "fitcheck.is_head"  # in the scope: answers without an end must not begin
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for a client that left before the answer
 # Job answers change and belong to one caller: no cache may keep them.
 DEFAULT_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
@@ -51,7 +52,7 @@ class _Exchange:
     def __init__(self, scope: Scope, send: Send) -> None:
         self.is_head = scope["method"] == "HEAD"
         # Every GET answers HEAD too (RFC 9110, 9.1), without its body.
-        self.scope = {**scope, "method": "GET"} if self.is_head else scope
+        self.scope = {**scope, "method": "GET", IS_HEAD: True} if self.is_head else scope
         self.request_id = _request_id(Headers(scope=scope).get(REQUEST_ID))
         self.status: int | None = None
         self.log = log.bind(request_id=self.request_id, method=scope["method"], path=scope["path"])

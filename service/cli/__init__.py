@@ -300,6 +300,20 @@ def status(*, audit_id: AuditId, url: Url = LOCALHOST, key: Key = None, as_json:
 
 
 @app.command(rich_help_panel=REMOTE)
+def watch(*, audit_id: AuditId, url: Url = LOCALHOST, key: Key = None, as_json: AsJson = False) -> None:
+    """Show the progress of an audit until it ends; exits with 3 where it ends without a report."""
+    with _problems(), _client(url, key) as client:
+        from service.cli.exits import ExitCode
+        from service.cli.progress import ProgressDisplay
+
+        with ProgressDisplay(_console(stderr=True)) as progress:
+            job = client.watch(audit_id, progress)
+        _show_job(job, as_json=as_json)
+        if job.status != "succeeded":
+            raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command(rich_help_panel=REMOTE)
 def report(
     *,
     audit_id: AuditId,

@@ -33,7 +33,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.jobs import leases
 from service.jobs.database import connect, migrate
 from service.jobs.errors import DatabaseUnavailable
-from service.jobs.names import Queue
 from service.logs import configure_logging
 from service.settings import PREFIX, SECRETS, Settings
 from service.worker.children import Child, Start
@@ -166,12 +165,14 @@ class Supervisor:
         child.wait(time.monotonic() if self._hurry else deadline)
 
     def _plan_slots(self) -> list[Child]:
-        placed: list[tuple[str, Queue, str]] = [(f"cpu.{i}", "cpu", "-1") for i in range(self._settings.slots)]
+        placed: list[tuple[str, str, str]] = [
+            (f"cpu.{i}", self._settings.cpu_queue, "-1") for i in range(self._settings.slots)
+        ]
         for device in gpus():
-            placed += [(f"gpu{device}.{i}", "gpu", device) for i in range(self._settings.gpu_slots)]
+            placed += [(f"gpu{device}.{i}", self._settings.gpu_queue, device) for i in range(self._settings.gpu_slots)]
         return [self._slot(name, queue, device) for name, queue, device in placed]
 
-    def _slot(self, name: str, queue: Queue, device: str) -> Child:
+    def _slot(self, name: str, queue: str, device: str) -> Child:
         executor = ""
 
         def plan() -> Start:
