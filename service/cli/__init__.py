@@ -60,6 +60,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+db = typer.Typer(name="db", no_args_is_help=True, help="Look after the database of the service.")
+app.add_typer(db, rich_help_panel="Service")
+
 SERVICE = "Service"
 REMOTE = "Client of a service"
 LOCAL = "Without a service"
@@ -358,6 +361,60 @@ def list_audits(
             _print_json(jobs)
         else:
             render_jobs(jobs, _console())
+
+
+@db.command()
+def upgrade(*, database: Database = None, state_dir: StateDir = None) -> None:
+    """Create or update the tables. The service does so itself when it starts; workers go first."""
+    with _problems():
+        from service.cli.database import status_of, upgrade
+
+        upgrade(_settings(database=database, state_dir=state_dir))
+        _print_status(status_of(_settings(database=database, state_dir=state_dir)))
+
+
+@db.command("status")
+def database_status(*, database: Database = None, state_dir: StateDir = None, as_json: AsJson = False) -> None:
+    """Show the version of the tables, what waits, and which workers live. Changes nothing."""
+    with _problems():
+        from service.cli.database import status_of
+
+        found = status_of(_settings(database=database, state_dir=state_dir))
+        if as_json:
+            _print_json(found)
+        else:
+            _print_status(found)
+
+
+@db.command()
+def prune(
+    *,
+    database: Database = None,
+    state_dir: StateDir = None,
+    keep_jobs_days: Annotated[
+        float | None, typer.Option(envvar="FITCHECK_KEEP_JOBS_DAYS", help="Delete audits that ended before.")
+    ] = None,
+    keep_reports_days: Annotated[
+        float | None, typer.Option(envvar="FITCHECK_KEEP_REPORTS_DAYS", help="Delete reports of audits likewise.")
+    ] = None,
+) -> None:
+    """Delete finished audits and reports that were kept long enough. The service does so itself, from time to time."""
+    with _problems():
+        from service.cli.database import prune
+
+        settings = _settings(
+            database=database,
+            state_dir=state_dir,
+            keep_jobs_days=keep_jobs_days,
+            keep_reports_days=keep_reports_days,
+        )
+        pruned = prune(settings)
+        typer.echo(f"deleted: {pruned.jobs} audits, {pruned.reports} reports")
+
+
+def _print_status(found: "BaseModel") -> None:
+    for name, value in found.model_dump().items():
+        typer.echo(f"{name:<16}{value}")
 
 
 @app.command(rich_help_panel=LOCAL)

@@ -7,6 +7,7 @@ the outcome and a note to tell it.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -72,7 +73,7 @@ def _delivery(connection: sa.Connection, row: sa.Row[*tuple[object, ...]]) -> De
 def settle(connection: sa.Connection, delivery: Delivery, error: str | None, *, is_last: bool) -> None:
     """Note how a delivery went; says nothing where it was taken for lost and tried again meanwhile."""
     if error is None:
-        values = {"state": "delivered", "last_error": None, "ended_at": now_ms()}
+        values: dict[str, Any] = {"state": "delivered", "last_error": None, "ended_at": now_ms()}
     elif is_last:
         values = {"state": "dead", "last_error": error, "ended_at": now_ms()}
     else:

@@ -160,10 +160,12 @@ def test_progress_that_nobody_read_is_not_piled_up(counted, audit_request):
         assert len(hub._feeds[audit].events) <= 3
         late = asyncio.create_task(read(hub.stream(audit, 0)))
         counted.succeed(audit)
-        assert len(await fast) > 10
+        assert len(await fast) > 4
         return await late
 
-    assert asyncio.run(follow()) in (["queued", "running", "running", "succeeded"], ["queued", "running", "succeeded"])
+    told = asyncio.run(follow())
+    assert told[-1] == "succeeded"
+    assert len(told) <= 4
 
 
 def test_silence_is_broken_by_comments(counted, audit_request, monkeypatch):
