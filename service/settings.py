@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     gpu_queue: str = Field(
         "gpu", pattern=QUEUE_PATTERN, description="Queue from which this host's GPU slots take audits."
     )
+    large_model_bytes: int | None = Field(
+        None, gt=0, description="Audits of larger models that ask for no device go to `large_model_queue`."
+    )
+    large_model_queue: str | None = Field(None, pattern=QUEUE_PATTERN, description="Queue for large models.")
     max_queue: int = Field(5000, ge=1, description="Queued audits beyond which new ones are refused.")
     max_queue_per_caller: int = Field(1000, ge=1, description="Queued audits of one access key, likewise.")
     recycle_after: int = Field(
@@ -197,9 +201,9 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _signed_callbacks(self) -> "Settings":
-        if (self.callback_hosts or self.callback_private_hosts) and not self.callback_secrets:
-            raise ValueError("callback_secrets are needed where callback hosts are allowed: webhooks are signed")
+    def _large_models_have_a_queue(self) -> "Settings":
+        if (self.large_model_bytes is None) != (self.large_model_queue is None):
+            raise ValueError("large_model_bytes and large_model_queue are set together")
         return self
 
     @property
@@ -220,6 +224,18 @@ class Settings(BaseSettings):
         """
         if not self.api_keys and not is_loopback(self.host):
             raise ValueError(f"host {self.host} can be reached by others: set {PREFIX}API_KEYS, or listen on 127.0.0.1")
+
+    def require_signed_callbacks(self) -> None:
+        """Raise where webhooks may be sent, and nothing would show their receivers that they are ours.
+
+        Raises:
+            ValueError: saying what to set.
+        """
+        if (self.callback_hosts or self.callback_private_hosts) and not self.callback_secrets:
+            raise ValueError(
+                f"webhooks are signed: set {PREFIX}CALLBACK_SECRETS to {SECRET_PREFIX}$(openssl rand -base64 32), "
+                f"or unset {PREFIX}CALLBACK_HOSTS"
+            )
 
     def environment(self, *, without: frozenset[str] = frozenset()) -> dict[str, str]:
         """The settings as environment variables, for processes that we start; leaves out fields named."""

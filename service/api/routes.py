@@ -9,7 +9,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from audits import catalogue
+from audits import catalogue, preflight
+from audits.sources import Roots
 from schemas.base import Sent
 from schemas.catalogue import Catalogue, CatalogueEntry
 from schemas.job import Job, JobPage, JobStatus
@@ -27,6 +28,7 @@ from service.api.openapi import AUDIT_BODY, header, problems
 from service.api.problems import NoWorkerError
 from service.jobs.errors import AuditNotFound
 from service.jobs.interface import JobFilter, Jobs
+from service.settings import Settings
 
 MAX_PAGE = 200
 EVENT_STREAM = "text/event-stream"
@@ -158,7 +160,8 @@ def submit_audit(
     is_new = False
     if job is None:
         _examine(audit, request)
-        job, is_new = jobs.submit(audit, caller=caller, idempotency_key=idempotency_key)
+        queue = _queue_of_large(audit, request)
+        job, is_new = jobs.submit(audit, caller=caller, idempotency_key=idempotency_key, large_model_queue=queue)
     response.headers["Location"] = job.links.self
     if not is_new:
         response.headers["Idempotency-Replayed"] = "true"
@@ -171,6 +174,15 @@ def _examine(audit: AuditRequest, request: Request) -> None:
         webhooks.require_allowed(audit.callback.url, request.app.state.settings)
     catalogue.require_known(audit.checks)
     request.app.state.preflight(audit)
+
+
+def _queue_of_large(audit: AuditRequest, request: Request) -> str | None:
+    """The queue for large models, where the model is one and the service has such a queue."""
+    settings = cast(Settings, request.app.state.settings)
+    if settings.large_model_bytes is None:
+        return None
+    size = preflight.model_bytes(audit, Roots(settings.data_roots, settings.remote))
+    return settings.large_model_queue if size > settings.large_model_bytes else None
 
 
 @audits.get(

@@ -18,10 +18,11 @@ def run_api(settings: Settings) -> None:
     """Answer HTTP until SIGTERM or SIGINT.
 
     Raises:
-        ValueError: the host is not loopback, and there are no access keys.
+        ValueError: the host is not loopback, and there are no access keys; or webhooks would not be signed.
         DatabaseUnavailable: the database does not answer.
     """
     settings.require_safe_bind()
+    settings.require_signed_callbacks()
     configure_logging(settings)
     app = create_app(settings)
     config = uvicorn.Config(

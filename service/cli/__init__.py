@@ -125,7 +125,7 @@ def serve(
             log_level=log_level,
             log_format=log_format,
         )
-        _require_safe_bind(settings)
+        _require_safe(settings)
         raise typer.Exit(run_serve(settings))
 
 
@@ -153,7 +153,7 @@ def api(
             log_level=log_level,
             log_format=log_format,
         )
-        _require_safe_bind(settings)
+        _require_safe(settings)
         run_api(settings)
 
 
@@ -452,10 +452,11 @@ def _settings(**options: Any) -> "Settings":
     return settings_from(**options)
 
 
-def _require_safe_bind(settings: "Settings") -> None:
-    from service.cli.serving import require_safe_bind
+def _require_safe(settings: "Settings") -> None:
+    from service.cli.serving import require_safe_bind, require_signed_callbacks
 
     require_safe_bind(settings)
+    require_signed_callbacks(settings)
 
 
 def _paths(paths: list[Path] | None) -> tuple[Path, ...]:

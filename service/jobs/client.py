@@ -65,7 +65,14 @@ class DatabaseJobs:
         self._client.destroy()
         self._engine.dispose()
 
-    def submit(self, request: AuditRequest, *, caller: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
+    def submit(
+        self,
+        request: AuditRequest,
+        *,
+        caller: str,
+        idempotency_key: str | None = None,
+        large_model_queue: str | None = None,
+    ) -> tuple[Job, bool]:
         with unavailable_is_a_problem(), self._engine.begin() as connection:
             audit_id = new_identifier()
             if not _insert_audit(connection, audit_id, request, caller, idempotency_key):
@@ -73,7 +80,7 @@ class DatabaseJobs:
             _insert_tags(connection, audit_id, request.tags)
             if request.callback is not None:
                 callbacks.register(connection, audit_id, request.callback.url)
-            queue = self._queue_for(connection, request)
+            queue = self._queue_for(connection, request, large_model_queue)
             self._require_room(connection, caller)
             place = turns.next_place(connection, queue, request.priority, caller)
             self._client.enqueue_in_transaction(connection, _options(audit_id, request, queue, place), audit_id)
@@ -172,11 +179,13 @@ class DatabaseJobs:
         detail = f"no live worker takes {queue} audits: start `fitcheck worker` on such a machine, or cancel"
         return job.model_copy(update={"progress": job.progress.model_copy(update={"detail": detail})})
 
-    def _queue_for(self, connection: sa.Connection, request: AuditRequest) -> str:
+    def _queue_for(self, connection: sa.Connection, request: AuditRequest, large_model_queue: str | None) -> str:
         if request.resources.queue is not None:
             return _known_queue(connection, request.resources.queue)
         if request.resources.device != "auto":
             return request.resources.device
+        if large_model_queue is not None:
+            return large_model_queue
         has_gpu = leases.count_live(connection, self._settings.lease_seconds, queue="gpu") > 0
         return "gpu" if has_gpu else "cpu"
 

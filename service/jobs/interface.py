@@ -71,8 +71,17 @@ class Jobs(Protocol):
     `AuditNotFound` (404). Both are declared in `service.jobs.errors`.
     """
 
-    def submit(self, request: AuditRequest, *, caller: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
+    def submit(
+        self,
+        request: AuditRequest,
+        *,
+        caller: str,
+        idempotency_key: str | None = None,
+        large_model_queue: str | None = None,
+    ) -> tuple[Job, bool]:
         """Store the request and queue it, in one transaction. The flag says whether the job is new.
+
+        A request that names neither a queue nor a device goes to `large_model_queue` where that is given.
 
         Raises:
             IdempotencyConflict: the key was used with another body (409).

@@ -5,7 +5,7 @@ found again, so that a process that dies in between leaves nothing for ever.
 """
 
 import fcntl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def _delete_batch(engine: sa.Engine, days: float) -> list[str]:
     return ids
 
 
-def _orphans(engine: sa.Engine) -> Sequence[str]:
+def _orphans(engine: sa.Engine) -> list[str]:
     """Finished workflows whose audit is gone."""
     query = (
         sa.select(workflow.c.workflow_uuid)

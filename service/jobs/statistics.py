@@ -68,4 +68,4 @@ def _callbacks(connection: sa.Connection) -> Mapping[str, int]:
         .where(workflow.c.completed_at.is_not(None))
         .group_by(callback.c.state)
     )
-    return {"pending": 0, "dead": 0, **dict(connection.execute(query))}
+    return {"pending": 0, "dead": 0, **{row.state: row[1] for row in connection.execute(query)}}

@@ -61,9 +61,10 @@ def run_serve(settings: Settings, *, evaluator: str = PRODUCTION) -> int:
     """Take, evaluate and answer audits until told to stop; the exit status.
 
     Raises:
-        ValueError: others than this machine would reach the API without a key.
+        ValueError: others than this machine would reach the API without a key; or webhooks would not be signed.
     """
     settings.require_safe_bind()
+    settings.require_signed_callbacks()
     configure_logging(settings)
     if (reason := _cannot_listen(settings)) is not None:
         log.error("port_unusable", host=settings.host, port=settings.port, reason=reason)
@@ -181,7 +182,7 @@ class Supervisor:
             executor = f"{socket.gethostname()}:{name}:{secrets.token_hex(4)}"
             options = ("--queue", queue, "--executor", executor, "--device", device)
             command = (*_python("service.worker.slot"), *options, "--address", str(self._address))
-            return Start(command, self._environment(without=frozenset({"api_keys"})))
+            return Start(command, self._environment(without=SECRETS - {"database"}))
 
         def on_exit(status: int) -> None:
             if not self._stopping.is_set():

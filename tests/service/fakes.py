@@ -53,9 +53,18 @@ class FakeJobs:
         self.requests: dict[str, AuditRequest] = {}
         self.slots = slots
         self.broken: Exception | None = None
+        self.large_model_queue: str | None = None
         self.numbers = Statistics({}, {}, {}, {}, {}, {}, {})
 
-    def submit(self, request: AuditRequest, *, caller: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
+    def submit(
+        self,
+        request: AuditRequest,
+        *,
+        caller: str,
+        idempotency_key: str | None = None,
+        large_model_queue: str | None = None,
+    ) -> tuple[Job, bool]:
+        self.large_model_queue = large_model_queue
         known = self.replayed(request, caller=caller, idempotency_key=idempotency_key or "")
         if known is not None:
             return known, False

@@ -24,6 +24,12 @@ def pruner(settings: Settings, **kept: float) -> Pruned:
         jobs.close()
 
 
+@pytest.fixture(autouse=True)
+def nothing_old(service_settings: Settings, jobs: DatabaseJobs) -> None:
+    """What the tests before have finished would be pruned too."""
+    pruner(service_settings, keep_jobs_days=1e-9)
+
+
 def age(engine: sa.Engine, job: Job, days: float) -> None:
     with engine.begin() as connection:
         connection.execute(

@@ -179,3 +179,17 @@ def test_submitting_at_once_gives_everybody_a_place(
         list(pool.map(lambda i: jobs.submit(asked, caller=f"caller {i % 3}"), range(24)))
 
     assert len(in_order(engine, queue)) == 24
+
+
+def test_large_models_have_a_queue_of_their_own(
+    jobs: DatabaseJobs, engine: sa.Engine, caller: str, audit_request: Make
+) -> None:
+    """Unless the request itself chooses."""
+
+    def queue_of(**resources: str) -> str | None:
+        made, _ = jobs.submit(audit_request(resources=resources), caller=caller, large_model_queue="large")
+        with engine.connect() as connection:
+            query = sa.select(workflow.c.queue_name).where(workflow.c.workflow_uuid == made.id)
+            return connection.execute(query).scalar_one()
+
+    assert [queue_of(), queue_of(device="gpu"), queue_of(queue="cpu")] == ["large", "gpu", "cpu"]
