@@ -93,6 +93,11 @@ class Service:
             found += children.get(pid, [])
         return found
 
+    def kill(self) -> None:
+        """End it whatever it does; its processes end with it."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+
     def stop(self) -> int:
         assert self.process is not None
         self.process.terminate()
@@ -187,9 +192,9 @@ def submit(service: Service, folder: Path, number: int, seconds: float, deadline
     body = {
         "model": {"uri": str(folder / "model")},
         "data": {
-            "train": {"uri": str(folder / "data.csv")},
-            "validation": {"uri": str(folder / "data.csv")},
-            "label": "y",
+            "train": {"uri": str(folder / "train.csv")},
+            "validation": {"uri": str(folder / "validation.csv")},
+            "label": "benign",
         },
         "tags": {"number": str(number), "seconds": f"{seconds:.2f}"},
     }
@@ -208,8 +213,21 @@ def wait(service: Service, audit_id: str, deadline: float) -> dict[str, object]:
 
 def soak(settings: Settings, folder: Path, arguments: argparse.Namespace, restart: Callable[[], None] | None) -> bool:
     """Run on one database; whether every promise was kept."""
-    rng = random.Random(arguments.seed)
     service = Service(settings, folder / "service.log")
+    try:
+        found = _run(service, folder, arguments, restart)
+    finally:
+        service.kill()
+    print(json.dumps(found, indent=2), flush=True)
+    if found["broken"] and arguments.keep is not None:
+        shutil.copy(service.log, arguments.keep)
+    return not found["broken"]
+
+
+def _run(
+    service: Service, folder: Path, arguments: argparse.Namespace, restart: Callable[[], None] | None
+) -> dict[str, object]:
+    rng = random.Random(arguments.seed)
     service.tend()
     began = time.monotonic()
     deadline = began + 60 * arguments.minutes
@@ -232,10 +250,10 @@ def soak(settings: Settings, folder: Path, arguments: argparse.Namespace, restar
         for job in jobs
         if job["status"] == "succeeded"
     ]
-    stored = _stored(settings)
+    stored = _stored(service.settings)
     status = service.stop()
     found = {
-        "database": settings.database_url.get_backend_name(),
+        "database": service.settings.database_url.get_backend_name(),
         "seconds": round(time.monotonic() - began),
         "faults": dict(faults.done),
         "statuses": dict(Counter(str(job["status"]) for job in jobs)),
@@ -246,8 +264,7 @@ def soak(settings: Settings, folder: Path, arguments: argparse.Namespace, restar
         "left_behind": service.left_behind(),
     }
     found["broken"] = _broken(found, jobs, ids, reports)
-    print(json.dumps(found, indent=2))
-    return not found["broken"]
+    return found
 
 
 def _stored(settings: Settings) -> dict[str, int]:
@@ -323,12 +340,11 @@ def _postgres_bin() -> Path:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder with what the requests name: it has to be there, but nothing reads it."""
+    """A folder with what the requests name: the API looks at it, though nothing evaluates it."""
     with tempfile.TemporaryDirectory(prefix="fitcheck-soak-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        example = Path(__file__).parents[1] / "examples" / "wrong_scaling" / "model"
-        shutil.copytree(example, folder / "model")
-        (folder / "data.csv").write_text("x,y\n1,0\n2,1\n")
+        example = Path(__file__).parents[1] / "examples" / "wrong_scaling"
+        shutil.copytree(example, folder, dirs_exist_ok=True)
         yield folder
 
 
@@ -353,7 +369,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10, help="for each database; unfinished audits are a failure")
     parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="copy the service's log here where a promise was broken")
     arguments = parser.parse_args()
+    # Told to stop, stop the service and the database too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     kept = []
     if arguments.database != "postgresql":
         with scratch() as folder:

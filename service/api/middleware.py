@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import internal_error_response
+from service.tracing import request_span
 
 PROBES = ("/healthz", "/readyz", "/metrics")
 REQUEST_ID = "X-Request-ID"
@@ -34,6 +35,11 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(scope, send)
+        with request_span(scope["method"], scope["path"], Headers(scope=scope)) as span:
+            await self._answer(exchange, receive)
+            span.set_attribute("http.response.status_code", exchange.status or 0)
+
+    async def _answer(self, exchange: "_Exchange", receive: Receive) -> None:
         try:
             await self.app(exchange.scope, receive, exchange.send)
         except ClientDisconnect:
@@ -41,7 +47,7 @@ class Envelope:
         except Exception:
             exchange.log.exception("request_failed")
             if exchange.status is None:
-                await internal_error_response(scope["path"])(exchange.scope, receive, exchange.send)
+                await internal_error_response(exchange.scope["path"])(exchange.scope, receive, exchange.send)
         finally:
             exchange.close()
 

@@ -10,6 +10,7 @@ import uvicorn
 from service.api.app import create_app
 from service.logs import configure_logging
 from service.settings import Settings
+from service.tracing import configure_tracing
 
 CANNOT_START = 3  # as uvicorn's own command ends
 
@@ -24,6 +25,7 @@ def run_api(settings: Settings) -> None:
     settings.require_safe_bind()
     settings.require_signed_callbacks()
     configure_logging(settings)
+    configure_tracing("api")
     app = create_app(settings)
     config = uvicorn.Config(
         app,

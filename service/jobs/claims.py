@@ -26,6 +26,7 @@ class Assignment:
         attempt: which start of the audit this is, counted from 1.
         handovers: how many of the earlier starts were ended by an orderly stop of their worker.
         deadline: when it has to end, in seconds since 1970; survives a change of the worker.
+        traceparent: the trace of the request that submitted it.
         verdict: of the report that an earlier start stored before its worker died.
     """
 
@@ -35,6 +36,7 @@ class Assignment:
     deadline: float | None
     verdict: str | None
     handovers: int = 0
+    traceparent: str | None = None
 
     @property
     def deaths(self) -> int:
@@ -49,7 +51,7 @@ def begin(connection: sa.Connection, audit_id: str, executor: str) -> Assignment
         Superseded: the audit is not this executor's.
     """
     query = (
-        sa.select(audit.c.request, workflow.c.workflow_deadline_epoch_ms, report.c.verdict)
+        sa.select(audit.c.request, audit.c.traceparent, workflow.c.workflow_deadline_epoch_ms, report.c.verdict)
         .join(workflow, workflow.c.workflow_uuid == audit.c.id)
         .outerjoin(report, report.c.audit_id == audit.c.id)
         .where(audit.c.id == audit_id, _owned_by(executor))
@@ -67,6 +69,7 @@ def begin(connection: sa.Connection, audit_id: str, executor: str) -> Assignment
         deadline=deadline / 1000 if deadline is not None else None,
         verdict=row.verdict,
         handovers=handovers,
+        traceparent=row.traceparent,
     )
 
 

@@ -31,6 +31,7 @@ from service.jobs.serialization import JsonSerializer
 from service.jobs.states import ACTIVE, IS, SELECT_JOB, JobRow, job_from, status_of
 from service.jobs.tables import audit, audit_tag, now_ms, queues, report, workflow
 from service.settings import Settings
+from service.tracing import traceparent
 
 
 def open_jobs(settings: Settings) -> "DatabaseJobs":
@@ -245,6 +246,7 @@ def _insert_audit(
         request=request.model_dump_json(),
         request_hash=hash_of(request),
         idempotency_key=key,
+        traceparent=traceparent(),
     )
     statement = statement.on_conflict_do_nothing(index_elements=["caller", "idempotency_key"])
     return connection.execute(statement.returning(audit.c.id)).first() is not None

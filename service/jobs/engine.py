@@ -25,6 +25,7 @@ from service.jobs.recovery import choose_recovery
 from service.jobs.serialization import JsonSerializer
 from service.jobs.states import timed_out, worker_lost
 from service.settings import Settings
+from service.tracing import Stages, audit_span
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -157,7 +158,12 @@ class Executor:
     def _evaluate_and_store(self, assignment: Assignment) -> dict[str, str]:
         if assignment.verdict is not None:
             return {"verdict": assignment.verdict}
-        watch = Watch(self._engine, assignment, self._executor)
+        with audit_span(assignment.audit_id, assignment.attempt, assignment.traceparent) as stages:
+            verdict = self._evaluate_under(Watch(self._engine, assignment, self._executor, stages), assignment)
+        log.info("audit_finished", audit=assignment.audit_id, verdict=verdict)
+        return {"verdict": verdict}
+
+    def _evaluate_under(self, watch: "Watch", assignment: Assignment) -> str:
         try:
             report = self._evaluate(assignment, progress=watch.progress, stopped=watch.stopped)
         except ProblemError:
@@ -168,9 +174,7 @@ class Executor:
             watch.write(connection)
             return claims.store_report(connection, assignment.audit_id, self._executor, report)
 
-        verdict = self._until_reachable(store)
-        log.info("audit_finished", audit=assignment.audit_id, verdict=verdict)
-        return {"verdict": verdict}
+        return self._until_reachable(store)
 
     def _until_reachable(self, write: Callable[[sa.Connection], T]) -> T:
         """Write in one transaction, and wait for a database that is away: the work done would be lost."""
@@ -188,16 +192,18 @@ class Executor:
 class Watch:
     """The database's view of one running audit: shows its progress, tells when it is no longer wanted."""
 
-    def __init__(self, engine: sa.Engine, assignment: Assignment, executor: str) -> None:
+    def __init__(self, engine: sa.Engine, assignment: Assignment, executor: str, stages: Stages) -> None:
         self._engine = engine
         self._assignment = assignment
         self._executor = executor
+        self._stages = stages
         self._unwritten: list[Progress] = []
         self._looked_at = 0.0
         self._lost = False
 
     def progress(self, progress: Progress) -> None:
         """Show this at the next look: some progress within a stage is skipped, no stage and not the last is."""
+        self._stages.begin(progress.stage)
         if self._unwritten and self._unwritten[-1].stage == progress.stage:
             self._unwritten[-1] = progress
         else:

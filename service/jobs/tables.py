@@ -26,6 +26,7 @@ audit = sa.Table(
     sa.Column("request_hash", sa.Text, nullable=False),
     sa.Column("idempotency_key", sa.Text),
     sa.Column("cancel_requested_at", sa.BigInteger),
+    sa.Column("traceparent", sa.Text),  # of the request, as W3C's trace context writes it
     sa.UniqueConstraint("caller", "idempotency_key", name="audit_idempotency"),
     sa.Index("audit_of_caller", "caller", "id"),
 )

@@ -14,6 +14,7 @@ from schemas.problem import ProblemError
 from service.jobs.engine import Executor
 from service.logs import configure_logging
 from service.settings import Settings, get_settings
+from service.tracing import configure_tracing
 from service.worker.evaluation import ForkedEvaluation, is_warm
 from service.worker.processes import hide
 
@@ -71,6 +72,7 @@ def main() -> None:
     hide()
     settings = get_settings()
     configure_logging(settings)
+    configure_tracing("worker")
     try:
         status = run_slot(settings, **vars(arguments))
     except ProblemError as error:

@@ -16,6 +16,7 @@ from schemas.problem import Problem
 from service.api.following import Following
 from service.cli.client import Client
 from service.jobs.client import open_jobs
+from service.logs import quiet_logging
 from service.settings import Settings
 from tests.service.conftest import make_request
 from tests.service.fakes import FakeJobs
@@ -25,6 +26,12 @@ from .test_commands import jobs, online, run, submitted
 __all__ = ["jobs", "online"]  # fixtures
 
 pytestmark = pytest.mark.usefixtures("online")
+
+
+@pytest.fixture(autouse=True)
+def only_the_command_prints() -> None:
+    """The application in this process would log to where the command prints."""
+    quiet_logging()
 
 
 class TestWatch:

@@ -1,4 +1,4 @@
-"""Events, turns of callers, webhooks to deliver, and counters that outlive the rows they counted.
+"""Events, turns of callers, webhooks to deliver, contexts of traces, and counters that outlive the rows they counted.
 
 Revision ID: 0003
 """
@@ -15,6 +15,7 @@ depends_on = None
 def upgrade() -> None:
     # Audits that run during the upgrade have shown one state so far.
     op.add_column("audit_progress", sa.Column("version", sa.Integer, nullable=False, server_default="1"))
+    op.add_column("audit", sa.Column("traceparent", sa.Text))
     op.create_table(
         "audit_event",
         sa.Column("audit_id", sa.Text, sa.ForeignKey("audit.id", ondelete="CASCADE"), primary_key=True),
@@ -56,4 +57,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("tally", "callback", "turn", "audit_event"):
         op.drop_table(table)
+    op.drop_column("audit", "traceparent")
     op.drop_column("audit_progress", "version")
