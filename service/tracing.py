@@ -61,7 +61,7 @@ def audit_span(audit_id: str, attempt: int, parent: str | None) -> Iterator["Sta
     context = _PROPAGATOR.extract({_TRACEPARENT: parent} if parent else {})
     attributes = {"fitcheck.audit.id": audit_id, "fitcheck.audit.attempt": attempt}
     with _tracer().start_as_current_span(
-        "audit", context, SpanKind.CONSUMER, attributes, record_exception=False
+        "audit", context, SpanKind.CONSUMER, attributes, record_exception=False, set_status_on_exception=False
     ) as span:
         stages = Stages()
         try:
