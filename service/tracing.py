@@ -59,7 +59,7 @@ def request_span(method: str, path: str, headers: Mapping[str, str]) -> Iterator
 def audit_span(audit_id: str, attempt: int, parent: str | None) -> Iterator["Stages"]:
     """The span of one start of an audit, below the request that submitted it; gives where its stages are told."""
     context = _PROPAGATOR.extract({_TRACEPARENT: parent} if parent else {})
-    attributes = {"fitcheck.audit.id": audit_id, "fitcheck.audit.attempt": attempt}
+    attributes: dict[str, str | int] = {"fitcheck.audit.id": audit_id, "fitcheck.audit.attempt": attempt}
     with _tracer().start_as_current_span(
         "audit", context, SpanKind.CONSUMER, attributes, record_exception=False, set_status_on_exception=False
     ) as span:
