@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from schemas.job import JobEvent
 from schemas.problem import Problem
 from schemas.request import AuditRequest
-from service.api.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, TYPE_PREFIX
+from service.api.problems import BUSY_RETRY_AFTER_SECONDS, MEDIA_TYPE, RETRY_AFTER_SECONDS, TYPE_PREFIX
 
 REF = "#/components/schemas/{model}"
 BEARER = "bearer"
@@ -27,20 +27,26 @@ REQUEST_ID_HEADER = {
     "description": "Names this exchange in the service's log; the client's own where it sent one.",
     "schema": {"type": "string"},
 }
-PROBLEM_HEADERS: dict[HTTPStatus, dict[str, Any]] = {
-    HTTPStatus.UNAUTHORIZED: {
-        "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}, "required": True}
-    },
-    HTTPStatus.SERVICE_UNAVAILABLE: {
+
+
+def _retry_after(seconds: int) -> dict[str, Any]:
+    return {
         "Retry-After": {
             "description": "Seconds after which to try again.",
             "schema": {"type": "integer"},
             "required": True,
-            "example": RETRY_AFTER_SECONDS,
+            "example": seconds,
         }
+    }
+
+
+PROBLEM_HEADERS: Mapping[HTTPStatus, dict[str, Any]] = {
+    HTTPStatus.UNAUTHORIZED: {
+        "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}, "required": True}
     },
+    HTTPStatus.TOO_MANY_REQUESTS: _retry_after(BUSY_RETRY_AFTER_SECONDS),
+    HTTPStatus.SERVICE_UNAVAILABLE: _retry_after(RETRY_AFTER_SECONDS),
 }
-PROBLEM_HEADERS[HTTPStatus.TOO_MANY_REQUESTS] = PROBLEM_HEADERS[HTTPStatus.SERVICE_UNAVAILABLE]
 PROBLEM_EXAMPLES: Mapping[HTTPStatus, tuple[str, str]] = {
     HTTPStatus.BAD_REQUEST: ("malformed_json", "The body is not valid JSON: expected value at line 1 column 10."),
     HTTPStatus.UNAUTHORIZED: ("unauthorized", "Send an access key of this service: Authorization: Bearer <key>."),
