@@ -122,7 +122,7 @@ class Service:
 class Faults(threading.Thread):
     """Does harm at random, until told to stop."""
 
-    WEIGHTS = {"slot": 5, "evaluator": 5, "pause": 3, "api": 2, "fork server": 1, "supervisor": 1, "database": 1}
+    WEIGHTS = {"slot": 5, "evaluator": 5, "pause": 3, "api": 2, "fork server": 1, "supervisor": 1, "database": 3}
 
     def __init__(
         self, service: Service, rng: random.Random, pause: float, restart_database: Callable[[], None] | None
