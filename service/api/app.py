@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing, nullcontext
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import cast
@@ -18,11 +18,14 @@ from audits import catalogue, preflight
 from audits.sources import Roots
 from schemas.problem import ProblemError
 from service.api import docs, openapi, routes
+from service.api.background import background
+from service.api.following import Following
+from service.api.metrics import Metrics
 from service.api.middleware import Envelope
 from service.api.problems import InvalidRequestError, MethodNotAllowedError, NotFoundError, problem_response
 from service.api.validation import field_errors
 from service.jobs.client import open_jobs
-from service.jobs.interface import Jobs
+from service.jobs.interface import Jobs, Upkeep
 from service.settings import Settings, get_settings
 
 DOCS_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"}
@@ -38,18 +41,21 @@ def create_app(settings: Settings | None = None, jobs: Jobs | None = None) -> Fa
     settings = settings or get_settings()
     catalogue.entries()  # a check that is documented badly stops the start, not a request
     resources = ExitStack()
+    upkeep: Upkeep | None = None
     if jobs is None:
-        jobs = resources.enter_context(closing(open_jobs(settings)))
+        jobs = upkeep = resources.enter_context(closing(open_jobs(settings)))
     app = FastAPI(
         title="fitcheck",
         version=version("fitcheck"),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=functools.partial(_lifespan, resources),
+        lifespan=functools.partial(_lifespan, resources, upkeep, settings),
     )
     app.state.settings = settings
     app.state.jobs = jobs
+    app.state.following = Following(jobs)
+    app.state.metrics = Metrics(jobs, app.state.following.count)
     app.state.preflight = functools.partial(preflight.check, roots=Roots(settings.data_roots, settings.remote))
     app.openapi = functools.partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's own way
     for router in (routes.audits, routes.findings, routes.health):
@@ -64,9 +70,10 @@ def create_app(settings: Settings | None = None, jobs: Jobs | None = None) -> Fa
 
 
 @asynccontextmanager
-async def _lifespan(resources: ExitStack, _: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(resources: ExitStack, upkeep: Upkeep | None, settings: Settings, _: FastAPI) -> AsyncIterator[None]:
     with resources:
-        yield
+        async with background(upkeep, settings) if upkeep else nullcontext():
+            yield
 
 
 def _home() -> Response:

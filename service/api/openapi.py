@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from schemas.job import JobEvent
 from schemas.problem import Problem
 from schemas.request import AuditRequest
-from service.api.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, TYPE_PREFIX
+from service.api.problems import BUSY_RETRY_AFTER_SECONDS, MEDIA_TYPE, RETRY_AFTER_SECONDS, TYPE_PREFIX
 
 REF = "#/components/schemas/{model}"
 BEARER = "bearer"
@@ -26,18 +27,25 @@ REQUEST_ID_HEADER = {
     "description": "Names this exchange in the service's log; the client's own where it sent one.",
     "schema": {"type": "string"},
 }
-PROBLEM_HEADERS: Mapping[HTTPStatus, dict[str, Any]] = {
-    HTTPStatus.UNAUTHORIZED: {
-        "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}, "required": True}
-    },
-    HTTPStatus.SERVICE_UNAVAILABLE: {
+
+
+def _retry_after(seconds: int) -> dict[str, Any]:
+    return {
         "Retry-After": {
             "description": "Seconds after which to try again.",
             "schema": {"type": "integer"},
             "required": True,
-            "example": RETRY_AFTER_SECONDS,
+            "example": seconds,
         }
+    }
+
+
+PROBLEM_HEADERS: Mapping[HTTPStatus, dict[str, Any]] = {
+    HTTPStatus.UNAUTHORIZED: {
+        "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}, "required": True}
     },
+    HTTPStatus.TOO_MANY_REQUESTS: _retry_after(BUSY_RETRY_AFTER_SECONDS),
+    HTTPStatus.SERVICE_UNAVAILABLE: _retry_after(RETRY_AFTER_SECONDS),
 }
 PROBLEM_EXAMPLES: Mapping[HTTPStatus, tuple[str, str]] = {
     HTTPStatus.BAD_REQUEST: ("malformed_json", "The body is not valid JSON: expected value at line 1 column 10."),
@@ -45,9 +53,11 @@ PROBLEM_EXAMPLES: Mapping[HTTPStatus, tuple[str, str]] = {
     HTTPStatus.NOT_FOUND: ("audit_not_found", "There is no audit '42' of yours. List yours: GET /v1/audits."),
     HTTPStatus.NOT_ACCEPTABLE: ("not_acceptable", "The Accept header leaves nothing: ask for application/json."),
     HTTPStatus.CONFLICT: ("no_report", "The audit has no report: it is running. Wait until its status is succeeded."),
+    HTTPStatus.GONE: ("report_expired", "The report of audit 42 is not kept any more. Submit the audit again."),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("body_too_large", "The body has more than 4,194,304 bytes."),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("unsupported_media_type", "Send Content-Type: application/json."),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("invalid_request", "data.label: Input should be a valid string."),
+    HTTPStatus.TOO_MANY_REQUESTS: ("queue_full", "1000 audits are waiting already. Try again later."),
     HTTPStatus.INTERNAL_SERVER_ERROR: ("internal_error", "The service failed; this is not your fault."),
     HTTPStatus.SERVICE_UNAVAILABLE: ("database_unavailable", "The database does not answer. Try again."),
 }
@@ -109,7 +119,9 @@ def _complete(openapi: dict[str, Any]) -> dict[str, Any]:
     schemas = openapi["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    _, ours = models_json_schema([(AuditRequest, "validation"), (Problem, "serialization")], ref_template=REF)
+    _, ours = models_json_schema(
+        [(AuditRequest, "validation"), (Problem, "serialization"), (JobEvent, "serialization")], ref_template=REF
+    )
     schemas.update(ours["$defs"])
     openapi["components"]["securitySchemes"] = {
         BEARER: {"type": "http", "scheme": "bearer", "description": "Needed where the service has access keys."}

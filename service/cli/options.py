@@ -202,6 +202,17 @@ class AuditOptions:
         Literal["auto", "cpu", "gpu"] | None,
         _option(help="Where the model runs.", panel=RunPanel, default="auto"),
     ] = None
+    queue: Annotated[
+        str | None, _option(help="Class of hardware, as the service's operator named it.", panel=RunPanel)
+    ] = None
+    engine: Annotated[
+        Literal["local", "ray"] | None,
+        _option(
+            help="Where the rows are read and answered: on one machine or on a Ray cluster.",
+            panel=RunPanel,
+            default="local",
+        ),
+    ] = None
     timeout: Annotated[
         float | None, _option(help="Seconds after which the audit ends.", panel=RunPanel, default="3600")
     ] = None
@@ -215,7 +226,7 @@ class AuditOptions:
 
 
 # Of no use to an audit that is not queued.
-OF_A_QUEUE = frozenset({"priority", "tags", "callback"})
+OF_A_QUEUE = frozenset({"queue", "priority", "tags", "callback"})
 
 
 def with_request(*, queued: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -109,6 +109,8 @@ def _said(options: AuditOptions) -> dict[str, Any]:
         **_limits(options.limits or ()),
         "gate.fail_on": options.fail_on,
         "resources.device": options.device,
+        "resources.queue": options.queue,
+        "resources.engine": options.engine,
         "resources.timeout_seconds": options.timeout,
         "resources.max_rows": options.max_rows,
         "priority": options.priority,

@@ -34,3 +34,15 @@ def require_safe_bind(settings: Settings) -> None:
         settings.require_safe_bind()
     except ValueError as error:
         raise RequestError("unsafe_bind", f"{error}.", field="host") from None
+
+
+def require_signed_callbacks(settings: Settings) -> None:
+    """Refuse to send webhooks that nothing signs.
+
+    Raises:
+        RequestError: receivers are allowed, and there are no secrets.
+    """
+    try:
+        settings.require_signed_callbacks()
+    except ValueError as error:
+        raise RequestError("callback_secrets_missing", f"{error}.", field="callback_secrets") from None

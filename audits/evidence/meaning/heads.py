@@ -161,7 +161,8 @@ def _is_count(raw: Array) -> bool:
     0 and 1 are classes, and may be all that a broken model answers.
     """
     numbers = raw.dtype.kind in "iuf" and raw.size == len(raw) > 1
-    return bool(numbers and raw.flat[0] > 1 and raw.flat[0] % 1 == 0 and (raw == raw.flat[0]).all())
+    first = raw.flat[0] if numbers else 0
+    return bool(np.isfinite(first) and first > 1 and first % 1 == 0 and (raw == first).all())
 
 
 def _chosen(one: _Fitting, why: str) -> OutputMeaning:

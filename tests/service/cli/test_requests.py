@@ -142,7 +142,7 @@ EVERY_FIELD = {
     "history": {"uri": "/h.json"},
     "checks": {"include": ["metrics.*"], "exclude": ["x"], "limits": {"c": {"a": 0.5, "b": "t"}}},
     "gate": {"fail_on": "warning"},
-    "resources": {"device": "cpu", "timeout_seconds": 60.0, "max_rows": 10},
+    "resources": {"device": "cpu", "queue": "big", "engine": "ray", "timeout_seconds": 60.0, "max_rows": 10},
     "priority": 3,
     "tags": {"team": "growth"},
     "callback": {"url": "https://example.com"},
@@ -153,8 +153,8 @@ EVERY_OPTION = (
     "--validation-label-uri /wy.npy --label y0 --label pos:3 --exclude c,pos:-1 --weight pos:4 --id row "
     "--group patient --time day --task binary --output-tensor o --output-index 1 --output-step -1 --output-kind logit "
     "--classes no,yes --threshold 0.3 --reported train:f1=0.9 --history /h.json --check metrics.* --skip-check x "
-    "--limit c.a=0.5 --limit c.b=t --fail-on warning --device cpu --timeout 60 --max-rows 10 --priority 3 "
-    "--tag team:growth --callback https://example.com"
+    "--limit c.a=0.5 --limit c.b=t --fail-on warning --device cpu --queue big --engine ray --timeout 60 --max-rows 10 "
+    "--priority 3 --tag team:growth --callback https://example.com"
 )
 
 
@@ -199,7 +199,7 @@ def test_the_help_lists_every_option(command: str) -> None:
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).stdout
 
     options = {word for word in EVERY_OPTION.split() if word.startswith("--")}
-    queue = {"--priority", "--tag", "--callback"}
+    queue = {"--queue", "--priority", "--tag", "--callback"}
     assert {option for option in options if f"{option} " in shown} == options - (queue if command == "audit" else set())
 
 

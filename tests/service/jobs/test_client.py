@@ -282,6 +282,17 @@ def test_many_processes_may_migrate_at_once(
 def _drop_ours(url: sa.URL) -> None:
     engine = sa.create_engine(url.set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
-        for table in ("report", "audit_progress", "audit_tag", "lease", "audit", "fitcheck_version"):
+        for table in (
+            "tally",
+            "callback",
+            "turn",
+            "audit_event",
+            "report",
+            "audit_progress",
+            "audit_tag",
+            "lease",
+            "audit",
+            "fitcheck_version",
+        ):
             connection.execute(sa.text(f"DROP TABLE {table}"))
     engine.dispose()
