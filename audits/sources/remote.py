@@ -36,6 +36,7 @@ _STORES: Mapping[str, tuple[str, str, str]] = {
     "memory": ("memory", "fsspec", "s3"),
 }
 _WEB = frozenset({"https", "http"})
+_LOCAL = frozenset({"file", "upload"})
 _T = TypeVar("_T")
 
 
@@ -58,8 +59,12 @@ class Scratch:
         folder.mkdir(exist_ok=True)
         return folder, is_known
 
+    def note(self, path: Path, address: str) -> None:
+        """Call a file by its address, wherever it lies."""
+        self._addresses[str(path)] = address
+
     def said(self, value: _T) -> _T:
-        """A text, or the texts in lists and mappings, with the addresses in place of the scratch folder's paths."""
+        """A text, or the texts in lists and mappings, with the addresses in place of the paths that stand for them."""
         if isinstance(value, str):
             text: Any = value
             for folder, address in self._addresses.items():
@@ -85,9 +90,9 @@ def scratch() -> Iterator[Scratch]:
 
 
 def is_remote(address: str) -> bool:
-    """Whether an address has a scheme other than ``file``."""
+    """Whether an address has a scheme other than ``file`` and ``upload``."""
     scheme = _SCHEME.match(address)
-    return scheme is not None and scheme["scheme"].lower() != "file"
+    return scheme is not None and scheme["scheme"].lower() not in _LOCAL
 
 
 def require_allowed(address: str, allowed: Sequence[str], *, field: str) -> str:

@@ -9,16 +9,18 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from audits import catalogue
+from audits.sources.uploads import ids_in
 from schemas.base import Sent
 from schemas.catalogue import Catalogue, CatalogueEntry
 from schemas.job import Job, JobPage, JobStatus
 from schemas.report import Report, Verdict
 from schemas.request import MAX_TAGS, AuditRequest
-from service.api.access import Caller, authenticate
+from service.api.access import Caller, Owner, authenticate
 from service.api.bodies import AuditRequestBody
 from service.api.negotiation import negotiate
 from service.api.openapi import AUDIT_BODY, header, problems
 from service.api.problems import CallbackUnsupportedError, NoWorkerError
+from service.api.uploads import uploads_of
 from service.jobs.errors import AuditNotFound
 from service.jobs.interface import JobFilter, Jobs
 
@@ -113,6 +115,7 @@ health = APIRouter(tags=["health"])
         **problems(
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.REQUEST_TIMEOUT,
             HTTPStatus.CONFLICT,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -135,7 +138,7 @@ def submit_audit(
     job = jobs.replayed(audit, caller=caller, idempotency_key=idempotency_key) if idempotency_key else None
     is_new = False
     if job is None:
-        _examine(audit, request)
+        _examine(audit, caller, request)
         job, is_new = jobs.submit(audit, caller=caller, idempotency_key=idempotency_key)
     response.headers["Location"] = job.links.self
     if not is_new:
@@ -143,11 +146,13 @@ def submit_audit(
     return job
 
 
-def _examine(audit: AuditRequest, request: Request) -> None:
-    """Refuse what cannot be audited."""
+def _examine(audit: AuditRequest, caller: str, request: Request) -> None:
+    """Refuse what cannot be audited. Whose the uploads are is asked before anything looks into them."""
     if audit.callback is not None:
         raise CallbackUnsupportedError
     catalogue.require_known(audit.checks)
+    if wanted := ids_in(audit.addresses):
+        uploads_of(request).require_own(wanted, caller=caller)
     request.app.state.preflight(audit)
 
 
@@ -162,9 +167,9 @@ def _examine(audit: AuditRequest, request: Request) -> None:
         HTTPStatus.SERVICE_UNAVAILABLE,
     ),
 )
-def list_audits(query: Annotated[ListQuery, Query()], caller: Caller, jobs: JobsOf) -> JobPage:
+def list_audits(query: Annotated[ListQuery, Query()], owner: Owner, jobs: JobsOf) -> JobPage:
     """The caller's own jobs, newest first. Filters of different names must all hold."""
-    return jobs.list(caller=caller, where=query.where, cursor=query.cursor, limit=query.limit)
+    return jobs.list(caller=owner, where=query.where, cursor=query.cursor, limit=query.limit)
 
 
 @audits.get(
@@ -173,9 +178,9 @@ def list_audits(query: Annotated[ListQuery, Query()], caller: Caller, jobs: Jobs
     response_description="The job.",
     responses=problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-def get_audit(audit: AuditId, caller: Caller, jobs: JobsOf) -> Job:
+def get_audit(audit: AuditId, owner: Owner, jobs: JobsOf) -> Job:
     """Where the audit stands."""
-    return jobs.get(audit, caller=caller)
+    return jobs.get(audit, caller=owner)
 
 
 @audits.get(
@@ -191,10 +196,10 @@ def get_audit(audit: AuditId, caller: Caller, jobs: JobsOf) -> Job:
         HTTPStatus.SERVICE_UNAVAILABLE,
     ),
 )
-def get_report(audit: AuditId, caller: Caller, jobs: JobsOf, request: Request) -> Response:
+def get_report(audit: AuditId, owner: Owner, jobs: JobsOf, request: Request) -> Response:
     """The report of a succeeded audit, in the form that `Accept` asks for."""
     media_type = negotiate(request.headers.get("Accept"), REPORT_MEDIA_TYPES)
-    report = jobs.report(audit, caller=caller)
+    report = jobs.report(audit, caller=owner)
     return Response(report.model_dump_json(), media_type=media_type, headers={"Vary": "Accept"})
 
 
@@ -205,9 +210,9 @@ def get_report(audit: AuditId, caller: Caller, jobs: JobsOf, request: Request) -
     response_description="The job. Running work stops within seconds.",
     responses=problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-def cancel_audit(audit: AuditId, caller: Caller, jobs: JobsOf) -> Job:
+def cancel_audit(audit: AuditId, owner: Owner, jobs: JobsOf) -> Job:
     """Ask for the end of a queued or running audit. A finished one stays as it is."""
-    return jobs.cancel(audit, caller=caller)
+    return jobs.cancel(audit, caller=owner)
 
 
 @findings.get(

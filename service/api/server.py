@@ -2,6 +2,7 @@
 
 import uvicorn
 
+from service.access.store import require_safe_bind
 from service.api.app import create_app
 from service.logs import configure_logging
 from service.settings import Settings
@@ -14,7 +15,7 @@ def run_api(settings: Settings) -> None:
         ValueError: the host is not loopback, and there are no access keys.
         DatabaseUnavailable: the database does not answer.
     """
-    settings.require_safe_bind()
+    require_safe_bind(settings)
     configure_logging(settings)
     uvicorn.run(
         create_app(settings),

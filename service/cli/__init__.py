@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.cli.keys import keys
 from service.cli.options import (
     AsJson,
     AuditId,
@@ -60,6 +61,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(keys, name="keys", rich_help_panel="Service")
+
 SERVICE = "Service"
 REMOTE = "Client of a service"
 LOCAL = "Without a service"
@@ -106,7 +109,8 @@ def serve(
 ) -> None:
     """Run API and worker on this machine, with one command.
 
-    Access keys come from FITCHECK_API_KEYS, separated by commas; without any, only this machine is listened to.
+    Access keys come from `fitcheck keys create`, or from FITCHECK_API_KEYS, separated by commas; without any, only this
+    machine is listened to.
     """
     with _problems():
         from service.worker.supervisor import run_serve
@@ -248,6 +252,9 @@ def submit(
     fail_on: GateOption = None,
     device: Device = None,
     tag: Tag = None,
+    upload: Annotated[
+        bool, typer.Option("--upload", help="Send the files to the service: it need not share this machine's storage.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Show the progress, then the report.")] = False,
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same key gives the same audit, however often it is sent.")
@@ -257,9 +264,9 @@ def submit(
     as_json: AsJson = False,
     output: Output = None,
 ) -> None:
-    """Submit an audit to a service. Paths are the service's: they must lie below its data roots."""
+    """Submit an audit to a service. Paths are the service's, below its data roots; with --upload, this machine's."""
     with _problems() as errors:
-        from service.cli.progress import ProgressDisplay
+        from service.cli.progress import ProgressDisplay, UploadDisplay
         from service.cli.requests import AuditOptions, request_from
 
         asked = request_from(
@@ -282,6 +289,10 @@ def submit(
             )
         )
         with _client(url, key) as client:
+            if upload:
+                from service.cli.uploading import with_uploads
+
+                asked = with_uploads(asked, client, UploadDisplay(errors))
             job = client.submit(asked, idempotency_key)
             if not wait:
                 _show_job(job, as_json=as_json)

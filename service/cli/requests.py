@@ -83,7 +83,8 @@ def _absolute_uris(value: Any, folder: Path) -> Any:
     if not isinstance(value, dict):
         return value
     return {
-        name: absolute(item, folder) if name == "uri" else _absolute_uris(item, folder) for name, item in value.items()
+        name: absolute(item, folder) if name in {"uri", "label_uri"} else _absolute_uris(item, folder)
+        for name, item in value.items()
     }
 
 

@@ -8,10 +8,11 @@ import sqlalchemy as sa
 from dbos import DBOSClient, EnqueueOptions
 from sqlalchemy.dialects import postgresql, sqlite
 
+from audits.sources.uploads import ids_in
 from schemas.job import Job, JobPage
 from schemas.report import Report
 from schemas.request import AuditRequest
-from service.jobs import leases
+from service.jobs import leases, uploads
 from service.jobs.database import connect, migrate, unavailable_is_a_problem
 from service.jobs.errors import AuditNotFound, IdempotencyConflict, NoReport, QueueFull
 from service.jobs.identifiers import cursor_after, new_identifier, read_cursor
@@ -61,6 +62,7 @@ class DatabaseJobs:
             if not _insert_audit(connection, audit_id, request, caller, idempotency_key):
                 return self._job_of_key(connection, request, caller, str(idempotency_key)), False
             _insert_tags(connection, audit_id, request.tags)
+            uploads.claim(connection, audit_id, ids_in(request.addresses), caller)
             queue = self._queue_for(connection, request)
             self._require_room(connection)
             self._client.enqueue_in_transaction(connection, _options(audit_id, request, queue), audit_id)
@@ -73,12 +75,12 @@ class DatabaseJobs:
             except sa.exc.NoResultFound:
                 return None
 
-    def get(self, audit_id: str, *, caller: str) -> Job:
+    def get(self, audit_id: str, *, caller: str | None) -> Job:
         with unavailable_is_a_problem(), self._engine.connect() as connection:
             return self._job(connection, audit_id, caller)
 
-    def list(self, *, caller: str, where: JobFilter, cursor: str | None, limit: int) -> JobPage:
-        query = SELECT_JOB.where(audit.c.caller == caller, *_conditions(where))
+    def list(self, *, caller: str | None, where: JobFilter, cursor: str | None, limit: int) -> JobPage:
+        query = SELECT_JOB.where(_of(caller), *_conditions(where))
         if cursor is not None:
             query = query.where(audit.c.id < read_cursor(cursor))
         # One more than asked for tells whether there is a next page.
@@ -88,7 +90,7 @@ class DatabaseJobs:
             jobs = _jobs(connection, rows[:limit])
         return JobPage(items=jobs, next_cursor=cursor_after(jobs[-1].id) if len(rows) > limit else None)
 
-    def report(self, audit_id: str, *, caller: str) -> Report:
+    def report(self, audit_id: str, *, caller: str | None) -> Report:
         with unavailable_is_a_problem(), self._engine.connect() as connection:
             row = _read_row(connection, audit_id, caller)
             # A report may be stored by a worker that then lost the audit: the outcome decides.
@@ -97,7 +99,7 @@ class DatabaseJobs:
             body = connection.execute(sa.select(report.c.body).where(report.c.audit_id == audit_id)).scalar_one()
         return Report.model_validate_json(body)
 
-    def cancel(self, audit_id: str, *, caller: str) -> Job:
+    def cancel(self, audit_id: str, *, caller: str | None) -> Job:
         with unavailable_is_a_problem():
             with self._engine.begin() as connection:
                 _mark_cancelled(connection, audit_id, caller)
@@ -123,7 +125,7 @@ class DatabaseJobs:
             raise IdempotencyConflict(row.id)
         return self._job(connection, row.id, caller)
 
-    def _job(self, connection: sa.Connection, audit_id: str, caller: str) -> Job:
+    def _job(self, connection: sa.Connection, audit_id: str, caller: str | None) -> Job:
         """The job; a queued one that no worker will take says so, instead of waiting in silence."""
         row = _read_row(connection, audit_id, caller)
         job = _jobs(connection, [row])[0]
@@ -192,14 +194,18 @@ def _insert_tags(connection: sa.Connection, audit_id: str, tags: dict[str, str])
         connection.execute(sa.insert(audit_tag), rows)
 
 
-def _mark_cancelled(connection: sa.Connection, audit_id: str, caller: str) -> None:
+def _mark_cancelled(connection: sa.Connection, audit_id: str, caller: str | None) -> None:
     """Leave the user's mark on an active audit. A finished one keeps its end: it may have timed out."""
     active = sa.exists().where(workflow.c.workflow_uuid == audit.c.id, workflow.c.status.in_(ACTIVE))
     connection.execute(
         sa.update(audit)
-        .where(audit.c.id == audit_id, audit.c.caller == caller, audit.c.cancel_requested_at.is_(None), active)
+        .where(audit.c.id == audit_id, _of(caller), audit.c.cancel_requested_at.is_(None), active)
         .values(cancel_requested_at=now_ms())
     )
+
+
+def _of(caller: str | None) -> sa.ColumnElement[bool]:
+    return sa.true() if caller is None else audit.c.caller == caller
 
 
 def _conditions(where: JobFilter) -> Sequence[sa.ColumnElement[bool]]:
@@ -215,8 +221,8 @@ def _conditions(where: JobFilter) -> Sequence[sa.ColumnElement[bool]]:
     return conditions
 
 
-def _read_row(connection: sa.Connection, audit_id: str, caller: str) -> JobRow:
-    row = connection.execute(SELECT_JOB.where(audit.c.id == audit_id, audit.c.caller == caller)).one_or_none()
+def _read_row(connection: sa.Connection, audit_id: str, caller: str | None) -> JobRow:
+    row = connection.execute(SELECT_JOB.where(audit.c.id == audit_id, _of(caller))).one_or_none()
     if row is None:
         raise AuditNotFound(audit_id)
     return row

@@ -19,5 +19,6 @@ def preload() -> None:
 def evaluate(
     request: AuditRequest, *, audit_id: str, roots: Sequence[Path], progress: Callable[[Progress], None]
 ) -> Report:
-    where = Roots(tuple(roots), remote=get_settings().remote)
+    settings = get_settings()
+    where = Roots(tuple(roots), remote=settings.remote, uploads=settings.uploads_dir, closed=settings.closed)
     return engine.audit(request, audit_id=audit_id, roots=where, progress=progress)

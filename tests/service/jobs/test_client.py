@@ -282,6 +282,16 @@ def test_many_processes_may_migrate_at_once(
 def _drop_ours(url: sa.URL) -> None:
     engine = sa.create_engine(url.set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
-        for table in ("report", "audit_progress", "audit_tag", "lease", "audit", "fitcheck_version"):
+        for table in (
+            "access_key",
+            "audit_upload",
+            "upload",
+            "report",
+            "audit_progress",
+            "audit_tag",
+            "lease",
+            "audit",
+            "fitcheck_version",
+        ):
             connection.execute(sa.text(f"DROP TABLE {table}"))
     engine.dispose()
