@@ -8,7 +8,7 @@ from typing import cast
 import sqlalchemy as sa
 
 from schemas.problem import RequestError
-from service.access.keys import AccessKey, Identity, NewKey, Scope, fits, new_key, split
+from service.access.keys import SCOPES, AccessKey, Identity, NewKey, Scope, fits, new_key, split
 from service.jobs.database import connect, migrate, unavailable_is_a_problem
 from service.jobs.tables import access_key, now_ms
 from service.settings import Settings
@@ -50,18 +50,22 @@ class Keys:
         return Identity(row.caller, frozenset(row.scopes.split()))
 
     def create(
-        self, caller: str, scopes: Sequence[Scope], *, days: float | None = None, note: str | None = None
+        self, caller: str, scopes: Sequence[str], *, days: float | None = None, note: str | None = None
     ) -> NewKey:
         """Make a key of a caller, who may have others. Its text is told here, and never again.
 
         Raises:
-            RequestError: `caller_malformed`.
+            RequestError: `caller_malformed`, `scope_unknown`.
         """
         if not caller.isprintable() or not 1 <= len(caller) <= MAX_CALLER_CHARACTERS or caller != caller.strip():
             raise RequestError(
                 "caller_malformed",
                 f"Name the caller with 1 to {MAX_CALLER_CHARACTERS} printable characters, such as a team or a system.",
                 field="caller",
+            )
+        if unknown := set(scopes) - set(SCOPES):
+            raise RequestError(
+                "scope_unknown", f"There is no scope {min(unknown)!r}; there are {', '.join(SCOPES)}.", field="scope"
             )
         made = new_key()
         expires_at = None if days is None else now_ms() + round(timedelta(days=days) / timedelta(milliseconds=1))

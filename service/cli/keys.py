@@ -5,7 +5,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,7 +24,7 @@ def create(
     *,
     caller: Annotated[str, typer.Argument(help="Whose key it is. Keys of one caller see the same audits and uploads.")],
     scope: Annotated[
-        list[Literal["read", "submit", "admin"]] | None,
+        list[str] | None,
         typer.Option(
             show_default="read submit",
             help="read: look at one's own; submit: audit, upload, cancel, delete; admin: all of that with everybody's. "
