@@ -49,6 +49,10 @@ docs: setup ## Write docs/checks from the docstrings of the checks
 openapi: setup ## Write docs/openapi.json from the routes
 	@$(BIN)/python -m scripts.write_openapi
 
+.PHONY: soak
+soak: setup ## Kill the service's processes at random on both databases; AUDITS=60 MINUTES=10
+	@$(BIN)/python -m benchmarks.soak --audits $(or $(AUDITS),60) --minutes $(or $(MINUTES),10) --database $(or $(DATABASE),both)
+
 .PHONY: examples
 examples: setup ## Train the models of examples/ anew and write their data
 	@for example in $(EXAMPLES); do $(BIN)/python -m examples.$$example.make; done

@@ -51,6 +51,19 @@ def _look(request: AuditRequest, roots: Roots) -> None:
         read_history(_only(request.history.uri, roots, "history.uri"))
 
 
+def model_bytes(request: AuditRequest, roots: Roots) -> int:
+    """The size of the model's files; 0 where they must be fetched first.
+
+    Raises:
+        RequestError: the address cannot be resolved.
+    """
+    if is_remote(request.model.uri):
+        return 0
+    path = _only(request.model.uri, roots, "model.uri")
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def _lies_elsewhere(request: AuditRequest, roots: Roots) -> bool:
     """Whether something must be fetched first; it must be allowed to be.
 

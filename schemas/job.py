@@ -23,6 +23,19 @@ class Links(Sent):
     self: str
     report: str | None = None
     cancel: str | None = None
+    events: str | None = None
+
+
+class CallbackState(Sent):
+    """How far the delivery of the webhook has come."""
+
+    url: str
+    status: Literal["waiting", "pending", "delivered", "dead"] = Field(
+        description="`waiting` for the end of the audit, `pending` until it is taken, `dead` when given up."
+    )
+    attempts: int = Field(0, ge=0, description="Deliveries tried.")
+    next_attempt_at: datetime | None = None
+    last_error: str | None = Field(None, description="Why the last try failed.")
 
 
 class Job(Sent):
@@ -36,7 +49,21 @@ class Job(Sent):
     error: Problem | None = None
     verdict: Verdict | None = None
     tags: dict[str, str] = {}
+    callback: CallbackState | None = Field(None, description="The webhook, where the request names one.")
     links: Links
+
+
+class JobEvent(Sent):
+    """The data of one server-sent event: where the audit stood. Ids rise; the last event has a final status."""
+
+    id: int = Field(ge=0, description="Send it as `Last-Event-ID` to go on after this event.")
+    audit_id: str
+    status: JobStatus
+    at: datetime
+    attempt: int = Field(0, ge=0, description="How often a worker has begun this audit.")
+    progress: Progress
+    error: Problem | None = None
+    verdict: Verdict | None = None
 
 
 class JobPage(Sent):

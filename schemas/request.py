@@ -11,6 +11,7 @@ Task = Literal["binary", "multiclass", "regression"]
 OutputKind = Literal["probability", "logit", "class", "value"]
 RequestedKind = Literal["auto", "probability", "logit", "class", "value", "log_probability", "margin", "cumulative"]
 MAX_TAGS = 32
+QUEUE_PATTERN = r"^[a-z][a-z0-9-]{0,31}$"
 
 
 class ModelReference(Received):
@@ -85,6 +86,12 @@ class Gate(Received):
 
 class Resources(Received):
     device: Literal["auto", "cpu", "gpu"] = "auto"
+    queue: str | None = Field(
+        None,
+        pattern=QUEUE_PATTERN,
+        description="Class of hardware, as the operator named it. Default: the device's name; with `auto`, `gpu` where "
+        "a worker has one.",
+    )
     timeout_seconds: float = Field(3600, gt=0, le=7 * 24 * 3600, description="Running time after which the audit ends.")
     max_rows: int | None = Field(None, gt=0, description="Read at most so many rows of each split.")
 
@@ -105,7 +112,7 @@ class AuditRequest(Received):
     checks: Checks = Checks()
     gate: Gate = Gate()
     resources: Resources = Resources()
-    priority: int = Field(0, ge=-49, le=49, description="Higher runs earlier.")
+    priority: int = Field(0, ge=-49, le=49, description="Higher runs earlier; among equals, each caller in turn.")
     tags: dict[str, str] = Field({}, description="Free labels, to filter the list by.")
     callback: Callback | None = None
 

@@ -3,6 +3,8 @@
 Command-line options override the environment; processes that we start inherit the result: `environment`.
 """
 
+import base64
+import binascii
 import ipaddress
 import os
 from functools import lru_cache
@@ -14,10 +16,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from schemas.request import QUEUE_PATTERN
 from service.machine import cores, memory_bytes
 
 PREFIX = "FITCHECK_"
-SECRETS = frozenset({"api_keys", "database"})
+SECRETS = frozenset({"api_keys", "database", "callback_secrets"})
+SECRET_PREFIX = "whsec_"  # noqa: S105 - as the Standard Webhooks write them
 # TensorFlow and an audit beside it.
 SLOT_BYTES, MAX_DEFAULT_SLOTS = 3 * 2**30, 16
 
@@ -71,7 +75,7 @@ class Settings(BaseSettings):
 
     rate_limit: int = Field(6000, ge=0, description="Requests a minute that a caller may make; 0: without limit.")
     rate_burst: int = Field(600, ge=1, description="Requests that a caller who was silent may make at once.")
-    max_connections: int = Field(1000, ge=1, description="Connections that an API process keeps open at a time.")
+    max_connections: int = Field(2000, ge=10, description="Connections that an API process keeps open at a time.")
     client_seconds: float = Field(
         30, gt=0, description="How long a client may be silent while it sends a request, before it is hung up on."
     )
@@ -83,9 +87,43 @@ class Settings(BaseSettings):
         description="Audits at a time on the CPU of this host.",
     )
     gpu_slots: int = Field(1, ge=0, le=64, description="Audits at a time on each GPU of this host.")
-    max_queue: int = Field(1000, ge=1, description="Queued audits beyond which new ones are refused.")
+    cpu_queue: str = Field(
+        "cpu", pattern=QUEUE_PATTERN, description="Queue from which this host's CPU slots take audits."
+    )
+    gpu_queue: str = Field(
+        "gpu", pattern=QUEUE_PATTERN, description="Queue from which this host's GPU slots take audits."
+    )
+    large_model_bytes: int | None = Field(
+        None, gt=0, description="Audits of larger models that ask for no device go to `large_model_queue`."
+    )
+    large_model_queue: str | None = Field(None, pattern=QUEUE_PATTERN, description="Queue for large models.")
+    max_queue: int = Field(5000, ge=1, description="Queued audits beyond which new ones are refused.")
+    max_queue_per_caller: int = Field(1000, ge=1, description="Queued audits of one access key, likewise.")
     recycle_after: int = Field(
         500, ge=1, description="Audits after which the process that has TensorFlow loaded is replaced."
+    )
+
+    callback_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Hosts to which webhooks may go, separated by commas; `*.example.com` for all below. Plain http "
+        "and this machine need an entry such as `localhost` or `127.0.0.1`. None: `callback` is refused.",
+    )
+    callback_private_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Hosts likewise that may lie in a private network."
+    )
+    callback_secrets: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        repr=False,
+        description="Keys that sign webhooks, separated by commas: `whsec_` and 24 to 64 bytes as Base64. Several "
+        "while receivers change from one to the next.",
+    )
+    callback_attempts: int = Field(10, ge=1, le=30, description="Deliveries of a webhook before it is given up.")
+
+    keep_jobs_days: float | None = Field(
+        None, gt=0, description="Finished audits are deleted after so long, with their reports. None: never."
+    )
+    keep_reports_days: float | None = Field(
+        None, gt=0, description="Reports are deleted so long after their audit has finished. None: with the audit."
     )
 
     lease_seconds: float = Field(30, gt=0, description="A worker unheard of for so long is taken for dead.")
@@ -102,7 +140,23 @@ class Settings(BaseSettings):
         "auto", description="`auto` is `console` on a terminal, else `json`."
     )
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("callback_hosts", "callback_private_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: Any) -> Any:
+        return _split(value.lower() if isinstance(value, str) else value, ",")
+
+    @field_validator("callback_secrets")
+    @classmethod
+    def _decodable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for secret in value:
+            if not 24 <= len(secret_bytes(secret)) <= 64:
+                raise ValueError(
+                    f"write {SECRET_PREFIX} and 24 to 64 random bytes as Base64, such as "
+                    f"{SECRET_PREFIX}$(openssl rand -base64 32)"
+                )
+        return value
+
+    @field_validator("api_keys", "callback_secrets", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         return _split(value, ",")
@@ -161,6 +215,12 @@ class Settings(BaseSettings):
             raise ValueError("lease_seconds must be at least twice beat_seconds: one late beat is no death")
         return self
 
+    @model_validator(mode="after")
+    def _large_models_have_a_queue(self) -> "Settings":
+        if (self.large_model_bytes is None) != (self.large_model_queue is None):
+            raise ValueError("large_model_bytes and large_model_queue are set together")
+        return self
+
     @property
     def database_url(self) -> URL:
         """The database as SQLAlchemy names it: PostgreSQL through psycopg, SQLite files by absolute path."""
@@ -195,11 +255,31 @@ class Settings(BaseSettings):
                 "`fitcheck keys create`, or listen on 127.0.0.1"
             )
 
+    def require_signed_callbacks(self) -> None:
+        """Raise where webhooks may be sent, and nothing would show their receivers that they are ours.
+
+        Raises:
+            ValueError: saying what to set.
+        """
+        if (self.callback_hosts or self.callback_private_hosts) and not self.callback_secrets:
+            raise ValueError(
+                f"webhooks are signed: set {PREFIX}CALLBACK_SECRETS to {SECRET_PREFIX}$(openssl rand -base64 32), "
+                f"or unset {PREFIX}CALLBACK_HOSTS"
+            )
+
     def environment(self, *, without: frozenset[str] = frozenset()) -> dict[str, str]:
         """The settings as environment variables, for processes that we start; leaves out fields named."""
         values = {name: getattr(self, name) for name in type(self).model_fields if name not in without}
         texts = {name: _as_text(name, value) for name, value in values.items()}
         return {PREFIX + name.upper(): text for name, text in texts.items() if text}
+
+
+def secret_bytes(secret: str) -> bytes:
+    """The key in a secret that is written as the Standard Webhooks do; nothing where it cannot be read."""
+    try:
+        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def is_loopback(host: str) -> bool:
@@ -219,6 +299,8 @@ def _split(value: Any, separator: str | None) -> Any:
 
 
 def _as_text(name: str, value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, tuple):
         return {"data_roots": os.pathsep, "remote": " "}.get(name, ",").join(map(str, value))
     return str(value)

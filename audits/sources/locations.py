@@ -195,6 +195,10 @@ def _parse(address: str, field: str) -> tuple[str, str | None]:
     """
     if any(ord(c) < 32 or ord(c) == 127 for c in address):
         raise _malformed(address, "it holds control characters", field)
+    try:
+        os.fsencode(address)
+    except UnicodeEncodeError:
+        raise _malformed(address, "it holds half a character, which no file name does", field) from None
     is_uri = _FILE_URI.fullmatch(address)
     if is_uri is None:
         _require_no_scheme(address, field)

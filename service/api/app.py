@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing, nullcontext
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import cast
@@ -20,14 +20,17 @@ from schemas.problem import ProblemError
 from service.access.store import Keys
 from service.api import docs, openapi, routes
 from service.api import uploads as upload_routes
+from service.api.background import background
+from service.api.following import Following
 from service.api.guard import Guard
 from service.api.limits import RateLimiter
+from service.api.metrics import Metrics
 from service.api.middleware import Envelope
 from service.api.problems import InvalidRequestError, MethodNotAllowedError, NotFoundError, problem_response
 from service.api.validation import field_errors
 from service.jobs.client import open_jobs
 from service.jobs.database import connect
-from service.jobs.interface import Jobs
+from service.jobs.interface import Jobs, Upkeep
 from service.settings import Settings, get_settings
 from service.uploads.store import Uploads
 
@@ -54,8 +57,9 @@ def create_app(
     settings = settings or get_settings()
     catalogue.entries()  # a check that is documented badly stops the start, not a request
     resources = ExitStack()
+    upkeep: Upkeep | None = None
     if jobs is None:
-        jobs = resources.enter_context(closing(open_jobs(settings)))
+        jobs = upkeep = resources.enter_context(closing(open_jobs(settings)))
         engine = connect(settings)
         resources.callback(engine.dispose)
         uploads, keys = Uploads(settings, engine), Keys(engine)
@@ -65,14 +69,17 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=functools.partial(_lifespan, resources),
+        lifespan=functools.partial(_lifespan, resources, upkeep, settings),
     )
     app.state.settings = settings
     app.state.jobs = jobs
     app.state.uploads = uploads
     app.state.keys = keys
     app.state.limiter = RateLimiter(settings.rate_limit, settings.rate_burst)
+    app.state.following = Following(jobs)
+    app.state.metrics = Metrics(jobs, app.state.following.count)
     roots = Roots(settings.data_roots, settings.remote, uploads=settings.uploads_dir, closed=settings.closed)
+    app.state.roots = roots
     app.state.preflight = functools.partial(preflight.check, roots=roots)
     app.openapi = functools.partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's own way
     for router in (routes.audits, upload_routes.uploads, routes.findings, routes.health):
@@ -88,9 +95,10 @@ def create_app(
 
 
 @asynccontextmanager
-async def _lifespan(resources: ExitStack, _: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(resources: ExitStack, upkeep: Upkeep | None, settings: Settings, _: FastAPI) -> AsyncIterator[None]:
     with resources:
-        yield
+        async with background(upkeep, settings) if upkeep else nullcontext():
+            yield
 
 
 def _home() -> Response:

@@ -11,9 +11,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import internal_error_response
+from service.tracing import request_span
 
-PROBES = ("/healthz", "/readyz")
+PROBES = ("/healthz", "/readyz", "/metrics")
 REQUEST_ID = "X-Request-ID"
+IS_HEAD = "fitcheck.is_head"  # in the scope: answers without an end must not begin
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for a client that left before the answer
 EXTRA_HEADERS = "fitcheck.headers"  # in the scope: headers that an answer gets whatever becomes of the request
 # Job answers change and belong to one caller: no cache may keep them. What a browser shows of them can do nothing.
@@ -41,6 +43,11 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(scope, send)
+        with request_span(scope["method"], scope["path"], Headers(scope=scope)) as span:
+            await self._answer(exchange, receive)
+            span.set_attribute("http.response.status_code", exchange.status or 0)
+
+    async def _answer(self, exchange: "_Exchange", receive: Receive) -> None:
         try:
             await self.app(exchange.scope, receive, exchange.send)
         except ClientDisconnect:
@@ -48,7 +55,7 @@ class Envelope:
         except Exception:
             exchange.log.exception("request_failed")
             if exchange.status is None:
-                await internal_error_response(scope["path"])(exchange.scope, receive, exchange.send)
+                await internal_error_response(exchange.scope["path"])(exchange.scope, receive, exchange.send)
         finally:
             exchange.close()
 
@@ -59,7 +66,8 @@ class _Exchange:
     def __init__(self, scope: Scope, send: Send) -> None:
         self.is_head = scope["method"] == "HEAD"
         # Every GET answers HEAD too (RFC 9110, 9.1), without its body.
-        self.scope = {**scope, "method": "GET" if self.is_head else scope["method"], EXTRA_HEADERS: {}}
+        method = "GET" if self.is_head else scope["method"]
+        self.scope = {**scope, "method": method, IS_HEAD: self.is_head, EXTRA_HEADERS: {}}
         self.request_id = _request_id(Headers(scope=scope).get(REQUEST_ID))
         self.status: int | None = None
         self.log = log.bind(request_id=self.request_id, method=scope["method"], path=scope["path"])

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from schemas.job import JobEvent
 from schemas.problem import Problem
 from schemas.request import AuditRequest
 from service.api.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, TYPE_PREFIX
@@ -58,6 +59,7 @@ PROBLEM_EXAMPLES: Mapping[HTTPStatus, tuple[str, str]] = {
     HTTPStatus.NOT_FOUND: ("audit_not_found", "There is no audit '42' of yours. List yours: GET /v1/audits."),
     HTTPStatus.NOT_ACCEPTABLE: ("not_acceptable", "The Accept header leaves nothing: ask for application/json."),
     HTTPStatus.CONFLICT: ("no_report", "The audit has no report: it is running. Wait until its status is succeeded."),
+    HTTPStatus.GONE: ("report_expired", "The report of audit 42 is not kept any more. Submit the audit again."),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("body_too_large", "The body has more than 4,194,304 bytes."),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("unsupported_media_type", "Send Content-Type: application/json."),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("invalid_request", "data.label: Input should be a valid string."),
@@ -154,7 +156,9 @@ def _complete(openapi: dict[str, Any]) -> dict[str, Any]:
     schemas = openapi["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    _, ours = models_json_schema([(AuditRequest, "validation"), (Problem, "serialization")], ref_template=REF)
+    _, ours = models_json_schema(
+        [(AuditRequest, "validation"), (Problem, "serialization"), (JobEvent, "serialization")], ref_template=REF
+    )
     schemas.update(ours["$defs"])
     openapi["components"]["securitySchemes"] = {
         BEARER: {"type": "http", "scheme": "bearer", "description": "Needed where the service has access keys."}

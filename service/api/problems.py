@@ -18,6 +18,8 @@ ProblemError
       ├ MalformedUploadError        the body is no form with one file
       ├ InvalidRequestError         fields of the body, query or header are invalid; lists all of them
       ├ CallbackUnsupportedError    webhooks are not delivered
+      ├ CallbackRefusedError        webhooks are not delivered to this address
+      ├ TooManyFollowersError       as many event streams as one process serves
       └ NoWorkerError               nobody takes work
 """
 
@@ -32,10 +34,13 @@ from schemas.problem import DataError, FieldError, ModelError, Problem, ProblemE
 from service.jobs.errors import (
     AuditNotFound,
     BadCursor,
+    CallerQueueFull,
     DatabaseUnavailable,
     IdempotencyConflict,
     NoReport,
     QueueFull,
+    QueueUnknown,
+    ReportExpired,
 )
 from service.uploads.errors import (
     UploadDamaged,
@@ -50,6 +55,7 @@ MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:fitcheck:problem:"
 RETRY_AFTER_SECONDS = 5
 CHALLENGE = 'Bearer realm="fitcheck"'
+BUSY_RETRY_AFTER_SECONDS = 30  # a queue is not empty a moment later
 
 
 class ApiError(ProblemError):
@@ -184,8 +190,22 @@ class CallbackUnsupportedError(ApiError):
     def __init__(self) -> None:
         super().__init__(
             "callback_unsupported",
-            "This service delivers no webhooks yet. Leave `callback` out, and poll the job's `links.self`.",
+            "This service delivers no webhooks: its operator has allowed no hosts (FITCHECK_CALLBACK_HOSTS). Leave "
+            "`callback` out, and follow the job's `links.events`.",
             field="callback",
+        )
+
+
+class CallbackRefusedError(ApiError):
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code, detail, field="callback.url")
+
+
+class TooManyFollowersError(ApiError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            "too_many_followers",
+            f"{limit} event streams are open already. Come back later, or poll the job's `links.self`.",
         )
 
 
@@ -211,14 +231,19 @@ STATUS: Mapping[type[ProblemError], HTTPStatus] = {
     MalformedJsonError: HTTPStatus.BAD_REQUEST,
     MalformedUploadError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    CallbackRefusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     CallbackUnsupportedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TooManyFollowersError: HTTPStatus.TOO_MANY_REQUESTS,
     NoWorkerError: HTTPStatus.SERVICE_UNAVAILABLE,
     UnknownFindingError: HTTPStatus.NOT_FOUND,
     AuditNotFound: HTTPStatus.NOT_FOUND,
     NoReport: HTTPStatus.CONFLICT,
+    ReportExpired: HTTPStatus.GONE,
     IdempotencyConflict: HTTPStatus.CONFLICT,
     BadCursor: HTTPStatus.BAD_REQUEST,
-    QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
+    QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
+    CallerQueueFull: HTTPStatus.TOO_MANY_REQUESTS,
+    QueueUnknown: HTTPStatus.UNPROCESSABLE_ENTITY,
     DatabaseUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     UploadNotFound: HTTPStatus.NOT_FOUND,
     UploadInUse: HTTPStatus.CONFLICT,
@@ -235,6 +260,7 @@ STATUS_OF_CODE_PREFIX: Mapping[str, HTTPStatus] = {"uri_": HTTPStatus.BAD_REQUES
 HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": CHALLENGE},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_AFTER_SECONDS)},
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": str(BUSY_RETRY_AFTER_SECONDS)},
 }
 INTERNAL = Problem(
     type=TYPE_PREFIX + "internal_error",

@@ -5,26 +5,35 @@ from http import HTTPStatus
 from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
-from fastapi.responses import Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from audits import catalogue
+from audits import catalogue, preflight
+from audits.sources import Roots
 from audits.sources.uploads import ids_in
 from schemas.base import Sent
 from schemas.catalogue import Catalogue, CatalogueEntry
 from schemas.job import Job, JobPage, JobStatus
 from schemas.report import Report, Verdict
 from schemas.request import MAX_TAGS, AuditRequest
+from service.api import webhooks
 from service.api.access import Caller, Owner, authenticate
 from service.api.bodies import AuditRequestBody
+from service.api.following import FINAL, Following
+from service.api.metrics import MEDIA_TYPE as METRICS_MEDIA_TYPE
+from service.api.metrics import Metrics
+from service.api.middleware import IS_HEAD
 from service.api.negotiation import negotiate
 from service.api.openapi import AUDIT_BODY, header, problems
-from service.api.problems import CallbackUnsupportedError, NoWorkerError
+from service.api.problems import NoWorkerError
 from service.api.uploads import uploads_of
 from service.jobs.errors import AuditNotFound
 from service.jobs.interface import JobFilter, Jobs
+from service.settings import Settings
 
 MAX_PAGE = 200
+EVENT_STREAM = "text/event-stream"
 REPORT_MEDIA_TYPES = ("application/json",)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Printable, and no colon in the key, so that the first one separates.
@@ -33,6 +42,10 @@ TAG_PATTERN = r"^[^:\x00-\x1f]{1,64}:[^\x00-\x1f]{0,256}$"
 
 def jobs_of(request: Request) -> Jobs:
     return cast(Jobs, request.app.state.jobs)
+
+
+def following_of(request: Request) -> Following:
+    return cast(Following, request.app.state.following)
 
 
 JobsOf = Annotated[Jobs, Depends(jobs_of)]
@@ -58,6 +71,16 @@ IdempotencyKey = Annotated[
         max_length=255,
         description="Any string of your choice. The same key with the same body gives the same job, so that a "
         "request may be sent again without a second audit.",
+    ),
+]
+
+LastEventId = Annotated[
+    int,
+    Header(
+        alias="Last-Event-ID",
+        ge=0,
+        lt=2**53,
+        description="The `id` of the last event that was received: the stream goes on after it.",
     ),
 ]
 
@@ -120,6 +143,7 @@ health = APIRouter(tags=["health"])
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.TOO_MANY_REQUESTS,
             HTTPStatus.SERVICE_UNAVAILABLE,
         ),
     },
@@ -139,7 +163,8 @@ def submit_audit(
     is_new = False
     if job is None:
         _examine(audit, caller, request)
-        job, is_new = jobs.submit(audit, caller=caller, idempotency_key=idempotency_key)
+        queue = _queue_of_large(audit, request)
+        job, is_new = jobs.submit(audit, caller=caller, idempotency_key=idempotency_key, large_model_queue=queue)
     response.headers["Location"] = job.links.self
     if not is_new:
         response.headers["Idempotency-Replayed"] = "true"
@@ -149,11 +174,20 @@ def submit_audit(
 def _examine(audit: AuditRequest, caller: str, request: Request) -> None:
     """Refuse what cannot be audited. Whose the uploads are is asked before anything looks into them."""
     if audit.callback is not None:
-        raise CallbackUnsupportedError
+        webhooks.require_allowed(audit.callback.url, request.app.state.settings)
     catalogue.require_known(audit.checks)
     if wanted := ids_in(audit.addresses):
         uploads_of(request).require_own(wanted, caller=caller)
     request.app.state.preflight(audit)
+
+
+def _queue_of_large(audit: AuditRequest, request: Request) -> str | None:
+    """The queue for large models, where the model is one and the service has such a queue."""
+    settings = cast(Settings, request.app.state.settings)
+    if settings.large_model_bytes is None:
+        return None
+    size = preflight.model_bytes(audit, cast(Roots, request.app.state.roots))
+    return settings.large_model_queue if size > settings.large_model_bytes else None
 
 
 @audits.get(
@@ -193,6 +227,7 @@ def get_audit(audit: AuditId, owner: Owner, jobs: JobsOf) -> Job:
         HTTPStatus.NOT_FOUND,
         HTTPStatus.NOT_ACCEPTABLE,
         HTTPStatus.CONFLICT,
+        HTTPStatus.GONE,
         HTTPStatus.SERVICE_UNAVAILABLE,
     ),
 )
@@ -201,6 +236,42 @@ def get_report(audit: AuditId, owner: Owner, jobs: JobsOf, request: Request) -> 
     media_type = negotiate(request.headers.get("Accept"), REPORT_MEDIA_TYPES)
     report = jobs.report(audit, caller=owner)
     return Response(report.model_dump_json(), media_type=media_type, headers={"Vary": "Accept"})
+
+
+@audits.get(
+    "/{id}/events",
+    summary="Follow an audit",
+    response_class=StreamingResponse,
+    response_description="Server-sent events, `state` and `progress`, up to the one with a final status. The data of "
+    "each is a `JobEvent`. Comments come when nothing else does.",
+    responses={
+        HTTPStatus.OK: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}},
+        HTTPStatus.NO_CONTENT: {"description": "`Last-Event-ID` is the last one: nothing comes any more."},
+        **problems(
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.NOT_ACCEPTABLE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.TOO_MANY_REQUESTS,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    },
+)
+async def follow_audit(
+    *, audit: AuditId, owner: Owner, jobs: JobsOf, request: Request, last_event_id: LastEventId = 0
+) -> Response:
+    """State and progress of the audit as they change. Every stage is told, also to those who come back for it."""
+    negotiate(request.headers.get("Accept"), (EVENT_STREAM,))
+    await run_in_threadpool(jobs.get, audit, caller=owner)
+    news = (await run_in_threadpool(jobs.events, {audit: last_event_id})).get(audit, ())
+    if not news and (await run_in_threadpool(jobs.get, audit, caller=owner)).status in FINAL:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    if request.scope.get(IS_HEAD):
+        return Response(media_type=EVENT_STREAM)
+    following = following_of(request)
+    following.require_room()
+    headers = {"X-Accel-Buffering": "no"}  # proxies pass on each event as it comes
+    return StreamingResponse(following.stream(audit, last_event_id), media_type=EVENT_STREAM, headers=headers)
 
 
 @audits.post(
@@ -272,3 +343,15 @@ def is_ready(jobs: JobsOf) -> Readiness:
     if workers < 1:
         raise NoWorkerError
     return Readiness(workers=workers)
+
+
+@health.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=PlainTextResponse,
+    response_description="Metrics of the whole service, whichever process answers. They name no caller and no audit.",
+    responses=problems(),
+)
+def metrics(request: Request) -> Response:
+    """Queues, slots, outcomes, stages and webhooks, read from the database."""
+    return Response(cast(Metrics, request.app.state.metrics).text(), media_type=METRICS_MEDIA_TYPE)

@@ -62,6 +62,8 @@ app = typer.Typer(
 )
 
 app.add_typer(keys, name="keys", rich_help_panel="Service")
+db = typer.Typer(name="db", no_args_is_help=True, help="Look after the database of the service.")
+app.add_typer(db, rich_help_panel="Service")
 
 SERVICE = "Service"
 REMOTE = "Client of a service"
@@ -126,7 +128,7 @@ def serve(
             log_level=log_level,
             log_format=log_format,
         )
-        _require_safe_bind(settings)
+        _require_safe(settings)
         raise typer.Exit(run_serve(settings))
 
 
@@ -154,7 +156,7 @@ def api(
             log_level=log_level,
             log_format=log_format,
         )
-        _require_safe_bind(settings)
+        _require_safe(settings)
         run_api(settings)
 
 
@@ -311,6 +313,20 @@ def status(*, audit_id: AuditId, url: Url = LOCALHOST, key: Key = None, as_json:
 
 
 @app.command(rich_help_panel=REMOTE)
+def watch(*, audit_id: AuditId, url: Url = LOCALHOST, key: Key = None, as_json: AsJson = False) -> None:
+    """Show the progress of an audit until it ends; exits with 3 where it ends without a report."""
+    with _problems(), _client(url, key) as client:
+        from service.cli.exits import ExitCode
+        from service.cli.progress import ProgressDisplay
+
+        with ProgressDisplay(_console(stderr=True)) as progress:
+            job = client.watch(audit_id, progress)
+        _show_job(job, as_json=as_json)
+        if job.status != "succeeded":
+            raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command(rich_help_panel=REMOTE)
 def report(
     *,
     audit_id: AuditId,
@@ -357,6 +373,60 @@ def list_audits(
             render_jobs(jobs, _console())
 
 
+@db.command()
+def upgrade(*, database: Database = None, state_dir: StateDir = None) -> None:
+    """Create or update the tables. The service does so itself when it starts; workers go first."""
+    with _problems():
+        from service.cli.database import status_of, upgrade
+
+        upgrade(_settings(database=database, state_dir=state_dir))
+        _print_status(status_of(_settings(database=database, state_dir=state_dir)))
+
+
+@db.command("status")
+def database_status(*, database: Database = None, state_dir: StateDir = None, as_json: AsJson = False) -> None:
+    """Show the version of the tables, what waits, and which workers live. Changes nothing."""
+    with _problems():
+        from service.cli.database import status_of
+
+        found = status_of(_settings(database=database, state_dir=state_dir))
+        if as_json:
+            _print_json(found)
+        else:
+            _print_status(found)
+
+
+@db.command()
+def prune(
+    *,
+    database: Database = None,
+    state_dir: StateDir = None,
+    keep_jobs_days: Annotated[
+        float | None, typer.Option(envvar="FITCHECK_KEEP_JOBS_DAYS", help="Delete audits that ended before.")
+    ] = None,
+    keep_reports_days: Annotated[
+        float | None, typer.Option(envvar="FITCHECK_KEEP_REPORTS_DAYS", help="Delete reports of audits likewise.")
+    ] = None,
+) -> None:
+    """Delete finished audits and reports that were kept long enough. The service does so itself, from time to time."""
+    with _problems():
+        from service.cli.database import prune
+
+        settings = _settings(
+            database=database,
+            state_dir=state_dir,
+            keep_jobs_days=keep_jobs_days,
+            keep_reports_days=keep_reports_days,
+        )
+        pruned = prune(settings)
+        typer.echo(f"deleted: {pruned.jobs} audits, {pruned.reports} reports")
+
+
+def _print_status(found: "BaseModel") -> None:
+    for name, value in found.model_dump().items():
+        typer.echo(f"{name:<16}{value}")
+
+
 @app.command(rich_help_panel=LOCAL)
 def catalogue(
     *,
@@ -392,10 +462,11 @@ def _settings(**options: Any) -> "Settings":
     return settings_from(**options)
 
 
-def _require_safe_bind(settings: "Settings") -> None:
-    from service.cli.serving import require_safe_bind
+def _require_safe(settings: "Settings") -> None:
+    from service.cli.serving import require_safe_bind, require_signed_callbacks
 
     require_safe_bind(settings)
+    require_signed_callbacks(settings)
 
 
 def _paths(paths: list[Path] | None) -> tuple[Path, ...]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from schemas.job import Job, JobPage, Progress
+from schemas.job import Job, JobEvent, JobPage, Progress
 from schemas.problem import Problem, ProblemError
 from schemas.report import Report
 from schemas.request import AuditRequest
@@ -19,7 +19,8 @@ FINAL = ("succeeded", "failed", "cancelled")
 POLL_SECONDS = 0.5
 # A service that restarts is back within this time; a wait for a job outlives that.
 PATIENCE_SECONDS = 60.0
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0  # heartbeats of a stream come more often
+MAX_STREAMS = 100  # streams that end early: the service was started anew, or a proxy has had enough
 # The last byte is answered when the file is on the service's disk.
 UPLOAD_TIMEOUT = httpx.Timeout(TIMEOUT_SECONDS, read=600.0)
 PAGE_ITEMS = 200
@@ -114,14 +115,42 @@ class Client:
         Raises:
             AuditFailedError: the audit failed or was cancelled.
         """
-        while (job := self._get_patiently(audit_id)).status not in FINAL:
-            progress(job.progress)
-            time.sleep(POLL_SECONDS)
+        job = self._poll(audit_id, progress)
         if job.error is not None:
             raise AuditFailedError.from_problem(job.error)
         if job.status != "succeeded":
             raise AuditFailedError("audit_cancelled", f"Audit {audit_id} was {job.status}; there is no report.")
         return self.report(audit_id)
+
+    def watch(self, audit_id: str, progress: Callable[[Progress], None]) -> Job:
+        """The job when it is final; told of its progress by the service, asked for where that does not work."""
+        last = 0
+        for _ in range(MAX_STREAMS):
+            self.get(audit_id)  # says what is wrong with the id or the key
+            try:
+                for event in self._events(audit_id, last):
+                    last = event.id
+                    progress(event.progress)
+            except (httpx.HTTPError, ValidationError):
+                break
+            if (job := self._get_patiently(audit_id)).status in FINAL:
+                return job
+        return self._poll(audit_id, progress)
+
+    def _events(self, audit_id: str, last: int) -> Iterator[JobEvent]:
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(last)}
+        with self._http.stream("GET", _path(audit_id, "/events"), headers=headers) as answer:
+            answer.raise_for_status()
+            for line in answer.iter_lines():
+                # An event is one line of data here; its id stands in it too.
+                if line.startswith("data: "):
+                    yield JobEvent.model_validate_json(line.removeprefix("data: "))
+
+    def _poll(self, audit_id: str, progress: Callable[[Progress], None]) -> Job:
+        while (job := self._get_patiently(audit_id)).status not in FINAL:
+            progress(job.progress)
+            time.sleep(POLL_SECONDS)
+        return job
 
     def _get_patiently(self, audit_id: str) -> Job:
         """The job, also where the service is away for a while."""

@@ -35,3 +35,15 @@ def require_safe_bind(settings: Settings) -> None:
         access.require_safe_bind(settings)
     except ValueError as error:
         raise RequestError("unsafe_bind", f"{error}.", field="host") from None
+
+
+def require_signed_callbacks(settings: Settings) -> None:
+    """Refuse to send webhooks that nothing signs.
+
+    Raises:
+        RequestError: receivers are allowed, and there are no secrets.
+    """
+    try:
+        settings.require_signed_callbacks()
+    except ValueError as error:
+        raise RequestError("callback_secrets_missing", f"{error}.", field="callback_secrets") from None

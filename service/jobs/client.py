@@ -2,26 +2,39 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 from dbos import DBOSClient, EnqueueOptions
 from sqlalchemy.dialects import postgresql, sqlite
 
 from audits.sources.uploads import ids_in
-from schemas.job import Job, JobPage
+from schemas.job import Job, JobEvent, JobPage
 from schemas.report import Report
 from schemas.request import AuditRequest
-from service.jobs import leases, uploads
+from service.jobs import callbacks, leases, retention, statistics, turns, uploads
+from service.jobs.callbacks import Delivery
 from service.jobs.database import connect, migrate, unavailable_is_a_problem
-from service.jobs.errors import AuditNotFound, IdempotencyConflict, NoReport, QueueFull
+from service.jobs.errors import (
+    AuditNotFound,
+    CallerQueueFull,
+    IdempotencyConflict,
+    NoReport,
+    QueueFull,
+    QueueUnknown,
+    ReportExpired,
+)
+from service.jobs.events import events_after
 from service.jobs.identifiers import cursor_after, new_identifier, read_cursor
-from service.jobs.interface import JobFilter
-from service.jobs.names import APPLICATION, MIDDLE_PRIORITY, SCHEMA, VERSION, WORKFLOW, Queue
+from service.jobs.interface import JobFilter, Pruned, Statistics
+from service.jobs.names import APPLICATION, QUEUES, SCHEMA, VERSION, WORKFLOW
 from service.jobs.serialization import JsonSerializer
 from service.jobs.states import ACTIVE, IS, SELECT_JOB, JobRow, job_from, status_of
-from service.jobs.tables import audit, audit_tag, now_ms, report, workflow
+from service.jobs.tables import audit, audit_tag, now_ms, queues, report, workflow
 from service.settings import Settings
+from service.tracing import traceparent
+from service.uploads.store import prune_uploads
 
 
 def open_jobs(settings: Settings) -> "DatabaseJobs":
@@ -56,16 +69,26 @@ class DatabaseJobs:
         self._client.destroy()
         self._engine.dispose()
 
-    def submit(self, request: AuditRequest, *, caller: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
+    def submit(
+        self,
+        request: AuditRequest,
+        *,
+        caller: str,
+        idempotency_key: str | None = None,
+        large_model_queue: str | None = None,
+    ) -> tuple[Job, bool]:
         with unavailable_is_a_problem(), self._engine.begin() as connection:
             audit_id = new_identifier()
             if not _insert_audit(connection, audit_id, request, caller, idempotency_key):
                 return self._job_of_key(connection, request, caller, str(idempotency_key)), False
             _insert_tags(connection, audit_id, request.tags)
             uploads.claim(connection, audit_id, ids_in(request.addresses), caller)
-            queue = self._queue_for(connection, request)
-            self._require_room(connection)
-            self._client.enqueue_in_transaction(connection, _options(audit_id, request, queue), audit_id)
+            if request.callback is not None:
+                callbacks.register(connection, audit_id, request.callback.url)
+            queue = self._queue_for(connection, request, large_model_queue)
+            self._require_room(connection, caller)
+            place = turns.next_place(connection, queue, request.priority, caller)
+            self._client.enqueue_in_transaction(connection, _options(audit_id, request, queue, place), audit_id)
             return self._job(connection, audit_id, caller), True
 
     def replayed(self, request: AuditRequest, *, caller: str, idempotency_key: str) -> Job | None:
@@ -97,7 +120,13 @@ class DatabaseJobs:
             if status_of(row) != "succeeded":
                 raise NoReport(audit_id, status_of(row))
             body = connection.execute(sa.select(report.c.body).where(report.c.audit_id == audit_id)).scalar_one()
+        if not body:
+            raise ReportExpired(audit_id)
         return Report.model_validate_json(body)
+
+    def events(self, after: Mapping[str, int]) -> Mapping[str, Sequence[JobEvent]]:
+        with unavailable_is_a_problem(), self._engine.connect() as connection:
+            return events_after(connection, after)
 
     def cancel(self, audit_id: str, *, caller: str | None) -> Job:
         with unavailable_is_a_problem():
@@ -115,6 +144,23 @@ class DatabaseJobs:
     def workers(self) -> int:
         with unavailable_is_a_problem(), self._engine.connect() as connection:
             return leases.count_live(connection, self._settings.lease_seconds)
+
+    def statistics(self) -> Statistics:
+        with unavailable_is_a_problem(), self._engine.connect() as connection:
+            return statistics.read(connection, self._settings.lease_seconds)
+
+    def claim_callbacks(self, limit: int) -> Sequence[Delivery]:
+        with unavailable_is_a_problem(), self._engine.begin() as connection:
+            return callbacks.claim(connection, limit)
+
+    def settle_callback(self, delivery: Delivery, error: str | None, *, is_last: bool) -> None:
+        with unavailable_is_a_problem(), self._engine.begin() as connection:
+            callbacks.settle(connection, delivery, error, is_last=is_last)
+
+    def prune(self) -> Pruned:
+        with unavailable_is_a_problem():
+            pruned = retention.prune(self._settings, self._engine, self._client.delete_workflows)
+            return replace(pruned, uploads=prune_uploads(self._settings, self._engine))
 
     def _job_of_key(self, connection: sa.Connection, request: AuditRequest, caller: str, key: str) -> Job:
         query = sa.select(audit.c.id, audit.c.request_hash).where(
@@ -139,34 +185,56 @@ class DatabaseJobs:
         detail = f"no live worker takes {queue} audits: start `fitcheck worker` on such a machine, or cancel"
         return job.model_copy(update={"progress": job.progress.model_copy(update={"detail": detail})})
 
-    def _queue_for(self, connection: sa.Connection, request: AuditRequest) -> Queue:
+    def _queue_for(self, connection: sa.Connection, request: AuditRequest, large_model_queue: str | None) -> str:
+        if request.resources.queue is not None:
+            return _known_queue(connection, request.resources.queue)
         if request.resources.device != "auto":
             return request.resources.device
+        if large_model_queue is not None:
+            return large_model_queue
         has_gpu = leases.count_live(connection, self._settings.lease_seconds, queue="gpu") > 0
         return "gpu" if has_gpu else "cpu"
 
-    def _require_room(self, connection: sa.Connection) -> None:
-        query = sa.select(sa.func.count()).where(
+    def _require_room(self, connection: sa.Connection, caller: str) -> None:
+        waiting = sa.select(sa.func.count()).where(
             workflow.c.status == "ENQUEUED", workflow.c.application_name == APPLICATION
         )
-        if connection.execute(query).scalar_one() >= self._settings.max_queue:
+        if connection.execute(waiting).scalar_one() >= self._settings.max_queue:
             raise QueueFull(self._settings.max_queue)
+        own = waiting.where(workflow.c.workflow_uuid == audit.c.id, audit.c.caller == caller)
+        if connection.execute(own).scalar_one() >= self._settings.max_queue_per_caller:
+            raise CallerQueueFull(self._settings.max_queue_per_caller)
+
+
+def _known_queue(connection: sa.Connection, queue: str) -> str:
+    """The queue, where a worker serves it or once did: such workers may be started when there is work.
+
+    Raises:
+        QueueUnknown: nothing would ever happen in it.
+    """
+    known = sorted({*QUEUES, *connection.execute(sa.select(queues.c.name)).scalars()})
+    if queue not in known:
+        raise QueueUnknown(queue, known)
+    return queue
 
 
 def hash_of(request: AuditRequest) -> str:
     """Equal for requests that mean the same: defaults filled in, order of keys aside."""
-    canonical = json.dumps(request.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    content = request.model_dump(mode="json")
+    if content["resources"]["queue"] is None:
+        del content["resources"]["queue"]  # 0.1 knew no such field, and its keys still count
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _options(audit_id: str, request: AuditRequest, queue: Queue) -> EnqueueOptions:
+def _options(audit_id: str, request: AuditRequest, queue: str, place: int) -> EnqueueOptions:
     return EnqueueOptions(
         workflow_name=WORKFLOW,
         queue_name=queue,
         workflow_id=audit_id,
         app_version=VERSION,
         application_name=APPLICATION,
-        priority=MIDDLE_PRIORITY - request.priority,
+        priority=place,
         workflow_timeout=request.resources.timeout_seconds,
     )
 
@@ -183,6 +251,7 @@ def _insert_audit(
         request=request.model_dump_json(),
         request_hash=hash_of(request),
         idempotency_key=key,
+        traceparent=traceparent(),
     )
     statement = statement.on_conflict_do_nothing(index_elements=["caller", "idempotency_key"])
     return connection.execute(statement.returning(audit.c.id)).first() is not None

@@ -9,6 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from dbos import DBOS
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -19,6 +21,7 @@ from service.jobs.names import APPLICATION, SCHEMA
 from service.settings import Settings
 
 LOCK = 0x666974636865636B  # "fitcheck", the key of our advisory lock
+VERSION_TABLE = "fitcheck_version"
 CONNECT_SECONDS = 5
 BUSY_SECONDS = 30
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the version
@@ -97,6 +100,13 @@ def migrate(settings: Settings, engine: sa.Engine) -> None:
         with engine.begin() as connection:
             _lock(connection)
             command.upgrade(_alembic(connection), "head")
+
+
+def version_of(connection: sa.Connection) -> tuple[str | None, str]:
+    """The version of our tables, None where there are none, and the newest that this release knows."""
+    scripts = ScriptDirectory.from_config(_alembic(connection))
+    present = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    return present, str(scripts.get_current_head())
 
 
 def _lock(connection: sa.Connection) -> None:

@@ -20,11 +20,12 @@ from service.jobs import claims, leases
 from service.jobs.claims import Assignment, Superseded
 from service.jobs.database import UNREACHABLE, connect, migrate
 from service.jobs.heartbeat import Heartbeat
-from service.jobs.names import APPLICATION, MAX_CLAIMS, MAX_DEATHS, SCHEMA, STEP, VERSION, WORKFLOW, Queue
+from service.jobs.names import APPLICATION, MAX_CLAIMS, MAX_DEATHS, SCHEMA, STEP, VERSION, WORKFLOW
 from service.jobs.recovery import choose_recovery
 from service.jobs.serialization import JsonSerializer
 from service.jobs.states import timed_out, worker_lost
 from service.settings import Settings
+from service.tracing import Stages, audit_span
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -65,7 +66,7 @@ class Executor:
         self,
         settings: Settings,
         *,
-        queue: Queue,
+        queue: str,
         executor: str,
         evaluate: Evaluate,
         on_fenced: Callable[[], None],
@@ -157,15 +158,23 @@ class Executor:
     def _evaluate_and_store(self, assignment: Assignment) -> dict[str, str]:
         if assignment.verdict is not None:
             return {"verdict": assignment.verdict}
-        watch = Watch(self._engine, assignment, self._executor)
-        report = self._evaluate(assignment, progress=watch.progress, stopped=watch.stopped)
-
-        def store(connection: sa.Connection) -> str:
-            return claims.store_report(connection, assignment.audit_id, self._executor, report)
-
-        verdict = self._until_reachable(store)
+        with audit_span(assignment.audit_id, assignment.attempt, assignment.traceparent) as stages:
+            verdict = self._evaluate_under(Watch(self._engine, assignment, self._executor, stages), assignment)
         log.info("audit_finished", audit=assignment.audit_id, verdict=verdict)
         return {"verdict": verdict}
+
+    def _evaluate_under(self, watch: "Watch", assignment: Assignment) -> str:
+        try:
+            report = self._evaluate(assignment, progress=watch.progress, stopped=watch.stopped)
+        except ProblemError:
+            watch.look()  # so that the job shows the stage in which it failed
+            raise
+
+        def store(connection: sa.Connection) -> str:
+            watch.write(connection)
+            return claims.store_report(connection, assignment.audit_id, self._executor, report)
+
+        return self._until_reachable(store)
 
     def _until_reachable(self, write: Callable[[sa.Connection], T]) -> T:
         """Write in one transaction, and wait for a database that is away: the work done would be lost."""
@@ -183,17 +192,22 @@ class Executor:
 class Watch:
     """The database's view of one running audit: shows its progress, tells when it is no longer wanted."""
 
-    def __init__(self, engine: sa.Engine, assignment: Assignment, executor: str) -> None:
+    def __init__(self, engine: sa.Engine, assignment: Assignment, executor: str, stages: Stages) -> None:
         self._engine = engine
         self._assignment = assignment
         self._executor = executor
-        self._unwritten: Progress | None = None
+        self._stages = stages
+        self._unwritten: list[Progress] = []
         self._looked_at = 0.0
         self._lost = False
 
     def progress(self, progress: Progress) -> None:
-        """Show this at the next look: some progress is skipped, the last is not."""
-        self._unwritten = progress
+        """Show this at the next look: some progress within a stage is skipped, no stage and not the last is."""
+        self._stages.begin(progress.stage)
+        if self._unwritten and self._unwritten[-1].stage == progress.stage:
+            self._unwritten[-1] = progress
+        else:
+            self._unwritten.append(progress)
 
     def stopped(self) -> bool:
         """Whether to give up: cancelled, or taken over. Cheap: looks into the database now and then.
@@ -205,19 +219,26 @@ class Watch:
         if deadline is not None and time.time() > deadline:
             raise timed_out()
         if not self._lost and time.monotonic() - self._looked_at >= WATCH_SECONDS:
-            self._look()
+            self.look()
             self._looked_at = time.monotonic()
         return self._lost
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """See whether the audit is still this worker's, and if so write what is unwritten."""
         try:
             with self._engine.begin() as connection:
-                if self._unwritten is not None:
-                    claims.write_progress(connection, self._assignment, self._unwritten)
-                    self._unwritten = None
                 self._lost = not claims.is_owner(connection, self._assignment.audit_id, self._executor)
+                if not self._lost:
+                    self.write(connection)
         except UNREACHABLE:
             log.warning("database_unreachable", audit=self._assignment.audit_id)
+        else:
+            self._unwritten.clear()
+
+    def write(self, connection: sa.Connection) -> None:
+        """Write what is unwritten; it stays so until `look` has committed it, as a write may have to be repeated."""
+        for progress in self._unwritten:
+            claims.write_progress(connection, self._assignment, progress)
 
 
 def _silence_expected_failures() -> None:

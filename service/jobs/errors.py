@@ -4,11 +4,16 @@ ProblemError
   └ JobError
       ├ AuditNotFound         no such audit, or it is another caller's
       ├ NoReport              the audit has not succeeded
+      ├ ReportExpired         its report was deleted after the time that reports are kept
       ├ IdempotencyConflict   the key was used with another request
       ├ BadCursor             not a cursor that we gave
       ├ QueueFull             too many audits wait
+      ├ CallerQueueFull       too many audits of this caller wait
+      ├ QueueUnknown          no worker has ever taken audits from this queue
       └ DatabaseUnavailable   the database does not answer
 """
+
+from collections.abc import Sequence
 
 from schemas.job import JobStatus
 from schemas.problem import ProblemError
@@ -30,6 +35,15 @@ class NoReport(JobError):  # noqa: N818 - named for what it says
         self.status = status
         super().__init__(
             "no_report", f"Audit {audit_id} has no report: it is {status}. {WHAT_TO_DO[status]}", field="id"
+        )
+
+
+class ReportExpired(JobError):  # noqa: N818 - named for what it says
+    def __init__(self, audit_id: str) -> None:
+        super().__init__(
+            "report_expired",
+            f"The report of audit {audit_id} is not kept any more. Submit the audit again.",
+            field="id",
         )
 
 
@@ -55,6 +69,22 @@ class BadCursor(JobError):  # noqa: N818 - named for what it says
 class QueueFull(JobError):  # noqa: N818 - named for what it says
     def __init__(self, limit: int) -> None:
         super().__init__("queue_full", f"{limit} audits are waiting already. Try again later, or start more workers.")
+
+
+class CallerQueueFull(JobError):  # noqa: N818 - named for what it says
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            "caller_queue_full", f"{limit} audits of yours are waiting already. Wait for some of them, or cancel some."
+        )
+
+
+class QueueUnknown(JobError):  # noqa: N818 - named for what it says
+    def __init__(self, queue: str, known: Sequence[str]) -> None:
+        super().__init__(
+            "queue_unknown",
+            f"No worker takes audits from the queue {queue!r}. Name one of {', '.join(known)}, or leave it out.",
+            field="resources.queue",
+        )
 
 
 class DatabaseUnavailable(JobError):  # noqa: N818 - named for what it says

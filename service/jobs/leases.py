@@ -11,8 +11,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from service.jobs import claims
-from service.jobs.names import APPLICATION, Queue
+from service.jobs import claims, tallies
+from service.jobs.names import APPLICATION
 from service.jobs.tables import lease, now_ms, workflow
 
 KEEP_DAYS = 7
@@ -52,7 +52,7 @@ def started_at(pid: int) -> int | None:
     return None if state in "ZX" else int(fields[18])
 
 
-def register(connection: sa.Connection, executor: str, queue: Queue, process: Process) -> None:
+def register(connection: sa.Connection, executor: str, queue: str, process: Process) -> None:
     """Begin to live. Must be committed before anything is claimed."""
     connection.execute(
         sa.insert(lease).values(
@@ -94,7 +94,11 @@ def reap_overdue(connection: sa.Connection, lease_seconds: float) -> int:
     """Declare those dead that were not heard of for a lease, and forget the long dead."""
     old = lease.c.reaped_at < now_ms() - KEEP_DAYS * 24 * 3600 * 1000
     connection.execute(sa.delete(lease).where(old))
-    return _update_live(connection, lease.c.beat_at < now_ms() - _ms(lease_seconds), reaped_at=now_ms())
+    overdue = sa.update(lease).where(lease.c.reaped_at.is_(None), lease.c.beat_at < now_ms() - _ms(lease_seconds))
+    expired = connection.execute(overdue.values(reaped_at=now_ms()).returning(lease.c.queue)).scalars().all()
+    for queue in sorted(expired):
+        tallies.add(connection, tallies.EXPIRED, queue)
+    return len(expired)
 
 
 def orphaned(connection: sa.Connection) -> list[str]:
@@ -110,7 +114,7 @@ def orphaned(connection: sa.Connection) -> list[str]:
     return sorted(owner for owner in owners - live if owner is not None)
 
 
-def count_live(connection: sa.Connection, lease_seconds: float, queue: Queue | None = None) -> int:
+def count_live(connection: sa.Connection, lease_seconds: float, queue: str | None = None) -> int:
     """How many slots live and were heard of within a lease."""
     query = sa.select(sa.func.count()).where(
         lease.c.reaped_at.is_(None), lease.c.beat_at >= now_ms() - _ms(lease_seconds)

@@ -1,8 +1,9 @@
 """The names under which the job engine keeps our work. Changing one strands what is queued under the old."""
 
-from typing import Final, Literal
+from typing import Final
 
-Queue = Literal["cpu", "gpu"]
+# Every service has these two; workers may serve queues of other names, each a class of hardware.
+QUEUES: Final = ("cpu", "gpu")
 
 APPLICATION: Final = "fitcheck"
 SCHEMA: Final = "dbos"  # of the engine's own tables, where the database has schemas
@@ -14,4 +15,3 @@ VERSION: Final = "1"
 MAX_DEATHS: Final = 3  # an audit whose worker dies so often is not started again
 # The engine's own count includes orderly stops; it is left to end what kills workers before they count a start.
 MAX_CLAIMS: Final = 100
-MIDDLE_PRIORITY: Final = 50  # the engine counts 1 (first) to 100; a request counts -49 to 49 (first)

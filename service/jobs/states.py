@@ -16,11 +16,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from schemas.job import Job, JobStatus, Links, Progress
+from schemas.job import CallbackState, Job, JobStatus, Links, Progress
 from schemas.problem import EvaluatorError, Problem
 from service.jobs.names import MAX_DEATHS
 from service.jobs.serialization import internal_error, stored_problem
-from service.jobs.tables import audit, audit_progress, report, workflow, workflow_output
+from service.jobs.tables import audit, audit_progress, callback, report, workflow, workflow_output
 
 JobRow = sa.Row[*tuple[Any, ...]]  # of `SELECT_JOB`
 ACTIVE = ("ENQUEUED", "DELAYED", "PENDING")
@@ -35,18 +35,25 @@ SELECT_JOB = (
         workflow.c.completed_at,
         workflow_output.c.error,
         audit_progress.c.starts,
+        audit_progress.c.version,
         audit_progress.c.started_at,
         audit_progress.c.updated_at,
         audit_progress.c.fraction,
         audit_progress.c.stage,
         audit_progress.c.detail,
         report.c.verdict,
+        callback.c.url.label("callback_url"),
+        callback.c.state.label("callback_state"),
+        callback.c.attempts.label("callback_attempts"),
+        callback.c.due_at.label("callback_due_at"),
+        callback.c.last_error.label("callback_error"),
     )
     .select_from(audit)
     .join(workflow, workflow.c.workflow_uuid == audit.c.id)
     .outerjoin(workflow_output, workflow_output.c.workflow_uuid == audit.c.id)
     .outerjoin(audit_progress, audit_progress.c.audit_id == audit.c.id)
     .outerjoin(report, report.c.audit_id == audit.c.id)
+    .outerjoin(callback, callback.c.audit_id == audit.c.id)
 )
 
 # The deadline cancels a workflow as a user does; only a user leaves a mark.
@@ -76,18 +83,34 @@ def job_from(row: JobRow, tags: Mapping[str, str]) -> Job:
         id=row.id,
         status=status,
         progress=_progress(row, status),
-        created_at=_time(row.created_at),
-        started_at=_time(row.started_at) if row.started_at is not None else None,
+        created_at=time_of(row.created_at),
+        started_at=time_of(row.started_at) if row.started_at is not None else None,
         finished_at=_finished_at(row, status),
         attempt=row.starts or 0,
         error=_error(row) if status == "failed" else None,
         verdict=row.verdict if status == "succeeded" else None,
         tags=dict(tags),
+        callback=_callback(row, status),
         links=Links(
             self=address,
             report=f"{address}/report" if status == "succeeded" else None,
             cancel=f"{address}/cancel" if row.status in ACTIVE else None,
+            events=f"{address}/events",
         ),
+    )
+
+
+def _callback(row: JobRow, status: JobStatus) -> CallbackState | None:
+    if row.callback_url is None:
+        return None
+    waits = status in {"queued", "running"}
+    pending = row.callback_state == "pending"
+    return CallbackState(
+        url=row.callback_url,
+        status="waiting" if waits else row.callback_state,
+        attempts=row.callback_attempts,
+        next_attempt_at=time_of(row.callback_due_at) if pending and not waits and row.callback_attempts else None,
+        last_error=row.callback_error,
     )
 
 
@@ -103,10 +126,11 @@ def _finished_at(row: JobRow, status: JobStatus) -> datetime | None:
     if status in {"queued", "running"} or row.completed_at is None:
         return None
     # On SQLite the engine counts whole seconds: without this a job could end before it began.
-    return _time(max(row.completed_at, row.updated_at or 0, row.created_at))
+    return time_of(max(row.completed_at, row.updated_at or 0, row.created_at))
 
 
-def _time(milliseconds: int) -> datetime:
+def time_of(milliseconds: int) -> datetime:
+    """A time of the tables."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 

@@ -26,6 +26,7 @@ audit = sa.Table(
     sa.Column("request_hash", sa.Text, nullable=False),
     sa.Column("idempotency_key", sa.Text),
     sa.Column("cancel_requested_at", sa.BigInteger),
+    sa.Column("traceparent", sa.Text),  # of the request, as W3C's trace context writes it
     sa.UniqueConstraint("caller", "idempotency_key", name="audit_idempotency"),
     sa.Index("audit_of_caller", "caller", "id"),
 )
@@ -46,6 +47,7 @@ audit_progress = sa.Table(
     sa.Column("audit_id", sa.Text, sa.ForeignKey("audit.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("starts", sa.Integer, nullable=False),
     sa.Column("handovers", sa.Integer, nullable=False, server_default="0"),  # starts that an orderly stop ended
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),  # counts what has been shown, up alone
     sa.Column("executor", sa.Text, nullable=False),
     sa.Column("started_at", sa.BigInteger, nullable=False),  # of the first start
     sa.Column("updated_at", sa.BigInteger, nullable=False),
@@ -60,7 +62,55 @@ report = sa.Table(
     sa.Column("audit_id", sa.Text, sa.ForeignKey("audit.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("verdict", sa.Text, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),  # empty once it is pruned
+)
+
+# The begin of every stage of every start: what a follower who was away is told. `version` is that of `audit_progress`.
+audit_event = sa.Table(
+    "audit_event",
+    metadata,
+    sa.Column("audit_id", sa.Text, sa.ForeignKey("audit.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("fraction", sa.Float, nullable=False),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text),
+)
+
+# The place in a queue that a caller's next audit of this priority gets at the earliest.
+turn = sa.Table(
+    "turn",
+    metadata,
+    sa.Column("queue", sa.Text, primary_key=True),
+    sa.Column("priority", sa.Integer, primary_key=True),
+    sa.Column("caller", sa.Text, primary_key=True),
+    sa.Column("next", sa.Integer, nullable=False),
+)
+
+# A webhook, from the submission of its audit on; due once the audit is final.
+callback = sa.Table(
+    "callback",
+    metadata,
+    sa.Column("audit_id", sa.Text, sa.ForeignKey("audit.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # `pending`, `delivered` or `dead`
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due_at", sa.BigInteger, nullable=False),  # not before; while one is under way, when it is taken for lost
+    sa.Column("last_error", sa.Text),
+    sa.Column("ended_at", sa.BigInteger),
+    sa.Index("callback_due", "state", "due_at"),
+)
+
+# Counters that must not fall when the rows which they counted are pruned.
+tally = sa.Table(
+    "tally",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("label", sa.Text, primary_key=True),
+    sa.Column("bucket", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("total", sa.Float, nullable=False),  # of what was measured, such as seconds
 )
 
 # One row a worker slot and boot. Alive while `reaped_at` is null.
@@ -123,9 +173,12 @@ workflow = sa.Table(
     _of_the_engine,
     sa.Column("workflow_uuid", sa.Text, primary_key=True),
     sa.Column("status", sa.Text),
+    sa.Column("name", sa.Text),
     sa.Column("application_name", sa.Text),
     sa.Column("executor_id", sa.Text),
     sa.Column("queue_name", sa.Text),
+    sa.Column("priority", sa.Integer),
+    sa.Column("created_at", sa.BigInteger),
     sa.Column("workflow_deadline_epoch_ms", sa.BigInteger),
     sa.Column("completed_at", sa.BigInteger),
 )
@@ -136,6 +189,9 @@ workflow_output = sa.Table(
     sa.Column("workflow_uuid", sa.Text, primary_key=True),
     sa.Column("error", sa.Text),
 )
+
+# Every queue that a worker has ever served.
+queues = sa.Table("queues", _of_the_engine, sa.Column("name", sa.Text))
 
 
 class now_ms(FunctionElement[int]):  # noqa: N801 - a function of SQL

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 ORDER_SECONDS = 30.0
 PROGRESS_SECONDS = 0.1
+KIBIBYTE = 1024  # in which Linux counts resident memory
 _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE}
 
 
@@ -90,7 +91,14 @@ def _outcome(connection: socket.socket, evaluator: Evaluator, order: Order) -> F
         if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
             return Frame(passing=_machine_fault(error))
         return Frame(problem=_unexpected())
-    return Frame(report=report)
+    return Frame(report=_with_memory(report))
+
+
+def _with_memory(report: Report) -> Report:
+    """The report with what this audit needed at most: here, and in the largest process of the model."""
+    peaks = {"evaluator": resource.RUSAGE_SELF, "model": resource.RUSAGE_CHILDREN}
+    used = {name: KIBIBYTE * resource.getrusage(whose).ru_maxrss for name, whose in peaks.items()}
+    return report.model_copy(update={"environment": {**report.environment, "peak_memory_bytes": used}})
 
 
 class _Reporter:

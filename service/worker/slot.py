@@ -6,15 +6,15 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import NoReturn
 
 import structlog
 
 from schemas.problem import ProblemError
 from service.jobs.engine import Executor
-from service.jobs.names import Queue
 from service.logs import configure_logging
 from service.settings import Settings, get_settings
+from service.tracing import configure_tracing
 from service.worker.evaluation import ForkedEvaluation, is_warm
 from service.worker.processes import hide
 
@@ -24,7 +24,7 @@ EXIT_FENCED = 75  # EX_TEMPFAIL: start me again
 WARM_SECONDS = 1.0
 
 
-def run_slot(settings: Settings, *, queue: Queue, executor: str, address: Path, device: str) -> int:
+def run_slot(settings: Settings, *, queue: str, executor: str, address: Path, device: str) -> int:
     """Work until told to stop; the exit status.
 
     `executor` names this slot and boot, `address` is the socket of the fork server, and `device` is what CUDA
@@ -64,7 +64,7 @@ def _exit(status: int) -> NoReturn:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m service.worker.slot")
-    parser.add_argument("--queue", choices=get_args(Queue), required=True)
+    parser.add_argument("--queue", required=True, help="name of the queue to take audits from")
     parser.add_argument("--executor", required=True, help="name of this slot and boot")
     parser.add_argument("--address", type=Path, required=True, help="socket of the fork server")
     parser.add_argument("--device", default="-1", help="what CUDA may see")
@@ -72,6 +72,7 @@ def main() -> None:
     hide()
     settings = get_settings()
     configure_logging(settings)
+    configure_tracing("worker")
     try:
         status = run_slot(settings, **vars(arguments))
     except ProblemError as error:

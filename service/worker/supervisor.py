@@ -34,7 +34,6 @@ from service.access.store import require_safe_bind
 from service.jobs import leases
 from service.jobs.database import connect, migrate
 from service.jobs.errors import DatabaseUnavailable
-from service.jobs.names import Queue
 from service.logs import configure_logging
 from service.machine import cores
 from service.settings import PREFIX, SECRETS, Settings
@@ -64,9 +63,10 @@ def run_serve(settings: Settings, *, evaluator: str = PRODUCTION) -> int:
     """Take, evaluate and answer audits until told to stop; the exit status.
 
     Raises:
-        ValueError: others than this machine would reach the API without a key.
+        ValueError: others than this machine would reach the API without a key; or webhooks would not be signed.
     """
     require_safe_bind(settings)
+    settings.require_signed_callbacks()
     configure_logging(settings)
     if (reason := _cannot_listen(settings)) is not None:
         log.error("port_unusable", host=settings.host, port=settings.port, reason=reason)
@@ -168,12 +168,14 @@ class Supervisor:
         child.wait(time.monotonic() if self._hurry else deadline)
 
     def _plan_slots(self) -> list[Child]:
-        placed: list[tuple[str, Queue, str]] = [(f"cpu.{i}", "cpu", "-1") for i in range(self._settings.slots)]
+        placed: list[tuple[str, str, str]] = [
+            (f"cpu.{i}", self._settings.cpu_queue, "-1") for i in range(self._settings.slots)
+        ]
         for device in gpus():
-            placed += [(f"gpu{device}.{i}", "gpu", device) for i in range(self._settings.gpu_slots)]
+            placed += [(f"gpu{device}.{i}", self._settings.gpu_queue, device) for i in range(self._settings.gpu_slots)]
         return [self._slot(name, queue, device) for name, queue, device in placed]
 
-    def _slot(self, name: str, queue: Queue, device: str) -> Child:
+    def _slot(self, name: str, queue: str, device: str) -> Child:
         executor = ""
 
         def plan() -> Start:
@@ -182,7 +184,7 @@ class Supervisor:
             executor = f"{socket.gethostname()}:{name}:{secrets.token_hex(4)}"
             options = ("--queue", queue, "--executor", executor, "--device", device)
             command = (*_python("service.worker.slot"), *options, "--address", str(self._address))
-            return Start(command, self._environment(without=frozenset({"api_keys"})))
+            return Start(command, self._environment(without=SECRETS - {"database"}))
 
         def on_exit(status: int) -> None:
             if not self._stopping.is_set():

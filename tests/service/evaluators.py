@@ -83,6 +83,11 @@ def disk_full(_: str) -> None:
     raise OSError(errno.ENOSPC, "a secret")
 
 
+def hold(argument: str) -> None:
+    """Use so many megabytes for a moment."""
+    assert bytearray(b"x") * (int(argument) * 2**20)
+
+
 def no_memory(_: str) -> None:
     raise MemoryError
 
@@ -98,5 +103,6 @@ BEHAVIOUR: dict[str, Callable[[str], str | None]] = {
     "problem": problem,
     "crash": crash,
     "disk_full": disk_full,
+    "hold": hold,
     "no_memory": no_memory,
 }

@@ -2,15 +2,16 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from schemas.job import Job, JobPage, Links, Progress
+from schemas.job import Job, JobEvent, JobPage, Links, Progress
 from schemas.problem import Problem
 from schemas.report import Metrics, Report, SplitMetrics, Verdict
 from schemas.request import AuditRequest
 from service.jobs.errors import AuditNotFound, BadCursor, IdempotencyConflict, NoReport
-from service.jobs.interface import JobFilter
+from service.jobs.interface import JobFilter, Statistics
 
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 FINAL = {"succeeded", "failed", "cancelled"}
@@ -36,6 +37,7 @@ class Stored:
     job: Job
     caller: str
     fingerprint: str
+    changes: int = 1
 
 
 class FakeJobs:
@@ -51,8 +53,18 @@ class FakeJobs:
         self.requests: dict[str, AuditRequest] = {}
         self.slots = slots
         self.broken: Exception | None = None
+        self.large_model_queue: str | None = None
+        self.numbers = Statistics({}, {}, {}, {}, {}, {}, {})
 
-    def submit(self, request: AuditRequest, *, caller: str, idempotency_key: str | None = None) -> tuple[Job, bool]:
+    def submit(
+        self,
+        request: AuditRequest,
+        *,
+        caller: str,
+        idempotency_key: str | None = None,
+        large_model_queue: str | None = None,
+    ) -> tuple[Job, bool]:
+        self.large_model_queue = large_model_queue
         known = self.replayed(request, caller=caller, idempotency_key=idempotency_key or "")
         if known is not None:
             return known, False
@@ -86,6 +98,12 @@ class FakeJobs:
             raise NoReport(audit_id, job.status)
         return self.reports[audit_id]
 
+    def events(self, after: Mapping[str, int]) -> Mapping[str, Sequence[JobEvent]]:
+        """The present state alone; its id counts the changes."""
+        self._answer()
+        found = {stored.job.id: stored for stored in self.stored if stored.job.id in after}
+        return {name: [_event(stored)] if stored.changes > after[name] else [] for name, stored in found.items()}
+
     def cancel(self, audit_id: str, *, caller: str) -> Job:
         stored = self._find(audit_id, caller)
         if stored.job.status not in FINAL:
@@ -98,6 +116,10 @@ class FakeJobs:
     def workers(self) -> int:
         self._answer()
         return self.slots
+
+    def statistics(self) -> Statistics:
+        self._answer()
+        return self.numbers
 
     def start(self, audit_id: str, progress: Progress | None = None) -> None:
         progress = progress or Progress(fraction=0.5, stage="checking", detail="metrics")
@@ -120,7 +142,9 @@ class FakeJobs:
             progress=Progress(),
             created_at=BEGIN + timedelta(seconds=len(self.stored)),
             tags=request.tags,
-            links=Links(self=address, report=f"{address}/report", cancel=f"{address}/cancel"),
+            links=Links(
+                self=address, report=f"{address}/report", cancel=f"{address}/cancel", events=f"{address}/events"
+            ),
         )
 
     def _find(self, audit_id: str, caller: str | None) -> Stored:
@@ -133,10 +157,17 @@ class FakeJobs:
     def _change(self, audit_id: str, **changes: object) -> None:
         stored = self._find(audit_id, None)
         stored.job = stored.job.model_copy(update=changes)
+        stored.changes += 1
 
     def _answer(self) -> None:
         if self.broken is not None:
             raise self.broken
+
+
+def _event(stored: Stored) -> JobEvent:
+    job = stored.job
+    shown = {"status": job.status, "attempt": job.attempt, "progress": job.progress}
+    return JobEvent(id=stored.changes, audit_id=job.id, at=BEGIN, error=job.error, verdict=job.verdict, **shown)
 
 
 def _fingerprint(request: AuditRequest) -> str:

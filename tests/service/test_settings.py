@@ -106,3 +106,33 @@ def test_other_hosts_need_one(host: str) -> None:
     with pytest.raises(ValueError, match="FITCHECK_API_KEYS"):
         Settings(host=host).require_safe_bind()
     Settings(host=host, api_keys=("k",)).require_safe_bind()
+
+
+SECRET = "whsec_" + "QUJD" * 10
+
+
+def test_webhooks_are_signed_or_not_sent() -> None:
+    """Hosts without a secret stop the API; a worker, which sends none, does not need one."""
+    with pytest.raises(ValueError, match="FITCHECK_CALLBACK_SECRETS"):
+        Settings(callback_hosts=("ci.example",)).require_signed_callbacks()
+    Settings(callback_hosts=("ci.example",), callback_secrets=(SECRET,)).require_signed_callbacks()
+    Settings().require_signed_callbacks()
+
+
+@pytest.mark.parametrize("secret", ["x", "whsec_", "whsec_QUJD", "whsec_%%%%", "whsec_" + "QUJD" * 30])
+def test_a_secret_that_is_none_is_refused(secret: str) -> None:
+    with pytest.raises(ValidationError, match="openssl rand"):
+        Settings(callback_secrets=(secret,))
+
+
+def test_settings_of_webhooks_travel_to_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(
+        callback_hosts="A.example, b.example", callback_secrets=f"{SECRET},{SECRET}", keep_jobs_days=1.5
+    )
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+
+    again = Settings()
+    assert again.callback_hosts == ("a.example", "b.example")
+    assert again.callback_secrets == (SECRET, SECRET)
+    assert (again.keep_jobs_days, again.keep_reports_days) == (1.5, None)

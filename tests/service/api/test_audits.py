@@ -345,7 +345,7 @@ class TestUnavailable:
         jobs.broken = QueueFull(1000)
         answer = submit(client, body)
 
-        assert (answer.status_code, answer.json()["code"]) == (503, "queue_full")
+        assert (answer.status_code, answer.json()["code"]) == (429, "queue_full")
         assert int(answer.headers["Retry-After"]) > 0
 
     def test_a_fault_of_ours_tells_nothing_of_its_cause(self, client, jobs):
@@ -357,3 +357,11 @@ class TestUnavailable:
         assert "secret" not in answer.text
         assert answer.headers["Content-Type"] == PROBLEM
         assert answer.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize(("limit", "queue"), [(1, "large"), (10**9, None)])
+def test_a_large_model_goes_to_its_queue(client_of, body, jobs, limit, queue):
+    client = client_of(large_model_bytes=limit, large_model_queue="large")
+
+    assert submit(client, body).status_code == 202
+    assert jobs.large_model_queue == queue

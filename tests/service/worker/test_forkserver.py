@@ -100,6 +100,14 @@ def test_an_evaluator_has_its_own_surroundings(server: Server, monkeypatch: pyte
     wait_until(lambda: not Path(seen["folder"]).exists())
 
 
+def test_the_report_tells_how_much_memory_it_took(server: Server) -> None:
+    """Of this audit alone: the next one begins anew."""
+    peaks = [evaluate(server, model).environment["peak_memory_bytes"]["evaluator"] for model in ("hold:300", "quick")]
+
+    assert peaks[0] > 300 * 2**20
+    assert peaks[1] < 300 * 2**20
+
+
 def test_a_problem_arrives_as_it_was_raised(server: Server) -> None:
     with pytest.raises(ProblemError) as raised:
         evaluate(server, "problem")

@@ -1,5 +1,6 @@
 """The whole service, killed in all the ways there are."""
 
+import json
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from service.jobs.client import DatabaseJobs, open_jobs
 from service.jobs.tables import lease, report
 from service.settings import Settings
 from service.worker import supervisor
+from tests.service.api.receiver import receiver
 from tests.service.conftest import make_request
 
 from .conftest import ROOT, is_alive, pids, wait_until
@@ -26,11 +28,13 @@ from .conftest import ROOT, is_alive, pids, wait_until
 class Service:
     """A service in a process group of its own, as `fitcheck worker` starts it."""
 
-    def __init__(self, settings: Settings, command: str = "run_worker") -> None:
+    def __init__(
+        self, settings: Settings, command: str = "run_worker", evaluator: str = "tests.service.evaluators"
+    ) -> None:
         code = (
             f"from service.worker.supervisor import {command}\n"
             "from service.settings import get_settings\n"
-            f"raise SystemExit({command}(get_settings(), evaluator='tests.service.evaluators'))"
+            f"raise SystemExit({command}(get_settings(), evaluator='{evaluator}'))"
         )
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
@@ -189,6 +193,52 @@ def test_serve_answers_and_evaluates(tmp_path: Path, monkeypatch: pytest.MonkeyP
         service.stop()
     assert service.process.returncode == 0
     assert not any(map(is_alive, processes))
+
+
+def test_an_audit_is_followed_and_its_end_is_told(tmp_path: Path) -> None:
+    """Over real connections: a stream from the queue to the end, one that a stop ends at once, and a signed webhook."""
+    model = ROOT / "examples" / "wrong_scaling" / "model"
+    with receiver() as hook:
+        settings = Settings(
+            state_dir=tmp_path,
+            data_roots=(ROOT / "examples",),
+            slots=1,
+            port=free_port(),
+            shutdown_seconds=20,
+            callback_hosts=("127.0.0.1",),
+            callback_secrets=("whsec_" + "QUJD" * 10,),
+        )
+        url = f"http://127.0.0.1:{settings.port}"
+        service = Service(settings, "run_serve", evaluator="benchmarks.sleeping")
+        try:
+            wait_until(lambda: answers(f"{url}/readyz"), seconds=60)
+            body = {
+                **json.loads((model.parent / "request.json").read_text()),
+                "tags": {"seconds": "1", "number": "7"},
+                "callback": {"url": f"{hook.url}/hook"},
+            }
+            for name in ("model", "data"):
+                body[name] = json.loads(json.dumps(body[name]).replace('"uri": "', f'"uri": "{model.parent}/'))
+            job = httpx.post(f"{url}/v1/audits", json=body).raise_for_status().json()
+            with httpx.stream("GET", url + job["links"]["events"], timeout=30) as stream:
+                told = [json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: ")]
+            assert told[-1]["status"] == "succeeded"
+            assert {event["progress"]["stage"] for event in told} >= {"opening", "collecting", "checking", "done"}
+            wait_until(lambda: bool(hook.received), seconds=20)
+            assert json.loads(hook.received[0].body)["data"]["id"] == job["id"]
+            text = httpx.get(f"{url}/metrics").text
+            assert 'fitcheck_audits_total{status="succeeded"} 1.0' in text
+
+            waits = httpx.post(f"{url}/v1/audits", json={**body, "resources": {"device": "gpu"}}).json()
+            with httpx.stream("GET", url + waits["links"]["events"], timeout=30) as stream:
+                lines = stream.iter_lines()
+                next(lines)
+                began = time.monotonic()
+                service.process.terminate()
+                list(lines)
+            assert time.monotonic() - began < 10
+        finally:
+            service.stop()
 
 
 def free_port() -> int:
