@@ -84,9 +84,14 @@ def locate(address: str, folder: Path | None, *, field: str) -> Path:
         RequestError: `uri_malformed`, or `uri_scheme_forbidden` where no uploads are taken.
         ModelError, DataError: `..._not_found`: it expired, or lies on another machine.
     """
-    id_ = upload_id(address, field=field)
     if folder is None:
-        raise RequestError("uri_scheme_forbidden", "Uploads are not read here: name a file.", field=field)
+        raise RequestError(
+            "uri_scheme_forbidden",
+            "upload:// addresses are not read here, for a service takes uploads: name a file:///absolute/path or a "
+            "plain path.",
+            field=field,
+        )
+    id_ = upload_id(address, field=field)
     for path in sorted((folder / id_).glob(f"{id_}*")):
         if path.is_file() and not path.is_symlink():
             return path.resolve()
