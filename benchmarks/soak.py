@@ -41,7 +41,6 @@ from service.settings import Settings
 
 LEASE_SECONDS = 4.0
 SLOTS = 3
-PAUSE_SECONDS = (0.5, 2.5)  # between faults
 FINAL = {"succeeded", "failed", "cancelled"}
 SERVE = "from service.settings import Settings; from service.worker.supervisor import run_serve; import sys; "
 SERVE += "sys.exit(run_serve(Settings(), evaluator='benchmarks.sleeping'))"
@@ -123,18 +122,21 @@ class Service:
 class Faults(threading.Thread):
     """Does harm at random, until told to stop."""
 
-    WEIGHTS = {"slot": 5, "evaluator": 5, "pause": 3, "api": 2, "fork server": 1, "supervisor": 1, "database": 1}
+    WEIGHTS = {"slot": 5, "evaluator": 5, "pause": 3, "api": 2, "fork server": 1, "supervisor": 1, "database": 3}
 
-    def __init__(self, service: Service, rng: random.Random, restart_database: Callable[[], None] | None) -> None:
+    def __init__(
+        self, service: Service, rng: random.Random, pause: float, restart_database: Callable[[], None] | None
+    ) -> None:
         super().__init__(daemon=True)
         self.done: Counter[str] = Counter()
         self._service = service
         self._rng = rng
+        self._pause_seconds = pause
         self._restart_database = restart_database
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        while not self._stopping.wait(self._rng.uniform(*PAUSE_SECONDS)):
+        while not self._stopping.wait(self._rng.uniform(0.3, 1.7) * self._pause_seconds):
             self._service.tend()
             fault = self._rng.choices(list(self.WEIGHTS), list(self.WEIGHTS.values()))[0]
             with contextlib.suppress(OSError):  # the victim was gone already
@@ -216,6 +218,8 @@ def soak(settings: Settings, folder: Path, arguments: argparse.Namespace, restar
     service = Service(settings, folder / "service.log")
     try:
         found = _run(service, folder, arguments, restart)
+    except TimeoutError as error:
+        found = {"broken": [f"answered in time: {error}"]}
     finally:
         service.kill()
     print(json.dumps(found, indent=2), flush=True)
@@ -232,7 +236,7 @@ def _run(
     began = time.monotonic()
     deadline = began + 60 * arguments.minutes
     ask(service, "GET", "/healthz", deadline)
-    faults = Faults(service, rng, restart)
+    faults = Faults(service, rng, arguments.pause, restart)
     faults.start()
     with ThreadPoolExecutor(4) as pool:
         lengths = [rng.uniform(0.5, 3) for _ in range(arguments.audits)]
@@ -368,6 +372,9 @@ def main() -> int:
     parser.add_argument("--audits", type=int, default=60)
     parser.add_argument("--minutes", type=float, default=10, help="for each database; unfinished audits are a failure")
     parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    parser.add_argument(
+        "--pause", type=float, default=3, help="seconds between faults; processes that start slowly need more"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="copy the service's log here where a promise was broken")
     arguments = parser.parse_args()

@@ -27,10 +27,9 @@ log = structlog.get_logger(__name__)
 @asynccontextmanager
 async def background(upkeep: Upkeep, settings: Settings) -> AsyncIterator[None]:
     """Do it until left; what is under way then is done again by another process."""
-    tasks = []
+    tasks = [asyncio.create_task(_prune_for_ever(upkeep))]
     if settings.callback_hosts or settings.callback_private_hosts:
         tasks.append(asyncio.create_task(_deliver_for_ever(upkeep, settings)))
-    tasks.append(asyncio.create_task(_prune_for_ever(upkeep)))  # uploads always expire
     try:
         yield
     finally:
@@ -76,7 +75,8 @@ async def _prune_for_ever(upkeep: Upkeep) -> None:
         await asyncio.sleep(_about(PRUNE_SECONDS))
         try:
             pruned = await run_in_threadpool(upkeep.prune)
-            log.info("pruned", jobs=pruned.jobs, reports=pruned.reports, uploads=pruned.uploads)
+            if pruned.jobs or pruned.reports or pruned.uploads:
+                log.info("pruned", jobs=pruned.jobs, reports=pruned.reports, uploads=pruned.uploads)
         except DatabaseUnavailable:
             log.warning("database_unavailable")
         except Exception:

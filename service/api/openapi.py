@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from schemas.job import JobEvent
 from schemas.problem import Problem
 from schemas.request import AuditRequest
-from service.api.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, TYPE_PREFIX
+from service.api.problems import BUSY_RETRY_AFTER_SECONDS, MEDIA_TYPE, RETRY_AFTER_SECONDS, TYPE_PREFIX
 
 REF = "#/components/schemas/{model}"
 BEARER = "bearer"
@@ -27,14 +27,6 @@ REQUEST_ID_HEADER = {
     "description": "Names this exchange in the service's log; the client's own where it sent one.",
     "schema": {"type": "string"},
 }
-RETRY_HEADER = {
-    "Retry-After": {
-        "description": "Seconds after which to try again.",
-        "schema": {"type": "integer"},
-        "required": True,
-        "example": RETRY_AFTER_SECONDS,
-    }
-}
 CHALLENGE_HEADER = {
     "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}, "required": True}
 }
@@ -42,10 +34,23 @@ RATE_HEADERS = {
     "RateLimit-Policy": {"description": "`q` requests in `w` seconds.", "schema": {"type": "string"}},
     "RateLimit": {"description": "`r` requests are left; all are after `t` seconds.", "schema": {"type": "string"}},
 }
+
+
+def _retry_after(seconds: int) -> dict[str, Any]:
+    return {
+        "Retry-After": {
+            "description": "Seconds after which to try again.",
+            "schema": {"type": "integer"},
+            "required": True,
+            "example": seconds,
+        }
+    }
+
+
 PROBLEM_HEADERS: Mapping[HTTPStatus, dict[str, Any]] = {
     HTTPStatus.UNAUTHORIZED: CHALLENGE_HEADER,
-    HTTPStatus.TOO_MANY_REQUESTS: {**RETRY_HEADER, **RATE_HEADERS},
-    HTTPStatus.SERVICE_UNAVAILABLE: RETRY_HEADER,
+    HTTPStatus.TOO_MANY_REQUESTS: {**_retry_after(BUSY_RETRY_AFTER_SECONDS), **RATE_HEADERS},
+    HTTPStatus.SERVICE_UNAVAILABLE: _retry_after(RETRY_AFTER_SECONDS),
 }
 PROBLEM_EXAMPLES: Mapping[HTTPStatus, tuple[str, str]] = {
     HTTPStatus.BAD_REQUEST: ("malformed_json", "The body is not valid JSON: expected value at line 1 column 10."),
