@@ -4,13 +4,14 @@ Reads the model's protobuf and the heads of the data files, with the functions t
 say the same.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from audits.evidence.binding import bind
 from audits.evidence.meaning.heads import candidates
 from audits.sources import Roots, look_at_model, open_splits, read_history
 from audits.sources.locations import resolve
-from audits.sources.remote import is_remote, require_allowed
+from audits.sources.remote import is_remote, require_allowed, scratch
 from schemas.limits import limits_for
 from schemas.problem import RequestError
 from schemas.request import AuditRequest
@@ -29,6 +30,12 @@ def check(request: AuditRequest, roots: Roots) -> None:
     limits_for(request.checks.limits)
     if _lies_elsewhere(request, roots):
         return  # fetched by the worker, which then sees what is wrong
+    # Nothing is fetched: the scratch folder calls uploads by their addresses.
+    with scratch() as place:
+        _look(request, replace(roots, scratch=place))
+
+
+def _look(request: AuditRequest, roots: Roots) -> None:
     path = _only(request.model.uri, roots, "model.uri")
     description = look_at_model(path, signature=request.model.signature, tags=request.model.tags)
     if description is not None:
@@ -62,19 +69,16 @@ def _lies_elsewhere(request: AuditRequest, roots: Roots) -> bool:
 
     Raises:
         RequestError: `uri_not_allowed`, `uri_scheme_forbidden` or `uri_malformed`.
+        ModelError, DataError: as `resolve` does of what lies here.
     """
-    data = request.data
-    named = {
-        "model.uri": [request.model.uri],
-        "data.train.uri": data.train.uris,
-        "data.validation.uri": data.validation.uris,
-        "data.train.label_uri": data.train.label_uris,
-        "data.validation.label_uri": data.validation.label_uris,
-        "history.uri": [request.history.uri] if request.history else [],
-    }
-    remote = [(field, uri) for field, uris in named.items() for uri in uris if is_remote(uri)]
+    named = [(field, uri) for field, uris in request.addresses.items() for uri in uris]
+    remote = [(field, uri) for field, uri in named if is_remote(uri)]
     for field, uri in remote:
         require_allowed(uri, roots.remote, field=field)
+    if remote:
+        for field, uri in named:
+            if not is_remote(uri):
+                resolve(uri, roots, field=field)  # what lies here must be there, and below the roots
     return bool(remote)
 
 

@@ -121,6 +121,19 @@ class AuditRequest(Received):
     tags: dict[str, str] = Field({}, description="Free labels, to filter the list by.")
     callback: Callback | None = None
 
+    @property
+    def addresses(self) -> dict[str, list[str]]:
+        """Field -> the addresses that it holds, for every field that names files."""
+        data = self.data
+        return {
+            "model.uri": [self.model.uri],
+            "data.train.uri": data.train.uris,
+            "data.validation.uri": data.validation.uris,
+            "data.train.label_uri": data.train.label_uris,
+            "data.validation.label_uri": data.validation.label_uris,
+            "history.uri": [self.history.uri] if self.history else [],
+        }
+
     @field_validator("reported_metrics", mode="before")
     @classmethod
     def _names_alone(cls, value: Any) -> Any:

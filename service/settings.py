@@ -71,6 +71,21 @@ class Settings(BaseSettings):
         "cluster, or `ray://host:10001`. None: such audits are refused.",
     )
 
+    uploads_dir: Path = Field(
+        default_factory=lambda data: data.get("state_dir", default_state_dir()) / "uploads",
+        description="Folder for the files that clients send; API and workers share it. Default: in `state_dir`.",
+    )
+    max_upload_bytes: int = Field(10 * 2**30, ge=1, description="Largest file that a client may send.")
+    upload_quota_bytes: int = Field(50 * 2**30, ge=1, description="What all uploads of a caller may take together.")
+    upload_days: float = Field(7, gt=0, le=3650, description="Days after which an upload is removed.")
+
+    rate_limit: int = Field(6000, ge=0, description="Requests a minute that a caller may make; 0: without limit.")
+    rate_burst: int = Field(600, ge=1, description="Requests that a caller who was silent may make at once.")
+    max_connections: int = Field(2000, ge=10, description="Connections that an API process keeps open at a time.")
+    client_seconds: float = Field(
+        30, gt=0, description="How long a client may be silent while it sends a request, before it is hung up on."
+    )
+
     slots: int = Field(
         default_factory=one_a_core,
         ge=0,
@@ -175,7 +190,7 @@ class Settings(BaseSettings):
     def _resolve_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         return tuple(root.expanduser().resolve() for root in value)
 
-    @field_validator("state_dir")
+    @field_validator("state_dir", "uploads_dir")
     @classmethod
     def _absolute_state(cls, value: Path) -> Path:
         return value.expanduser().absolute()
@@ -222,14 +237,29 @@ class Settings(BaseSettings):
             return url.set(drivername="postgresql+psycopg")
         return url.set(drivername="sqlite", database=str(Path(str(url.database)).expanduser().absolute()))
 
-    def require_safe_bind(self) -> None:
+    @property
+    def closed(self) -> tuple[Path, ...]:
+        """The service's own files, which no address of a request reaches, wherever the data roots lie."""
+        own = (self.uploads_dir, self.state_dir / "run")
+        if self.database_url.get_backend_name() != "sqlite":
+            return own
+        database = str(self.database_url.database)
+        return (*own, *(Path(database + ending) for ending in ("", "-wal", "-shm", "-journal")))
+
+    def require_safe_bind(self, *, has_keys: bool = False) -> None:
         """Raise where the service would listen to others than this machine without asking for a key.
+
+        Args:
+            has_keys: whether there are keys in the database.
 
         Raises:
             ValueError: saying what to set.
         """
-        if not self.api_keys and not is_loopback(self.host):
-            raise ValueError(f"host {self.host} can be reached by others: set {PREFIX}API_KEYS, or listen on 127.0.0.1")
+        if not self.api_keys and not has_keys and not is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host} can be reached by others: set {PREFIX}API_KEYS, make a key with "
+                "`fitcheck keys create`, or listen on 127.0.0.1"
+            )
 
     def require_signed_callbacks(self) -> None:
         """Raise where webhooks may be sent, and nothing would show their receivers that they are ours.

@@ -1,7 +1,8 @@
 """From the addresses of a request to files below the data roots.
 
 An address is a ``file://`` URI or a plain path; a relative path is looked up below each root in turn. It names a
-file, a folder or a glob (``*``, ``?``, ``[...]``, ``**``). Other schemes are fetched into a scratch folder first
+file, a folder or a glob (``*``, ``?``, ``[...]``, ``**``). ``upload://`` names what a client sent
+(audits.sources.uploads). Other schemes are fetched into a scratch folder first
 (audits.sources.remote), where they are allowed.
 """
 
@@ -16,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote
 
+from audits.sources import uploads
 from audits.sources.remote import Scratch, fetch, is_remote
 from schemas.problem import DataError, ModelError, ProblemError, RequestError
 
@@ -37,19 +39,28 @@ class Roots:
         folders: below which files may be read.
         remote: prefixes of the addresses elsewhere that may be read, such as ``s3://bucket/folder``.
         scratch: where remote files are put; None refuses to fetch any.
+        uploads: where the files that clients sent lie; None reads none.
+        closed: folders that no address reaches, though they may lie below the others: the service's own.
     """
 
     folders: tuple[Path, ...]
     remote: tuple[str, ...] = ()
     scratch: Scratch | None = None
+    uploads: Path | None = None
+    closed: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "folders", tuple(Path(folder).resolve() for folder in self.folders))
+        for name in ("folders", "closed"):
+            object.__setattr__(self, name, tuple(Path(folder).resolve() for folder in getattr(self, name)))
 
     def contain(self, resolved: Path) -> bool:
         """Whether a path without symbolic links lies below a root."""
-        places = self.folders if self.scratch is None else (*self.folders, self.scratch.folder)
-        return any(resolved.is_relative_to(folder) for folder in places)
+        # The scratch folder may itself lie in one that is closed.
+        if self.scratch is not None and resolved.is_relative_to(self.scratch.folder):
+            return True
+        if any(resolved.is_relative_to(folder) for folder in self.closed):
+            return False
+        return any(resolved.is_relative_to(folder) for folder in self.folders)
 
 
 @dataclass(frozen=True)
@@ -157,6 +168,11 @@ def walk(folder: Path, roots: Roots, *, field: str, suffixes: frozenset[str], sk
 
 
 def _resolve_one(address: str, roots: Roots, field: str) -> list[_Found]:
+    if uploads.is_upload(address):
+        sent = uploads.locate(address, roots.uploads, field=field)
+        if roots.scratch is not None:
+            roots.scratch.note(sent, address)
+        return [_Found(sent, sent)]
     if is_remote(address):
         base, paths = fetch(address, roots.remote, roots.scratch, field=field)
         return [_Found(path, base) for path in paths]
@@ -179,6 +195,10 @@ def _parse(address: str, field: str) -> tuple[str, str | None]:
     """
     if any(ord(c) < 32 or ord(c) == 127 for c in address):
         raise _malformed(address, "it holds control characters", field)
+    try:
+        os.fsencode(address)
+    except UnicodeEncodeError:
+        raise _malformed(address, "it holds half a character, which no file name does", field) from None
     is_uri = _FILE_URI.fullmatch(address)
     if is_uri is None:
         _require_no_scheme(address, field)

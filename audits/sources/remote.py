@@ -14,9 +14,10 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from audits.sources.https import download
+from audits.sources.https import PORTS, download
+from schemas.data import MAX_URI_CHARACTERS
 from schemas.problem import DataError, ModelError, ProblemError, RequestError
 
 MAX_FILES = 10_000
@@ -25,6 +26,10 @@ COPIED_AT_ONCE = 2**20
 SHOWN_CHARACTERS = 200
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
+_DOTTED_QUAD = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}")
+_SECRET = re.compile(
+    r"((?:sig|signature|token|secret|password|credential|x-[a-z]+-[a-z-]+)[a-z_]*)=[^&\s\"']+", re.IGNORECASE
+)
 _WILDCARDS = re.compile(r"[*?\[]")
 # Scheme -> fsspec's protocol, the package that speaks it and our extra.
 _STORES: Mapping[str, tuple[str, str, str]] = {
@@ -36,6 +41,7 @@ _STORES: Mapping[str, tuple[str, str, str]] = {
     "memory": ("memory", "fsspec", "s3"),
 }
 _WEB = frozenset({"https", "http"})
+_LOCAL = frozenset({"file", "upload"})
 _T = TypeVar("_T")
 
 
@@ -50,16 +56,23 @@ class Scratch:
     def is_used(self) -> bool:
         return bool(self._addresses)
 
-    def place(self, address: str) -> tuple[Path, bool]:
-        """The folder for what lies below an address, and whether it has been filled."""
-        folder = self.folder / hashlib.sha256(address.encode()).hexdigest()[:16]
+    def place(self, address: str, *, secret: str = "") -> tuple[Path, bool]:
+        """The folder for what lies below an address, and whether it has been filled.
+
+        What else tells places apart, and must not be said, is `secret`: the query, which may be a signature.
+        """
+        folder = self.folder / hashlib.sha256(f"{address}?{secret}".encode()).hexdigest()[:16]
         is_known = str(folder) in self._addresses
         self._addresses[str(folder)] = address
         folder.mkdir(exist_ok=True)
         return folder, is_known
 
+    def note(self, path: Path, address: str) -> None:
+        """Call a file by its address, wherever it lies."""
+        self._addresses[str(path)] = address
+
     def said(self, value: _T) -> _T:
-        """A text, or the texts in lists and mappings, with the addresses in place of the scratch folder's paths."""
+        """A text, or the texts in lists and mappings, with the addresses in place of the paths that stand for them."""
         if isinstance(value, str):
             text: Any = value
             for folder, address in self._addresses.items():
@@ -85,9 +98,9 @@ def scratch() -> Iterator[Scratch]:
 
 
 def is_remote(address: str) -> bool:
-    """Whether an address has a scheme other than ``file``."""
+    """Whether an address has a scheme other than ``file`` and ``upload``."""
     scheme = _SCHEME.match(address)
-    return scheme is not None and scheme["scheme"].lower() != "file"
+    return scheme is not None and scheme["scheme"].lower() not in _LOCAL
 
 
 def require_allowed(address: str, allowed: Sequence[str], *, field: str) -> str:
@@ -104,18 +117,10 @@ def require_allowed(address: str, allowed: Sequence[str], *, field: str) -> str:
             "or an s3://, gs://, az:// or https:// address that the service allows.",
             field=field,
         )
-    if any(ord(c) <= 32 or ord(c) == 127 or c == "\\" for c in address):
-        raise _malformed(address, "it holds blanks, control characters or backslashes", field)
-    parts = urlsplit(address)
-    if parts.username is not None or parts.fragment or not parts.netloc:
-        raise _malformed(address, "write scheme://host/path, without a user name and without #", field)
-    if any(
-        segment in {".", ".."} for segment in re.split(r"/|%2[fF]", parts.path.replace("%2e", ".").replace("%2E", "."))
-    ):
-        raise _malformed(address, "it holds '..'", field)
+    parts = _parse(address, scheme, field)
     usual = f"{scheme}://{parts.netloc.lower() if scheme in _WEB else parts.netloc}{parts.path}"
     usual += f"?{parts.query}" if parts.query else ""
-    if not any(_is_below(_fixed_part(usual, scheme), prefix) for prefix in allowed):
+    if not any(_is_allowed(usual, scheme, parts, prefix) for prefix in allowed):
         raise RequestError(
             "uri_not_allowed",
             f"{_shown(address)} is not among the addresses that this service fetches. Have its prefix added to "
@@ -123,6 +128,50 @@ def require_allowed(address: str, allowed: Sequence[str], *, field: str) -> str:
             field=field,
         )
     return usual
+
+
+def _parse(address: str, scheme: str, field: str) -> SplitResult:
+    """The parts of an address that can be understood in one way only.
+
+    Raises:
+        RequestError: `uri_malformed`.
+    """
+    if len(address) > MAX_URI_CHARACTERS:
+        raise _malformed(address, f"it is longer than {MAX_URI_CHARACTERS} characters", field)
+    if any(c.isspace() or not c.isprintable() or c == "\\" for c in address):
+        raise _malformed(address, "it holds blanks, characters that cannot be seen, or backslashes", field)
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:
+        raise _malformed(address, "its host or port is none", field) from None
+    if parts.username is not None or "#" in address or not parts.netloc or port == 0:
+        raise _malformed(address, "write scheme://host/path, without a user name and without #", field)
+    # Stores take names as they are; servers on the web decode them, some of them twice.
+    path = unquote(parts.path)
+    if scheme in _WEB:
+        _require_plain(address, parts, path, field)
+    if any(segment in {".", ".."} for segment in re.split(r"[/\\]", path)):
+        raise _malformed(address, "it holds '..'", field)
+    return parts
+
+
+def _require_plain(address: str, parts: SplitResult, path: str, field: str) -> None:
+    host = parts.hostname or ""
+    if not address.isascii():
+        raise _malformed(address, "write other letters than ASCII as %XX, and in the host as punycode", field)
+    if "%" in path or any(not c.isprintable() for c in path):
+        raise _malformed(address, "it is encoded twice, or holds control characters", field)
+    last = host.rstrip(".").rsplit(".", 1)[-1]
+    if re.fullmatch(r"\d+|0x[0-9a-f]*", last) and not _DOTTED_QUAD.fullmatch(host):
+        raise _malformed(address, "write an IPv4 address as four decimal numbers", field)
+
+
+def _is_allowed(usual: str, scheme: str, parts: SplitResult, prefix: str) -> bool:
+    if scheme == "https" and parts.port not in {None, PORTS[scheme]}:
+        # another port than the usual one is another service, which the operator must name
+        return _is_below(usual, prefix) and urlsplit(prefix).netloc.lower() == parts.netloc.lower()
+    return _is_below(_fixed_part(usual, scheme), prefix)
 
 
 def fetch(address: str, allowed: Sequence[str], into: Scratch | None, *, field: str) -> tuple[Path, list[Path]]:
@@ -148,13 +197,23 @@ def fetch(address: str, allowed: Sequence[str], into: Scratch | None, *, field: 
 def _fetch_page(url: str, allowed: Sequence[str], into: Scratch, field: str) -> tuple[Path, list[Path]]:
     parts = urlsplit(url)
     name = posixpath.basename(parts.path) or "index"
-    folder, is_known = into.place(url.rsplit("/", 1)[0])
+    folder, is_known = into.place(url.split("?", 1)[0].rsplit("/", 1)[0], secret=parts.query)
     target = folder / name
-    if not is_known or not target.exists():
+
+    def is_trusted(address: str) -> bool:
         # an operator who names a host may mean one of their own network
-        trusted = any(urlsplit(prefix).netloc.lower() == parts.netloc for prefix in allowed)
+        return any(urlsplit(prefix).netloc.lower() == urlsplit(address).netloc.lower() for prefix in allowed)
+
+    def redirected(location: str) -> tuple[str, bool]:
+        usual = require_allowed(location, allowed, field=field)
+        if usual.split("://", 1)[0] not in _WEB or (parts.scheme == "https" and not usual.startswith("https://")):
+            raise OSError("the server redirects away from https, which is not followed")
+        return usual, is_trusted(usual)
+
+    if not is_known or not target.exists():
         with _explained(url, field):
-            download(url, target, max_bytes=_room(into), private=trusted, field=field)
+            room, trusted = _room(into), is_trusted(url)
+            download(url, target, max_bytes=room, private=trusted, field=field, redirected=redirected)
     return target, [target]
 
 
@@ -240,7 +299,7 @@ def _explained(address: str, field: str) -> Iterator[None]:
     except FileNotFoundError:
         raise _not_found(address, field) from None
     except Exception as error:
-        why = str(error).splitlines()[0][:SHOWN_CHARACTERS].rstrip(".") if str(error) else ""
+        why = _without_secrets(str(error), address).strip().split("\n", 1)[0][:SHOWN_CHARACTERS].rstrip(".")
         raise _problem(field)(
             f"{_kind(field)}_unreadable",
             f"{_shown(address)} cannot be fetched: {type(error).__name__}{': ' if why else ''}{why}. Check the "
@@ -248,6 +307,12 @@ def _explained(address: str, field: str) -> Iterator[None]:
             field=field,
             file=_shown(address),
         ) from None
+
+
+def _without_secrets(text: str, address: str) -> str:
+    """What a store's client says, without the signature that the address may carry, and others like it."""
+    query = urlsplit(address).query
+    return _SECRET.sub(r"\1=...", text.replace(query, "...") if query else text)
 
 
 def _relative(name: str, base: str) -> str:

@@ -1,35 +1,79 @@
-"""Who is asking: access keys, and the caller to whom audits belong."""
+"""Who is asking: access keys, the caller to whom audits and uploads belong, and how often they may ask."""
 
 import hashlib
 import hmac
-from typing import Annotated
+from typing import Annotated, cast
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from service.api.problems import UnauthorizedError
+from service.access.keys import Identity, Scope
+from service.access.store import Keys
+from service.api.limits import RateLimiter
+from service.api.middleware import EXTRA_HEADERS
+from service.api.problems import CrossSiteError, ForbiddenError, UnauthorizedError
 from service.settings import Settings
 
-ANONYMOUS = "anonymous"
+ANONYMOUS = Identity("anonymous", frozenset({"read", "submit"}))
+READING = frozenset({"GET", "HEAD"})
+MAX_KEY_CHARACTERS = 512
 
 
-def authenticate(request: Request) -> str:
-    """The caller: without configured keys everyone is the same one, otherwise each key is its own.
+def authenticate(request: Request) -> Identity:
+    """Who asks; may they, by the method of the request, and may they now?
+
+    Where no key exists everyone is the same caller. Looking needs the scope `read`, everything else `submit`.
 
     Raises:
-        UnauthorizedError: keys are configured, and the request carries none of them.
+        UnauthorizedError: there are keys, and the request carries none of them.
+        ForbiddenError: the key lacks the scope.
+        CrossSiteError: there are no keys, and a page of another site asks through its reader's browser.
+        RateLimitedError: too many requests.
     """
-    settings: Settings = request.app.state.settings
-    if not settings.api_keys:
-        return ANONYMOUS
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not _is_known(key.strip(), settings.api_keys):
-        raise UnauthorizedError
-    return caller_of(key.strip())
+    scope: Scope = "read" if request.method in READING else "submit"
+    identity = _identify(request)
+    # Counted before anything else is judged: refusals cost as much as answers.
+    request.scope[EXTRA_HEADERS].update(limiter_of(request).take(identity.caller))
+    if not identity.may(scope):
+        raise ForbiddenError(scope)
+    return identity
+
+
+def limiter_of(request: Request) -> RateLimiter:
+    return cast(RateLimiter, request.app.state.limiter)
 
 
 def caller_of(key: str) -> str:
-    """The name under which the audits of a key are stored; it does not reveal the key."""
+    """The name under which the audits of a key of the settings are stored; it does not reveal the key."""
     return "key-" + _digest(key).hex()[:16]
+
+
+def _identify(request: Request) -> Identity:
+    settings: Settings = request.app.state.settings
+    keys: Keys | None = request.app.state.keys
+    scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
+    key = sent.strip() if scheme.lower() == "bearer" and len(sent) <= MAX_KEY_CHARACTERS else ""
+    if key and _is_known(key, settings.api_keys):
+        return Identity(caller_of(key), ANONYMOUS.scopes)
+    if key and keys is not None and (identity := keys.identify(key)) is not None:
+        return identity
+    if settings.api_keys or (keys is not None and keys.any()):
+        # Whoever guesses is counted by address, so that guesses are slow.
+        limiter_of(request).take(f"address {request.client.host if request.client else ''}")
+        raise UnauthorizedError(sent=bool(key))
+    if request.method not in READING:
+        _require_same_site(request)
+    return ANONYMOUS
+
+
+def _require_same_site(request: Request) -> None:
+    """Refuse what a browser sent for a page from elsewhere: without keys it would be taken for its reader's own.
+
+    Browsers name the page's origin with every request that may change something; programs send no such header.
+    """
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("Host", "").lower():
+        raise CrossSiteError
 
 
 def _is_known(key: str, known: tuple[str, ...]) -> bool:
@@ -42,4 +86,18 @@ def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-Caller = Annotated[str, Depends(authenticate)]
+Asking = Annotated[Identity, Depends(authenticate)]
+
+
+def _caller(identity: Asking) -> str:
+    return identity.caller
+
+
+def _owner(identity: Asking) -> str | None:
+    return None if identity.is_admin else identity.caller
+
+
+# To whom belongs what the request makes.
+Caller = Annotated[str, Depends(_caller)]
+# Whose things the request may see; None: everybody's.
+Owner = Annotated[str | None, Depends(_owner)]

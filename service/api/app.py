@@ -17,26 +17,42 @@ from starlette.routing import compile_path
 from audits import catalogue, preflight
 from audits.sources import Roots
 from schemas.problem import ProblemError
+from service.access.store import Keys
 from service.api import docs, openapi, routes
+from service.api import uploads as upload_routes
 from service.api.background import background
 from service.api.following import Following
+from service.api.guard import Guard
+from service.api.limits import RateLimiter
 from service.api.metrics import Metrics
 from service.api.middleware import Envelope
 from service.api.problems import InvalidRequestError, MethodNotAllowedError, NotFoundError, problem_response
 from service.api.validation import field_errors
 from service.jobs.client import open_jobs
+from service.jobs.database import connect
 from service.jobs.interface import Jobs, Upkeep
 from service.settings import Settings, get_settings
+from service.uploads.store import Uploads
 
-DOCS_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"}
+DOCS_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+}
 
 
-def create_app(settings: Settings | None = None, jobs: Jobs | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    jobs: Jobs | None = None,
+    *,
+    uploads: Uploads | None = None,
+    keys: Keys | None = None,
+) -> FastAPI:
     """The application.
 
     Args:
         settings: default: those of this process.
         jobs: default: the job engine of the settings' database, opened now.
+        uploads: likewise, with `jobs`.
+        keys: likewise, with `jobs`; None besides `jobs` knows no keys but those of the settings.
     """
     settings = settings or get_settings()
     catalogue.entries()  # a check that is documented badly stops the start, not a request
@@ -44,6 +60,9 @@ def create_app(settings: Settings | None = None, jobs: Jobs | None = None) -> Fa
     upkeep: Upkeep | None = None
     if jobs is None:
         jobs = upkeep = resources.enter_context(closing(open_jobs(settings)))
+        engine = connect(settings)
+        resources.callback(engine.dispose)
+        uploads, keys = Uploads(settings, engine), Keys(engine)
     app = FastAPI(
         title="fitcheck",
         version=version("fitcheck"),
@@ -54,17 +73,23 @@ def create_app(settings: Settings | None = None, jobs: Jobs | None = None) -> Fa
     )
     app.state.settings = settings
     app.state.jobs = jobs
+    app.state.uploads = uploads
+    app.state.keys = keys
+    app.state.limiter = RateLimiter(settings.rate_limit, settings.rate_burst)
     app.state.following = Following(jobs)
     app.state.metrics = Metrics(jobs, app.state.following.count)
-    app.state.preflight = functools.partial(preflight.check, roots=Roots(settings.data_roots, settings.remote))
+    roots = Roots(settings.data_roots, settings.remote, uploads=settings.uploads_dir, closed=settings.closed)
+    app.state.roots = roots
+    app.state.preflight = functools.partial(preflight.check, roots=roots)
     app.openapi = functools.partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's own way
-    for router in (routes.audits, routes.findings, routes.health):
+    for router in (routes.audits, upload_routes.uploads, routes.findings, routes.health):
         app.include_router(router)
     app.add_api_route("/", _home, include_in_schema=False)
     app.add_api_route("/docs", _docs, include_in_schema=False)
     app.add_exception_handler(ProblemError, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_unroutable)
+    app.add_middleware(Guard, client_seconds=settings.client_seconds)
     app.add_middleware(Envelope)
     return app
 

@@ -75,8 +75,8 @@ async def _prune_for_ever(upkeep: Upkeep) -> None:
         await asyncio.sleep(_about(PRUNE_SECONDS))
         try:
             pruned = await run_in_threadpool(upkeep.prune)
-            if pruned.jobs or pruned.reports:
-                log.info("pruned", jobs=pruned.jobs, reports=pruned.reports)
+            if pruned.jobs or pruned.reports or pruned.uploads:
+                log.info("pruned", jobs=pruned.jobs, reports=pruned.reports, uploads=pruned.uploads)
         except DatabaseUnavailable:
             log.warning("database_unavailable")
         except Exception:

@@ -3,6 +3,7 @@
 The body is read by a dependency and not by the framework, so that nobody without a key makes us read one.
 """
 
+import re
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -20,6 +21,10 @@ from service.api.problems import (
 from service.api.validation import field_errors
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 64  # no request is deeper than six
+
+# Whole texts, so that what is in them is passed over, and brackets.
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 
 async def read_audit_request(request: Request, caller: Caller) -> AuditRequest:  # noqa: ARG001 - asked first
@@ -56,6 +61,8 @@ async def _read(request: Request, limit: int) -> bytes:
 def _parse(body: bytes) -> Any:
     if not body.strip():
         raise MalformedJsonError("it is empty")
+    if _depth(body) > MAX_DEPTH:
+        raise MalformedJsonError(f"it is more than {MAX_DEPTH} levels deep")
     try:
         content = from_json(body, allow_inf_nan=False)
     except ValueError as error:
@@ -64,6 +71,19 @@ def _parse(body: bytes) -> Any:
         # PostgreSQL stores no NUL in text, and no name or path has one.
         raise MalformedJsonError("a string holds the character U+0000")
     return content
+
+
+def _depth(body: bytes) -> int:
+    """How deep arrays and objects lie in each other, told without building them; brackets in texts count for none."""
+    deepest = depth = 0
+    for match in _STRUCTURE.finditer(body):
+        token = match[0]
+        if token in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in b"]}":
+            depth -= 1
+    return deepest
 
 
 def _has_nul(value: Any) -> bool:

@@ -17,8 +17,16 @@ PROBES = ("/healthz", "/readyz", "/metrics")
 REQUEST_ID = "X-Request-ID"
 IS_HEAD = "fitcheck.is_head"  # in the scope: answers without an end must not begin
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for a client that left before the answer
-# Job answers change and belong to one caller: no cache may keep them.
-DEFAULT_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+EXTRA_HEADERS = "fitcheck.headers"  # in the scope: headers that an answer gets whatever becomes of the request
+# Job answers change and belong to one caller: no cache may keep them. What a browser shows of them can do nothing.
+DEFAULT_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+}
 _USABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 log = structlog.get_logger("service.api")
@@ -58,7 +66,8 @@ class _Exchange:
     def __init__(self, scope: Scope, send: Send) -> None:
         self.is_head = scope["method"] == "HEAD"
         # Every GET answers HEAD too (RFC 9110, 9.1), without its body.
-        self.scope = {**scope, "method": "GET", IS_HEAD: True} if self.is_head else scope
+        method = "GET" if self.is_head else scope["method"]
+        self.scope = {**scope, "method": method, IS_HEAD: self.is_head, EXTRA_HEADERS: {}}
         self.request_id = _request_id(Headers(scope=scope).get(REQUEST_ID))
         self.status: int | None = None
         self.log = log.bind(request_id=self.request_id, method=scope["method"], path=scope["path"])
@@ -70,7 +79,7 @@ class _Exchange:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID] = self.request_id
-            for name, value in DEFAULT_HEADERS.items():
+            for name, value in {**DEFAULT_HEADERS, **self.scope[EXTRA_HEADERS]}.items():
                 headers.setdefault(name, value)
         elif self.is_head and message["type"] == "http.response.body":
             message = {**message, "body": b""}

@@ -27,6 +27,13 @@ REQUEST_ID_HEADER = {
     "description": "Names this exchange in the service's log; the client's own where it sent one.",
     "schema": {"type": "string"},
 }
+CHALLENGE_HEADER = {
+    "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}, "required": True}
+}
+RATE_HEADERS = {
+    "RateLimit-Policy": {"description": "`q` requests in `w` seconds.", "schema": {"type": "string"}},
+    "RateLimit": {"description": "`r` requests are left; all are after `t` seconds.", "schema": {"type": "string"}},
+}
 
 
 def _retry_after(seconds: int) -> dict[str, Any]:
@@ -41,15 +48,19 @@ def _retry_after(seconds: int) -> dict[str, Any]:
 
 
 PROBLEM_HEADERS: Mapping[HTTPStatus, dict[str, Any]] = {
-    HTTPStatus.UNAUTHORIZED: {
-        "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}, "required": True}
-    },
-    HTTPStatus.TOO_MANY_REQUESTS: _retry_after(BUSY_RETRY_AFTER_SECONDS),
+    HTTPStatus.UNAUTHORIZED: CHALLENGE_HEADER,
+    HTTPStatus.TOO_MANY_REQUESTS: {**_retry_after(BUSY_RETRY_AFTER_SECONDS), **RATE_HEADERS},
     HTTPStatus.SERVICE_UNAVAILABLE: _retry_after(RETRY_AFTER_SECONDS),
 }
 PROBLEM_EXAMPLES: Mapping[HTTPStatus, tuple[str, str]] = {
     HTTPStatus.BAD_REQUEST: ("malformed_json", "The body is not valid JSON: expected value at line 1 column 10."),
     HTTPStatus.UNAUTHORIZED: ("unauthorized", "Send an access key of this service: Authorization: Bearer <key>."),
+    HTTPStatus.FORBIDDEN: ("forbidden", "This access key lacks the scope 'submit'."),
+    HTTPStatus.REQUEST_TIMEOUT: ("request_timeout", "Nothing came for 30 s. Send the request again."),
+    HTTPStatus.REQUEST_URI_TOO_LONG: ("query_too_long", "The query has more than 8,192 characters."),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: ("too_many_headers", "The request has more than 100 headers."),
+    HTTPStatus.TOO_MANY_REQUESTS: ("rate_limited", "Too many requests. Wait 3 s, and poll less often."),
+    HTTPStatus.INSUFFICIENT_STORAGE: ("upload_storage_full", "The service has no room for this file."),
     HTTPStatus.NOT_FOUND: ("audit_not_found", "There is no audit '42' of yours. List yours: GET /v1/audits."),
     HTTPStatus.NOT_ACCEPTABLE: ("not_acceptable", "The Accept header leaves nothing: ask for application/json."),
     HTTPStatus.CONFLICT: ("no_report", "The audit has no report: it is running. Wait until its status is succeeded."),
@@ -57,7 +68,6 @@ PROBLEM_EXAMPLES: Mapping[HTTPStatus, tuple[str, str]] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("body_too_large", "The body has more than 4,194,304 bytes."),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("unsupported_media_type", "Send Content-Type: application/json."),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("invalid_request", "data.label: Input should be a valid string."),
-    HTTPStatus.TOO_MANY_REQUESTS: ("queue_full", "1000 audits are waiting already. Try again later."),
     HTTPStatus.INTERNAL_SERVER_ERROR: ("internal_error", "The service failed; this is not your fault."),
     HTTPStatus.SERVICE_UNAVAILABLE: ("database_unavailable", "The database does not answer. Try again."),
 }
@@ -82,11 +92,43 @@ AUDIT_BODY = {
         },
     }
 }
+UPLOAD_BODY = {
+    "parameters": [
+        {
+            "name": "Content-Digest",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "SHA-256 of the body (RFC 9530), `sha-256=:<base64>:`; it is checked.",
+        }
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"file": {"type": "string", "format": "binary", "description": "The one file."}},
+                    "required": ["file"],
+                    "additionalProperties": False,
+                }
+            },
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    },
+}
+# What any request may be answered with, and what only those to the API proper.
+ALWAYS = (
+    HTTPStatus.REQUEST_URI_TOO_LONG,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+)
+WITH_KEYS = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """The problems that a route answers with, besides 500."""
-    return {status.value: _problem(status) for status in (*statuses, HTTPStatus.INTERNAL_SERVER_ERROR)}
+    """The problems that a route answers with, besides those of every route."""
+    return {status.value: _problem(status) for status in (*statuses, *ALWAYS)}
 
 
 def header(description: str, *, required: bool = True) -> dict[str, Any]:
@@ -135,6 +177,8 @@ def _complete(openapi: dict[str, Any]) -> dict[str, Any]:
 def _complete_operation(path: str, operation: dict[str, Any]) -> None:
     if path.startswith("/v1/"):
         operation["security"] = [{}, {BEARER: []}]
+        for status in WITH_KEYS:
+            operation["responses"].setdefault(str(status.value), _problem(status))
     for status, answer in list(operation["responses"].items()):
         if "HTTPValidationError" in str(answer):
             del operation["responses"][status]

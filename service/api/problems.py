@@ -5,10 +5,17 @@ ProblemError
       ├ NotFoundError               no such path
       ├ MethodNotAllowedError       the path exists, the method does not
       ├ UnauthorizedError           no access key, or a wrong one
+      ├ ForbiddenError              the key may not do this
+      ├ CrossSiteError              a page of another site sent the request through its reader's browser
+      ├ RateLimitedError            too many requests in too short a time
+      ├ RequestTimeoutError         the client fell silent while it sent
+      ├ QueryTooLongError           more characters than a query may have
+      ├ TooManyHeadersError         more headers than a request may have
       ├ NotAcceptableError          none of the media types that we can write
       ├ BodyTooLargeError           more bytes than a request may have
-      ├ UnsupportedMediaTypeError   the body is not declared as JSON
+      ├ UnsupportedMediaTypeError   the body is not declared as what is taken here
       ├ MalformedJsonError          the body is not JSON
+      ├ MalformedUploadError        the body is no form with one file
       ├ InvalidRequestError         fields of the body, query or header are invalid; lists all of them
       ├ CallbackUnsupportedError    webhooks are not delivered
       ├ CallbackRefusedError        webhooks are not delivered to this address
@@ -18,6 +25,7 @@ ProblemError
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 
 from fastapi.responses import Response
 
@@ -34,15 +42,30 @@ from service.jobs.errors import (
     QueueUnknown,
     ReportExpired,
 )
+from service.uploads.errors import (
+    UploadDamaged,
+    UploadInUse,
+    UploadNotFound,
+    UploadQuotaExceeded,
+    UploadStorageFull,
+    UploadTooLarge,
+)
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:fitcheck:problem:"
 RETRY_AFTER_SECONDS = 5
+CHALLENGE = 'Bearer realm="fitcheck"'
 BUSY_RETRY_AFTER_SECONDS = 30  # a queue is not empty a moment later
 
 
 class ApiError(ProblemError):
-    """Something in the HTTP exchange itself, not in what is to be audited."""
+    """Something in the HTTP exchange itself, not in what is to be audited.
+
+    Attributes:
+        headers: of the answer, besides those that go with its status.
+    """
+
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class NotFoundError(ApiError):
@@ -57,12 +80,61 @@ class MethodNotAllowedError(ApiError):
 
 
 class UnauthorizedError(ApiError):
-    def __init__(self) -> None:
+    """The words are the same whether the key is missing, unknown, expired or revoked."""
+
+    def __init__(self, *, sent: bool = False) -> None:
+        if sent:
+            self.headers = {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"'}
         super().__init__(
             "unauthorized",
             "Send an access key of this service: Authorization: Bearer <key>.",
             field="Authorization",
         )
+
+
+class ForbiddenError(ApiError):
+    def __init__(self, scope: str) -> None:
+        self.headers = {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{scope}"'}
+        super().__init__(
+            "forbidden",
+            f"This access key lacks the scope {scope!r}. Ask the operator for one that has it: "
+            f"fitcheck keys create --scope {scope}.",
+            field="Authorization",
+        )
+
+
+class CrossSiteError(ApiError):
+    def __init__(self) -> None:
+        super().__init__(
+            "cross_site_request",
+            "A page of another site sent this through your browser. Call the service from a program of yours.",
+            field="Origin",
+        )
+
+
+class RateLimitedError(ApiError):
+    def __init__(self, retry_after_seconds: int) -> None:
+        self.headers = {"Retry-After": str(retry_after_seconds)}
+        super().__init__(
+            "rate_limited",
+            f"Too many requests. Wait {retry_after_seconds} s, and follow audits by their events, or poll less often.",
+        )
+
+
+class RequestTimeoutError(ApiError):
+    def __init__(self, seconds: float) -> None:
+        self.headers = {"Connection": "close"}
+        super().__init__("request_timeout", f"Nothing came for {seconds:g} s. Send the request again.")
+
+
+class QueryTooLongError(ApiError):
+    def __init__(self, limit: int) -> None:
+        super().__init__("query_too_long", f"The query has more than {limit:,} characters. Ask for less at a time.")
+
+
+class TooManyHeadersError(ApiError):
+    def __init__(self, limit: int) -> None:
+        super().__init__("too_many_headers", f"The request has more than {limit} headers. Send fewer.")
 
 
 class NotAcceptableError(ApiError):
@@ -81,13 +153,23 @@ class BodyTooLargeError(ApiError):
 
 
 class UnsupportedMediaTypeError(ApiError):
-    def __init__(self) -> None:
-        super().__init__("unsupported_media_type", "Send Content-Type: application/json.", field="Content-Type")
+    def __init__(self, detail: str = "Send Content-Type: application/json.") -> None:
+        super().__init__("unsupported_media_type", detail, field="Content-Type")
 
 
 class MalformedJsonError(ApiError):
     def __init__(self, why: str) -> None:
         super().__init__("malformed_json", f"The body is not valid JSON: {why}.")
+
+
+class MalformedUploadError(ApiError):
+    def __init__(self, why: str, *, field: str | None = None) -> None:
+        super().__init__(
+            "malformed_upload",
+            f"The upload cannot be read: {why}. Send one file as a form (curl -F file=@train.csv), or its content as "
+            "the body with ?name=train.csv.",
+            field=field,
+        )
 
 
 class InvalidRequestError(ApiError):
@@ -137,10 +219,17 @@ STATUS: Mapping[type[ProblemError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     MethodNotAllowedError: HTTPStatus.METHOD_NOT_ALLOWED,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    CrossSiteError: HTTPStatus.FORBIDDEN,
+    RateLimitedError: HTTPStatus.TOO_MANY_REQUESTS,
+    RequestTimeoutError: HTTPStatus.REQUEST_TIMEOUT,
+    QueryTooLongError: HTTPStatus.REQUEST_URI_TOO_LONG,
+    TooManyHeadersError: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     NotAcceptableError: HTTPStatus.NOT_ACCEPTABLE,
     BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     MalformedJsonError: HTTPStatus.BAD_REQUEST,
+    MalformedUploadError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     CallbackRefusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     CallbackUnsupportedError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -156,6 +245,12 @@ STATUS: Mapping[type[ProblemError], HTTPStatus] = {
     CallerQueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     QueueUnknown: HTTPStatus.UNPROCESSABLE_ENTITY,
     DatabaseUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    UploadNotFound: HTTPStatus.NOT_FOUND,
+    UploadInUse: HTTPStatus.CONFLICT,
+    UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UploadQuotaExceeded: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UploadDamaged: HTTPStatus.UNPROCESSABLE_ENTITY,
+    UploadStorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     RequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     ModelError: HTTPStatus.UNPROCESSABLE_ENTITY,
     DataError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -163,7 +258,7 @@ STATUS: Mapping[type[ProblemError], HTTPStatus] = {
 # An address that is malformed or not allowed is refused before anything is looked at.
 STATUS_OF_CODE_PREFIX: Mapping[str, HTTPStatus] = {"uri_": HTTPStatus.BAD_REQUEST}
 HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
-    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": 'Bearer realm="fitcheck"'},
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": CHALLENGE},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_AFTER_SECONDS)},
     HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": str(BUSY_RETRY_AFTER_SECONDS)},
 }
@@ -188,7 +283,7 @@ def status_of(error: ProblemError) -> HTTPStatus:
 def problem_response(error: ProblemError, instance: str) -> Response:
     """The answer to a request that ended in `error`; `instance` is its path."""
     status = status_of(error)
-    headers = dict(HEADERS.get(status, {}))
+    headers = {**HEADERS.get(status, {}), **getattr(error, "headers", {})}
     if isinstance(error, MethodNotAllowedError):
         headers["Allow"] = error.allowed
     type_ = TYPE_PREFIX + error.code

@@ -11,13 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from audits import catalogue, preflight
 from audits.sources import Roots
+from audits.sources.uploads import ids_in
 from schemas.base import Sent
 from schemas.catalogue import Catalogue, CatalogueEntry
 from schemas.job import Job, JobPage, JobStatus
 from schemas.report import Report, Verdict
 from schemas.request import MAX_TAGS, AuditRequest
 from service.api import webhooks
-from service.api.access import Caller, authenticate
+from service.api.access import Caller, Owner, authenticate
 from service.api.bodies import AuditRequestBody
 from service.api.following import FINAL, Following
 from service.api.metrics import MEDIA_TYPE as METRICS_MEDIA_TYPE
@@ -26,6 +27,7 @@ from service.api.middleware import IS_HEAD
 from service.api.negotiation import negotiate
 from service.api.openapi import AUDIT_BODY, header, problems
 from service.api.problems import NoWorkerError
+from service.api.uploads import uploads_of
 from service.formats.registry import FORMATS
 from service.jobs.errors import AuditNotFound
 from service.jobs.interface import JobFilter, Jobs
@@ -137,6 +139,7 @@ health = APIRouter(tags=["health"])
         **problems(
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.REQUEST_TIMEOUT,
             HTTPStatus.CONFLICT,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -160,7 +163,7 @@ def submit_audit(
     job = jobs.replayed(audit, caller=caller, idempotency_key=idempotency_key) if idempotency_key else None
     is_new = False
     if job is None:
-        _examine(audit, request)
+        _examine(audit, caller, request)
         queue = _queue_of_large(audit, request)
         job, is_new = jobs.submit(audit, caller=caller, idempotency_key=idempotency_key, large_model_queue=queue)
     response.headers["Location"] = job.links.self
@@ -169,11 +172,13 @@ def submit_audit(
     return job
 
 
-def _examine(audit: AuditRequest, request: Request) -> None:
-    """Refuse what cannot be audited."""
+def _examine(audit: AuditRequest, caller: str, request: Request) -> None:
+    """Refuse what cannot be audited. Whose the uploads are is asked before anything looks into them."""
     if audit.callback is not None:
         webhooks.require_allowed(audit.callback.url, request.app.state.settings)
     catalogue.require_known(audit.checks)
+    if wanted := ids_in(audit.addresses):
+        uploads_of(request).require_own(wanted, caller=caller)
     request.app.state.preflight(audit)
 
 
@@ -182,7 +187,7 @@ def _queue_of_large(audit: AuditRequest, request: Request) -> str | None:
     settings = cast(Settings, request.app.state.settings)
     if settings.large_model_bytes is None:
         return None
-    size = preflight.model_bytes(audit, Roots(settings.data_roots, settings.remote))
+    size = preflight.model_bytes(audit, cast(Roots, request.app.state.roots))
     return settings.large_model_queue if size > settings.large_model_bytes else None
 
 
@@ -197,9 +202,9 @@ def _queue_of_large(audit: AuditRequest, request: Request) -> str | None:
         HTTPStatus.SERVICE_UNAVAILABLE,
     ),
 )
-def list_audits(query: Annotated[ListQuery, Query()], caller: Caller, jobs: JobsOf) -> JobPage:
+def list_audits(query: Annotated[ListQuery, Query()], owner: Owner, jobs: JobsOf) -> JobPage:
     """The caller's own jobs, newest first. Filters of different names must all hold."""
-    return jobs.list(caller=caller, where=query.where, cursor=query.cursor, limit=query.limit)
+    return jobs.list(caller=owner, where=query.where, cursor=query.cursor, limit=query.limit)
 
 
 @audits.get(
@@ -208,9 +213,9 @@ def list_audits(query: Annotated[ListQuery, Query()], caller: Caller, jobs: Jobs
     response_description="The job.",
     responses=problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-def get_audit(audit: AuditId, caller: Caller, jobs: JobsOf) -> Job:
+def get_audit(audit: AuditId, owner: Owner, jobs: JobsOf) -> Job:
     """Where the audit stands."""
-    return jobs.get(audit, caller=caller)
+    return jobs.get(audit, caller=owner)
 
 
 @audits.get(
@@ -237,10 +242,10 @@ def get_audit(audit: AuditId, caller: Caller, jobs: JobsOf) -> Job:
         ),
     },
 )
-def get_report(audit: AuditId, caller: Caller, jobs: JobsOf, request: Request) -> Response:
+def get_report(audit: AuditId, owner: Owner, jobs: JobsOf, request: Request) -> Response:
     """The report of a succeeded audit, in the form that `Accept` asks for."""
     media_type = negotiate(request.headers.get("Accept"), tuple(REPORT_FORMATS))
-    report = jobs.report(audit, caller=caller)
+    report = jobs.report(audit, caller=owner)
     rendered = REPORT_FORMATS[media_type].render(report)
     return Response(rendered.text, media_type=media_type, headers={"Vary": "Accept", **rendered.headers})
 
@@ -265,13 +270,13 @@ def get_report(audit: AuditId, caller: Caller, jobs: JobsOf, request: Request) -
     },
 )
 async def follow_audit(
-    *, audit: AuditId, caller: Caller, jobs: JobsOf, request: Request, last_event_id: LastEventId = 0
+    *, audit: AuditId, owner: Owner, jobs: JobsOf, request: Request, last_event_id: LastEventId = 0
 ) -> Response:
     """State and progress of the audit as they change. Every stage is told, also to those who come back for it."""
     negotiate(request.headers.get("Accept"), (EVENT_STREAM,))
-    await run_in_threadpool(jobs.get, audit, caller=caller)
+    await run_in_threadpool(jobs.get, audit, caller=owner)
     news = (await run_in_threadpool(jobs.events, {audit: last_event_id})).get(audit, ())
-    if not news and (await run_in_threadpool(jobs.get, audit, caller=caller)).status in FINAL:
+    if not news and (await run_in_threadpool(jobs.get, audit, caller=owner)).status in FINAL:
         return Response(status_code=HTTPStatus.NO_CONTENT)
     if request.scope.get(IS_HEAD):
         return Response(media_type=EVENT_STREAM)
@@ -288,9 +293,9 @@ async def follow_audit(
     response_description="The job. Running work stops within seconds.",
     responses=problems(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-def cancel_audit(audit: AuditId, caller: Caller, jobs: JobsOf) -> Job:
+def cancel_audit(audit: AuditId, owner: Owner, jobs: JobsOf) -> Job:
     """Ask for the end of a queued or running audit. A finished one stays as it is."""
-    return jobs.cancel(audit, caller=caller)
+    return jobs.cancel(audit, caller=owner)
 
 
 @findings.get(

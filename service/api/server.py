@@ -7,7 +7,9 @@ from types import FrameType
 
 import uvicorn
 
+from service.access.store import require_safe_bind
 from service.api.app import create_app
+from service.api.protocol import PatientProtocol
 from service.logs import configure_logging
 from service.settings import Settings
 from service.tracing import configure_tracing
@@ -22,7 +24,7 @@ def run_api(settings: Settings) -> None:
         ValueError: the host is not loopback, and there are no access keys; or webhooks would not be signed.
         DatabaseUnavailable: the database does not answer.
     """
-    settings.require_safe_bind()
+    require_safe_bind(settings)
     settings.require_signed_callbacks()
     configure_logging(settings)
     configure_tracing("api")
@@ -34,6 +36,8 @@ def run_api(settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        http=PatientProtocol,
+        limit_concurrency=settings.max_connections,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),  # 0 would mean for ever
     )
     server = _Server(config)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.cli.keys import keys
 from service.cli.options import (
     AsJson,
     AuditId,
@@ -49,6 +50,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(keys, name="keys", rich_help_panel="Service")
 db = typer.Typer(name="db", no_args_is_help=True, help="Look after the database of the service.")
 app.add_typer(db, rich_help_panel="Service")
 
@@ -98,7 +100,8 @@ def serve(
 ) -> None:
     """Run API and worker on this machine, with one command.
 
-    Access keys come from FITCHECK_API_KEYS, separated by commas; without any, only this machine is listened to.
+    Access keys come from `fitcheck keys create`, or from FITCHECK_API_KEYS, separated by commas; without any, only this
+    machine is listened to.
     """
     with _problems():
         from service.worker.supervisor import run_serve
@@ -193,6 +196,9 @@ def audit(options: AuditOptions, *, as_json: AsJson = False, output: Output = No
 def submit(
     options: AuditOptions,
     *,
+    upload: Annotated[
+        bool, typer.Option("--upload", help="Send the files to the service: it need not share this machine's storage.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Show the progress, then the report.")] = False,
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same key gives the same audit, however often it is sent.")
@@ -203,13 +209,17 @@ def submit(
     output: Output = None,
     html: Html = None,
 ) -> None:
-    """Submit an audit to a service. Paths are the service's: they must lie below its data roots."""
+    """Submit an audit to a service. Paths are the service's, below its data roots; with --upload, this machine's."""
     with _problems() as errors:
-        from service.cli.progress import ProgressDisplay
+        from service.cli.progress import ProgressDisplay, UploadDisplay
         from service.cli.requests import request_from
 
         asked = request_from(options)
         with _client(url, key) as client:
+            if upload:
+                from service.cli.uploading import with_uploads
+
+                asked = with_uploads(asked, client, UploadDisplay(errors))
             job = client.submit(asked, idempotency_key)
             if not wait:
                 _show_job(job, as_json=as_json)

@@ -1,7 +1,7 @@
 """A client of the service over HTTP."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
@@ -12,6 +12,7 @@ from schemas.job import Job, JobEvent, JobPage, Progress
 from schemas.problem import Problem, ProblemError
 from schemas.report import Report
 from schemas.request import AuditRequest
+from schemas.upload import Upload, UploadPage
 from service.cli.exits import RefusedError, ToldError
 
 FINAL = ("succeeded", "failed", "cancelled")
@@ -20,6 +21,8 @@ POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 60.0
 TIMEOUT_SECONDS = 30.0  # heartbeats of a stream come more often
 MAX_STREAMS = 100  # streams that end early: the service was started anew, or a proxy has had enough
+# The last byte is answered when the file is on the service's disk.
+UPLOAD_TIMEOUT = httpx.Timeout(TIMEOUT_SECONDS, read=600.0)
 PAGE_ITEMS = 200
 
 M = TypeVar("M", bound=BaseModel)
@@ -59,6 +62,31 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         body = request.model_dump(mode="json", exclude_unset=True)
         return self._call(Job, "POST", "/v1/audits", json=body, headers=headers)
+
+    def upload(self, content: Iterable[bytes], *, name: str, size: int, sha256: str) -> Upload:
+        """Send a file.
+
+        Args:
+            content: its bytes.
+            name: which says its format.
+            size: how many bytes.
+            sha256: of them, in hexadecimal digits; the service checks it.
+        """
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        query = {"name": name, "sha256": sha256}
+        return self._call(
+            Upload, "POST", "/v1/uploads", params=query, content=content, headers=headers, timeout=UPLOAD_TIMEOUT
+        )
+
+    def uploads(self) -> Iterator[Upload]:
+        """All uploads, newest first, page by page."""
+        query: dict[str, str | int] = {"limit": PAGE_ITEMS}
+        while True:
+            page = self._call(UploadPage, "GET", "/v1/uploads", params=query)
+            yield from page.items
+            if page.next_cursor is None:
+                return
+            query["cursor"] = page.next_cursor
 
     def get(self, audit_id: str) -> Job:
         return self._call(Job, "GET", _path(audit_id))
@@ -137,7 +165,7 @@ class Client:
 
     def _call(self, expected: type[M], method: str, path: str, **options: Any) -> M:
         try:
-            answer = self._http.request(method, path, **options)
+            answer = self._answer(method, path, **options)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ServiceError(
                 "service_unreachable", f"{self._url} does not answer ({error}). Is `fitcheck serve` running there?"
@@ -153,6 +181,28 @@ class Client:
                 "is this a fitcheck service of this version?",
             ) from None
         raise (RefusedError if answer.is_client_error else ServiceError).from_problem(told)
+
+    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """The answer; where there were too many requests, that of the next try when the service allows it."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            answer = self._http.request(method, path, **options)
+            wait_seconds = _seconds(answer.headers.get("Retry-After"))
+            is_limited = answer.status_code == httpx.codes.TOO_MANY_REQUESTS and _code(answer) == "rate_limited"
+            if not is_limited or "content" in options or time.monotonic() + wait_seconds > deadline:
+                return answer
+            time.sleep(wait_seconds)
+
+
+def _code(answer: httpx.Response) -> str | None:
+    try:
+        return Problem.model_validate_json(answer.content).code
+    except ValidationError:
+        return None
+
+
+def _seconds(retry_after: str | None) -> float:
+    return float(retry_after) if retry_after is not None and retry_after.isdigit() else 1.0
 
 
 def _path(audit_id: str, rest: str = "") -> str:

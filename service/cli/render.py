@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -27,6 +28,7 @@ from schemas.report import (
     Report,
     Severity,
 )
+from service.access.keys import AccessKey
 
 VERDICT_STYLES = {"pass": "bold white on green", "warn": "bold black on yellow", "fail": "bold white on red"}
 VERDICT_STYLES["inconclusive"] = "bold black on cyan"
@@ -96,6 +98,26 @@ def render_jobs(jobs: Sequence[Job], console: Console) -> None:
         status = Text(job.status, STATUS_STYLES[job.status])
         table.add_row(Text(job.id), status, verdict, f"{job.created_at:%Y-%m-%d %H:%M:%S}", tags)
     console.print(table if jobs else Text("No audits.", "dim"))
+
+
+def render_keys(keys: Sequence[AccessKey], console: Console) -> None:
+    """Print access keys, one a line."""
+    table = _plain_table()
+    for name in ("id", "caller", "scopes", "state", "created (UTC)", "last used", "note"):
+        table.add_column(name, no_wrap=name == "id")
+    now = datetime.now(UTC)
+    for key in keys:
+        state = "revoked" if key.revoked_at else _expiry(key.expires_at, now)
+        used = f"{key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never"
+        created = f"{key.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(*map(Text, (key.id, key.caller, " ".join(key.scopes), state, created, used, key.note or "")))
+    console.print(table if keys else Text("No keys.", "dim"))
+
+
+def _expiry(expires_at: datetime | None, now: datetime) -> str:
+    if expires_at is None:
+        return "valid"
+    return "expired" if expires_at <= now else f"until {expires_at:%Y-%m-%d %H:%M}"
 
 
 def render_catalogue(entries: Sequence[CatalogueEntry], console: Console) -> None:

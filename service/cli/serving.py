@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.problem import RequestError
+from service.access import store as access
 from service.settings import PREFIX, Settings
 
 
@@ -31,7 +32,7 @@ def require_safe_bind(settings: Settings) -> None:
         RequestError: the host is not loopback, and there are no keys.
     """
     try:
-        settings.require_safe_bind()
+        access.require_safe_bind(settings)
     except ValueError as error:
         raise RequestError("unsafe_bind", f"{error}.", field="host") from None
 

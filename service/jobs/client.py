@@ -3,15 +3,17 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 from dbos import DBOSClient, EnqueueOptions
 from sqlalchemy.dialects import postgresql, sqlite
 
+from audits.sources.uploads import ids_in
 from schemas.job import Job, JobEvent, JobPage
 from schemas.report import Report
 from schemas.request import AuditRequest
-from service.jobs import callbacks, leases, retention, statistics, turns
+from service.jobs import callbacks, leases, retention, statistics, turns, uploads
 from service.jobs.callbacks import Delivery
 from service.jobs.database import connect, migrate, unavailable_is_a_problem
 from service.jobs.errors import (
@@ -32,6 +34,7 @@ from service.jobs.states import ACTIVE, IS, SELECT_JOB, JobRow, job_from, status
 from service.jobs.tables import audit, audit_tag, now_ms, queues, report, workflow
 from service.settings import Settings
 from service.tracing import traceparent
+from service.uploads.store import prune_uploads
 
 # Fields with their defaults that requests did not have when the first idempotency keys were stored.
 YOUNGER_RESOURCES = {"queue": None, "engine": "local"}
@@ -82,6 +85,7 @@ class DatabaseJobs:
             if not _insert_audit(connection, audit_id, request, caller, idempotency_key):
                 return self._job_of_key(connection, request, caller, str(idempotency_key)), False
             _insert_tags(connection, audit_id, request.tags)
+            uploads.claim(connection, audit_id, ids_in(request.addresses), caller)
             if request.callback is not None:
                 callbacks.register(connection, audit_id, request.callback.url)
             queue = self._queue_for(connection, request, large_model_queue)
@@ -97,12 +101,12 @@ class DatabaseJobs:
             except sa.exc.NoResultFound:
                 return None
 
-    def get(self, audit_id: str, *, caller: str) -> Job:
+    def get(self, audit_id: str, *, caller: str | None) -> Job:
         with unavailable_is_a_problem(), self._engine.connect() as connection:
             return self._job(connection, audit_id, caller)
 
-    def list(self, *, caller: str, where: JobFilter, cursor: str | None, limit: int) -> JobPage:
-        query = SELECT_JOB.where(audit.c.caller == caller, *_conditions(where))
+    def list(self, *, caller: str | None, where: JobFilter, cursor: str | None, limit: int) -> JobPage:
+        query = SELECT_JOB.where(_of(caller), *_conditions(where))
         if cursor is not None:
             query = query.where(audit.c.id < read_cursor(cursor))
         # One more than asked for tells whether there is a next page.
@@ -112,7 +116,7 @@ class DatabaseJobs:
             jobs = _jobs(connection, rows[:limit])
         return JobPage(items=jobs, next_cursor=cursor_after(jobs[-1].id) if len(rows) > limit else None)
 
-    def report(self, audit_id: str, *, caller: str) -> Report:
+    def report(self, audit_id: str, *, caller: str | None) -> Report:
         with unavailable_is_a_problem(), self._engine.connect() as connection:
             row = _read_row(connection, audit_id, caller)
             # A report may be stored by a worker that then lost the audit: the outcome decides.
@@ -127,7 +131,7 @@ class DatabaseJobs:
         with unavailable_is_a_problem(), self._engine.connect() as connection:
             return events_after(connection, after)
 
-    def cancel(self, audit_id: str, *, caller: str) -> Job:
+    def cancel(self, audit_id: str, *, caller: str | None) -> Job:
         with unavailable_is_a_problem():
             with self._engine.begin() as connection:
                 _mark_cancelled(connection, audit_id, caller)
@@ -158,7 +162,8 @@ class DatabaseJobs:
 
     def prune(self) -> Pruned:
         with unavailable_is_a_problem():
-            return retention.prune(self._settings, self._engine, self._client.delete_workflows)
+            pruned = retention.prune(self._settings, self._engine, self._client.delete_workflows)
+            return replace(pruned, uploads=prune_uploads(self._settings, self._engine))
 
     def _job_of_key(self, connection: sa.Connection, request: AuditRequest, caller: str, key: str) -> Job:
         query = sa.select(audit.c.id, audit.c.request_hash).where(
@@ -169,7 +174,7 @@ class DatabaseJobs:
             raise IdempotencyConflict(row.id)
         return self._job(connection, row.id, caller)
 
-    def _job(self, connection: sa.Connection, audit_id: str, caller: str) -> Job:
+    def _job(self, connection: sa.Connection, audit_id: str, caller: str | None) -> Job:
         """The job; a queued one that no worker will take says so, instead of waiting in silence."""
         row = _read_row(connection, audit_id, caller)
         job = _jobs(connection, [row])[0]
@@ -262,14 +267,18 @@ def _insert_tags(connection: sa.Connection, audit_id: str, tags: dict[str, str])
         connection.execute(sa.insert(audit_tag), rows)
 
 
-def _mark_cancelled(connection: sa.Connection, audit_id: str, caller: str) -> None:
+def _mark_cancelled(connection: sa.Connection, audit_id: str, caller: str | None) -> None:
     """Leave the user's mark on an active audit. A finished one keeps its end: it may have timed out."""
     active = sa.exists().where(workflow.c.workflow_uuid == audit.c.id, workflow.c.status.in_(ACTIVE))
     connection.execute(
         sa.update(audit)
-        .where(audit.c.id == audit_id, audit.c.caller == caller, audit.c.cancel_requested_at.is_(None), active)
+        .where(audit.c.id == audit_id, _of(caller), audit.c.cancel_requested_at.is_(None), active)
         .values(cancel_requested_at=now_ms())
     )
+
+
+def _of(caller: str | None) -> sa.ColumnElement[bool]:
+    return sa.true() if caller is None else audit.c.caller == caller
 
 
 def _conditions(where: JobFilter) -> Sequence[sa.ColumnElement[bool]]:
@@ -285,8 +294,8 @@ def _conditions(where: JobFilter) -> Sequence[sa.ColumnElement[bool]]:
     return conditions
 
 
-def _read_row(connection: sa.Connection, audit_id: str, caller: str) -> JobRow:
-    row = connection.execute(SELECT_JOB.where(audit.c.id == audit_id, audit.c.caller == caller)).one_or_none()
+def _read_row(connection: sa.Connection, audit_id: str, caller: str | None) -> JobRow:
+    row = connection.execute(SELECT_JOB.where(audit.c.id == audit_id, _of(caller))).one_or_none()
     if row is None:
         raise AuditNotFound(audit_id)
     return row

@@ -46,6 +46,7 @@ class Pruned:
 
     jobs: int = 0
     reports: int = 0
+    uploads: int = 0
 
 
 class Upkeep(Protocol):
@@ -67,6 +68,7 @@ class Upkeep(Protocol):
 class Jobs(Protocol):
     """The client's side of the job engine: it submits and reads, it never executes.
 
+    `caller` None, where it is allowed, stands for everyone: operators see all jobs.
     Every method may raise `DatabaseUnavailable` (the API answers 503); those that take an id may raise
     `AuditNotFound` (404). Both are declared in `service.jobs.errors`.
     """
@@ -96,9 +98,9 @@ class Jobs(Protocol):
         """
         ...
 
-    def get(self, audit_id: str, *, caller: str) -> Job: ...
+    def get(self, audit_id: str, *, caller: str | None) -> Job: ...
 
-    def list(self, *, caller: str, where: JobFilter, cursor: str | None, limit: int) -> JobPage:
+    def list(self, *, caller: str | None, where: JobFilter, cursor: str | None, limit: int) -> JobPage:
         """Newest first.
 
         Raises:
@@ -106,7 +108,7 @@ class Jobs(Protocol):
         """
         ...
 
-    def report(self, audit_id: str, *, caller: str) -> Report:
+    def report(self, audit_id: str, *, caller: str | None) -> Report:
         """The report of a succeeded audit.
 
         Raises:
@@ -121,7 +123,7 @@ class Jobs(Protocol):
         """
         ...
 
-    def cancel(self, audit_id: str, *, caller: str) -> Job:
+    def cancel(self, audit_id: str, *, caller: str | None) -> Job:
         """Ask for the end of a queued or running audit. A finished one stays as it is."""
         ...
 

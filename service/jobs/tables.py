@@ -127,6 +127,45 @@ lease = sa.Table(
     sa.Column("reaped_at", sa.BigInteger),
 )
 
+# A file that a client sent. Its content lies in the uploads folder, under its id.
+upload = sa.Table(
+    "upload",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # sorts by time
+    sa.Column("caller", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Index("upload_of_caller", "caller", "id"),
+    sa.Index("upload_expiry", "expires_at"),
+)
+
+# Which audits name which uploads: while one of them is not finished, the file stays.
+audit_upload = sa.Table(
+    "audit_upload",
+    metadata,
+    sa.Column("audit_id", sa.Text, sa.ForeignKey("audit.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("upload_id", sa.Text, sa.ForeignKey("upload.id", ondelete="CASCADE"), primary_key=True),
+    sa.Index("audit_upload_upload", "upload_id"),
+)
+
+# An access key. The secret is not here: its SHA-256 is.
+access_key = sa.Table(
+    "access_key",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("caller", sa.Text, nullable=False),
+    sa.Column("secret_sha256", sa.LargeBinary, nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),  # separated by blanks
+    sa.Column("note", sa.Text),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger),
+    sa.Column("last_used_at", sa.BigInteger),
+    sa.Column("revoked_at", sa.BigInteger),
+)
+
 _of_the_engine = sa.MetaData(schema=SCHEMA)
 
 workflow = sa.Table(

@@ -20,10 +20,5 @@ def evaluate(
     request: AuditRequest, *, audit_id: str, roots: Sequence[Path], progress: Callable[[Progress], None]
 ) -> Report:
     settings = get_settings()
-    return engine.audit(
-        request,
-        audit_id=audit_id,
-        roots=Roots(tuple(roots), remote=settings.remote),
-        progress=progress,
-        ray_address=settings.ray_address,
-    )
+    where = Roots(tuple(roots), remote=settings.remote, uploads=settings.uploads_dir, closed=settings.closed)
+    return engine.audit(request, audit_id=audit_id, roots=where, progress=progress, ray_address=settings.ray_address)

@@ -30,6 +30,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.access.store import require_safe_bind
 from service.jobs import leases
 from service.jobs.database import connect, migrate
 from service.jobs.errors import DatabaseUnavailable
@@ -64,7 +65,7 @@ def run_serve(settings: Settings, *, evaluator: str = PRODUCTION) -> int:
     Raises:
         ValueError: others than this machine would reach the API without a key; or webhooks would not be signed.
     """
-    settings.require_safe_bind()
+    require_safe_bind(settings)
     settings.require_signed_callbacks()
     configure_logging(settings)
     if (reason := _cannot_listen(settings)) is not None:

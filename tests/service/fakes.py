@@ -85,9 +85,9 @@ class FakeJobs:
     def get(self, audit_id: str, *, caller: str) -> Job:
         return self._find(audit_id, caller).job
 
-    def list(self, *, caller: str, where: JobFilter, cursor: str | None, limit: int) -> JobPage:
+    def list(self, *, caller: str | None, where: JobFilter, cursor: str | None, limit: int) -> JobPage:
         self._answer()
-        mine = [s.job for s in reversed(self.stored) if s.caller == caller and _matches(s.job, where)]
+        mine = [s.job for s in reversed(self.stored) if caller in {None, s.caller} and _matches(s.job, where)]
         begin = _decode(cursor)
         rest = begin + limit < len(mine)
         return JobPage(items=mine[begin : begin + limit], next_cursor=_encode(begin + limit) if rest else None)

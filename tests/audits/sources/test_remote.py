@@ -1,8 +1,10 @@
 """Addresses elsewhere: allowed or refused in one place, fetched within limits, called by their address."""
 
+import contextlib
 import functools
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +20,14 @@ from schemas.problem import ProblemError
 from tests.audits.sources.conftest import everything
 
 CSV = b"a,y\n1,0\n2,1\n"
+REDIRECTS = {
+    "/moved.csv": "x.csv",
+    "/loop.csv": "/loop.csv",
+    "/away.csv": "http://elsewhere.example/x.csv?sig=sentinel",
+    "/metadata.csv": "http://169.254.169.254/latest/meta-data/",
+    "/file.csv": "ftp://host/x",
+    "/up.csv": "http://user@host/",
+}
 
 
 @pytest.fixture
@@ -80,6 +90,22 @@ class TestAllowed:
             ("https://host/a b", "uri_malformed"),
             ("https://host\\@evil/x", "uri_malformed"),
             ("https:///x", "uri_malformed"),
+            ("https://host/x#", "uri_malformed"),
+            ("https://@host/x", "uri_malformed"),
+            ("https://[host/x", "uri_malformed"),
+            ("https://host:99999/x", "uri_malformed"),
+            ("https://host:0/x", "uri_malformed"),
+            ("https://host/%252e%252e/x", "uri_malformed"),
+            ("https://host/%00", "uri_malformed"),
+            ("https://host/%5c..%5cx", "uri_malformed"),
+            ("https://h\u00f6st/x", "uri_malformed"),
+            ("https://host/\u202ex", "uri_malformed"),
+            ("https://2130706433/x", "uri_malformed"),
+            ("https://127.1/x", "uri_malformed"),
+            ("https://0x7f.0.0.1/x", "uri_malformed"),
+            ("https://127.0.0.0x1/x", "uri_malformed"),
+            ("https://host/" + "x" * 2048, "uri_malformed"),
+            ("https://host:8443/x", "uri_not_allowed"),
             ("ftp://host/x", "uri_scheme_forbidden"),
             ("upload://x", "uri_scheme_forbidden"),
         ],
@@ -165,10 +191,25 @@ class TestHttps:
 
         class Handler(SimpleHTTPRequestHandler):
             def do_GET(self) -> None:
-                if self.path == "/moved.csv":
+                if self.path.split("?")[0] in REDIRECTS:
                     self.send_response(302)
-                    self.send_header("Location", "/x.csv")
+                    self.send_header("Location", REDIRECTS[self.path.split("?")[0]])
                     self.end_headers()
+                elif self.path == "/huge.csv":
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(2**60))
+                    self.end_headers()
+                elif self.path == "/slow.csv":
+                    self.send_response(200)
+                    self.end_headers()
+                    with contextlib.suppress(OSError):
+                        for _ in range(100):
+                            self.wfile.write(b"1")
+                            time.sleep(0.05)
+                elif self.path.startswith("/row.csv"):
+                    self.send_response(200)
+                    self.end_headers()
+                    self.wfile.write(b"a,y\n" + self.path[-1].encode() + b",0\n")
                 elif self.path == "/short.csv":
                     self.send_response(200)
                     self.send_header("Content-Length", "100")
@@ -194,13 +235,68 @@ class TestHttps:
 
     @pytest.mark.parametrize(
         ("name", "code"),
-        [("none.csv", "data_not_found"), ("moved.csv", "data_unreadable"), ("short.csv", "data_unreadable")],
+        [
+            ("none.csv", "data_not_found"),
+            ("short.csv", "data_unreadable"),
+            ("huge.csv", "data_too_large"),
+            ("loop.csv", "data_unreadable"),
+            ("away.csv", "uri_not_allowed"),
+            ("metadata.csv", "uri_not_allowed"),
+            ("file.csv", "uri_scheme_forbidden"),
+            ("up.csv", "uri_malformed"),
+        ],
     )
     def test_what_goes_wrong(self, server: str, place: Scratch, name: str, code: str) -> None:
         with pytest.raises(ProblemError) as caught:
             opened(server + name, place, server)
 
         assert caught.value.code == code
+        assert not [path for path in place.folder.rglob("*") if path.is_file()]
+
+    def test_a_redirect_is_followed_to_what_is_allowed(self, server: str, place: Scratch) -> None:
+        train, _ = opened(server + "moved.csv", place, server)
+
+        assert everything(train)[0].labels.tolist() == [0, 1]
+
+    def test_the_metadata_of_a_cloud_is_never_asked(self, server: str, place: Scratch) -> None:
+        """Neither where a redirect leads there, nor where an operator named it."""
+        with pytest.raises(ProblemError) as caught:
+            opened(server + "metadata.csv", place, server, "http://169.254.169.254/")
+
+        assert caught.value.code == "uri_host_forbidden"
+
+    def test_nothing_is_redirected_off_https(self, place: Scratch, tmp_path: Path, monkeypatch) -> None:
+        gates = []
+        monkeypatch.setattr(remote, "download", lambda *_, redirected, **__: gates.append(redirected))
+        remote.fetch("https://host/x.csv", ("https://host/", "http://host/"), place, field="f")
+
+        assert gates[0]("https://host/y.csv") == ("https://host/y.csv", True)
+        for location in ("http://host/y.csv", "memory://b/y.csv"):
+            with pytest.raises((OSError, ProblemError)):
+                gates[0](location)
+
+    def test_a_server_that_trickles_is_left(self, server: str, place: Scratch, monkeypatch) -> None:
+        monkeypatch.setattr(https, "DEADLINE_SECONDS", 0.3)
+        with pytest.raises(ProblemError) as caught:
+            opened(server + "slow.csv", place, server)
+
+        assert "longer than 0.3 seconds" in caught.value.detail
+
+    def test_addresses_that_differ_in_the_query_are_different_files(self, server: str, place: Scratch) -> None:
+        data = Data.model_validate(
+            {"train": {"uri": f"{server}row.csv?id=1"}, "validation": {"uri": f"{server}row.csv?id=2"}, "label": "y"}
+        )
+        splits = open_splits(data, Roots((), (server,), place))
+
+        assert [everything(split)[0].features["a"].tolist() for split in splits] == [[1], [2]]
+
+    def test_a_signature_is_never_said(self, server: str, place: Scratch) -> None:
+        for name in ("none.csv", "short.csv", "loop.csv", "away.csv", "bad.csv"):
+            with pytest.raises(ProblemError) as caught:
+                opened(f"{server}{name}?sig=sentinel", place, server)
+            assert "sentinel" not in repr(vars(caught.value))
+        opened(f"{server}x.csv?sig=sentinel", place, server)
+        assert "sentinel" not in place.said(str(place.folder) + repr(list(place.folder.rglob("*"))))
 
     def test_more_than_there_is_room_for(self, server: str, place: Scratch, monkeypatch) -> None:
         monkeypatch.setattr(remote, "MAX_BYTES", 5)

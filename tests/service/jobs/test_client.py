@@ -283,6 +283,9 @@ def _drop_ours(url: sa.URL) -> None:
     engine = sa.create_engine(url.set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
         for table in (
+            "access_key",
+            "audit_upload",
+            "upload",
             "tally",
             "callback",
             "turn",
