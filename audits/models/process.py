@@ -6,6 +6,7 @@ evaluator dies, so does it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,14 +15,20 @@ from audits.artefacts import Array, ModelDescription
 from audits.models.conversation import Conversation
 from audits.models.frames import Frame
 from audits.models.runtime import Device
+from audits.sources.graph.saved_model import model_files
 from audits.sources.model.opening import Export
+from schemas.isolation import Sandbox
 from schemas.problem import ModelError
 
 FRAME_BYTES = 64 * 2**20  # of the inputs that are sent at once
 
 
 def start_model(
-    description: ModelDescription, *, device: Device = "auto", timeout_seconds: float | None = None
+    description: ModelDescription,
+    *,
+    device: Device = "auto",
+    timeout_seconds: float | None = None,
+    sandbox: Sandbox = "auto",
 ) -> "ModelProcess":
     """Load the model in a child process.
 
@@ -32,33 +39,35 @@ def start_model(
         description: what to load.
         device: "gpu" insists on one.
         timeout_seconds: how long the loading, and every call, may go without an answer.
+        sandbox: whether the process is locked in, and must be.
 
     Raises:
         ModelError: `model_load_failed`, `device_unavailable`.
-        EvaluatorError: `model_crashed`, `model_timeout`.
+        EvaluatorError: `model_crashed`, `model_timeout`, `model_out_of_memory`, `model_output_limit`,
+            `isolation_unavailable`.
     """
     if any(one.tensor is not None for one in description.fixed):
         # no function of the signature takes these placeholders
         why = "the signature leaves out placeholders that must be fed"
-        return ModelProcess(description, device, timeout_seconds, as_session=why)
+        return ModelProcess(description, device, timeout_seconds, sandbox, as_session=why)
     try:
-        return ModelProcess(description, device, timeout_seconds)
+        return ModelProcess(description, device, timeout_seconds, sandbox)
     except ModelError as problem:
         if problem.code != "model_load_failed":
             raise
         try:
-            return ModelProcess(description, device, timeout_seconds, as_session=problem.detail)
+            return ModelProcess(description, device, timeout_seconds, sandbox, as_session=problem.detail)
         except ModelError:
             raise problem from None
 
 
-def export_model(order: Export, *, timeout_seconds: float | None = None) -> str:
+def export_model(order: Export, *, timeout_seconds: float | None = None, sandbox: Sandbox = "auto") -> str:
     """Write a SavedModel in a child process, and say what was done.
 
     Raises:
         ModelError: `keras_custom_code`, `keras_weights_only`, `keras_not_built`, `signature_missing`,
             `op_unsupported`, `model_load_failed` or `model_malformed`.
-        EvaluatorError: `model_crashed`, `model_timeout`.
+        EvaluatorError: as `start_model` does.
     """
     asked = {
         "source": str(order.source),
@@ -67,7 +76,8 @@ def export_model(order: Export, *, timeout_seconds: float | None = None) -> str:
         "tags": list(order.tags),
         "ops": dict(order.ops),
     }
-    with Conversation(timeout_seconds) as conversation:
+    read = model_files(order.source) if order.source.is_dir() else (order.source.resolve(),)
+    with Conversation(timeout_seconds, read, sandbox=sandbox, export_to=order.target.parent) as conversation:
         return str(conversation.ask(Frame({"export": asked})).header["done"])
 
 
@@ -80,6 +90,7 @@ class ModelProcess:
         reason: why it is a session; None for a function.
         device: where it runs, "cpu" or "gpu (name)".
         tensorflow_version: that runs it.
+        isolation: how well its process is locked in.
     """
 
     def __init__(
@@ -87,11 +98,12 @@ class ModelProcess:
         description: ModelDescription,
         device: Device,
         timeout_seconds: float | None,
+        sandbox: Sandbox = "auto",
         *,
         as_session: str | None = None,
     ) -> None:
         self.description = description
-        self._wanted: tuple[Device, float | None] = device, timeout_seconds
+        self._wanted: tuple[Device, float | None, Sandbox] = device, timeout_seconds, sandbox
         # a graph of TensorFlow 1 may load as a function and then not run as one
         self._may_fall_back = description.is_version_1 and as_session is None
         self._start(as_session=as_session)
@@ -124,8 +136,10 @@ class ModelProcess:
 
     def _start(self, *, as_session: str | None) -> None:
         """In a session for a reason, else as a function."""
-        device, timeout_seconds = self._wanted
-        self._conversation = Conversation(timeout_seconds)
+        device, timeout_seconds, sandbox = self._wanted
+        files = model_files(Path(self.description.path))
+        self._conversation = Conversation(timeout_seconds, files, device=device, sandbox=sandbox)
+        self.isolation = self._conversation.isolation
         try:
             header = _as_header(self.description, device, as_session=as_session is not None)
             answer = self._conversation.ask(Frame(header))

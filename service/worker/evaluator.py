@@ -17,11 +17,12 @@ from typing import Protocol
 
 import structlog
 
+from audits.isolation.kernel import die_with_parent
 from schemas.job import Progress
 from schemas.problem import EvaluatorError, Problem, ProblemError
 from schemas.report import Report
 from schemas.request import AuditRequest
-from service.worker.processes import die_with_parent, sacrifice_first
+from service.worker.processes import sacrifice_first
 from service.worker.protocol import Frame, Order, receive_order, send
 
 log = structlog.get_logger(__name__)

@@ -30,6 +30,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from audits.isolation.kernel import hide
 from service.jobs import leases
 from service.jobs.database import connect, migrate
 from service.jobs.errors import DatabaseUnavailable
@@ -39,7 +40,6 @@ from service.settings import PREFIX, SECRETS, Settings
 from service.worker.children import Child, Start
 from service.worker.devices import gpus
 from service.worker.forkserver import PRODUCTION
-from service.worker.processes import hide
 
 log = structlog.get_logger(__name__)
 

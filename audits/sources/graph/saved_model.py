@@ -25,6 +25,7 @@ from audits.sources.naming import listed
 from schemas.problem import ModelError
 
 PB = "saved_model.pb"
+_PARTS = (PB, "fingerprint.pb", "keras_metadata.pb", "variables", "assets")
 FIELD = "model.uri"
 MAX_PB_BYTES = 2**30
 MAX_MODEL_FILES = 10_000
@@ -94,6 +95,11 @@ def meta_graph_of(description: ModelDescription) -> Any:
     """
     folder = Path(description.path)
     return choose_meta_graph(parse(folder), description.tags, folder)[0]
+
+
+def model_files(folder: Path) -> tuple[Path, ...]:
+    """The parts of a SavedModel in its folder: what else lies there, such as data, is not the model's to read."""
+    return tuple(folder / name for name in _PARTS)
 
 
 def require_no_escape(folder: Path) -> None:

@@ -260,7 +260,7 @@ def test_a_killed_model_may_have_run_out_of_memory(started) -> None:
 
 def test_an_endless_model_is_stopped(started) -> None:
     model = started("endless", timeout_seconds=30)
-    model._conversation.connection.settimeout(0.5)
+    model._conversation.timeout_seconds = 0.5
     with pytest.raises(EvaluatorError) as caught:
         model.predict({"x": ONES})
 
