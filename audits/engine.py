@@ -41,6 +41,7 @@ from audits.sources.graph.internals import read_internals
 from audits.sources.locations import resolve
 from audits.sources.staging import staged
 from schemas.base import finite
+from schemas.isolation import Sandbox
 from schemas.job import Progress, Stage
 from schemas.limits import limits_for
 from schemas.limits.base import Limits
@@ -70,6 +71,8 @@ def audit(
     audit_id: str,
     roots: Roots,
     progress: Callable[[Progress], None] = lambda _: None,
+    sandbox: Sandbox = "auto",
+    allowed_ops: frozenset[str] = frozenset(),
 ) -> Report:
     """Audit one model.
 
@@ -78,6 +81,8 @@ def audit(
         audit_id: stands in the report.
         roots: folders below which files may be read.
         progress: told what is being done.
+        sandbox: whether the model's process is locked in, and must be.
+        allowed_ops: that models may hold beyond those that only compute.
 
     Raises:
         ProblemError: the request, the model or the data cannot be audited; says what to do.
@@ -92,9 +97,10 @@ def audit(
         path,
         signature=request.model.signature,
         tags=request.model.tags,
-        export=lambda order: export_model(order, timeout_seconds=timeout),
+        export=lambda order: export_model(order, timeout_seconds=timeout, sandbox=sandbox),
+        allowed_ops=allowed_ops,
     ) as description:
-        return _audit(request, description, codes, limits, audit_id=audit_id, roots=roots, tell=tell)
+        return _audit(request, description, codes, limits, audit_id=audit_id, roots=roots, tell=tell, sandbox=sandbox)
 
 
 def _audit(
@@ -106,6 +112,7 @@ def _audit(
     audit_id: str,
     roots: Roots,
     tell: "_Teller",
+    sandbox: Sandbox,
 ) -> Report:
     """The audit of a described model."""
     train, validation = open_splits(request.data, roots, max_rows=request.resources.max_rows, model=description)
@@ -118,6 +125,7 @@ def _audit(
         binding.bound(description),
         device=request.resources.device,
         timeout_seconds=request.resources.timeout_seconds,
+        sandbox=sandbox,
     )
     try:
         internals = _internals(model, binding, train)
@@ -388,11 +396,13 @@ def _data_section(case: Case, submitted: Case, opened: Opened) -> dict[str, Json
 
 
 def environment(model: Model) -> dict[str, JsonValue]:
-    """What ran the audit."""
+    """What ran the audit, and how well it was locked in."""
+    isolation = getattr(model, "isolation", None)
     return {
         "fitcheck": version("fitcheck"),
         "python": platform.python_version(),
         "tensorflow": getattr(model, "tensorflow_version", None),
         "device": getattr(model, "device", None),
         "platform": platform.platform(terse=True),
+        "isolation": None if isolation is None else isolation.model_dump(),
     }

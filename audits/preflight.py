@@ -10,7 +10,8 @@ from audits.evidence.binding import bind
 from audits.evidence.meaning.heads import candidates
 from audits.sources import Roots, look_at_model, open_splits, read_history
 from audits.sources.locations import resolve
-from audits.sources.remote import is_remote, require_allowed
+from audits.sources.remote import require_allowed
+from audits.sources.staging import remote_addresses
 from schemas.limits import limits_for
 from schemas.problem import RequestError
 from schemas.request import AuditRequest
@@ -20,7 +21,7 @@ MAX_FILES = 8
 HEAD_ROWS = 256
 
 
-def check(request: AuditRequest, roots: Roots) -> None:
+def check(request: AuditRequest, roots: Roots, allowed_ops: frozenset[str] = frozenset()) -> None:
     """Return if nothing is seen to be wrong.
 
     Raises:
@@ -30,7 +31,9 @@ def check(request: AuditRequest, roots: Roots) -> None:
     if _lies_elsewhere(request, roots):
         return  # fetched by the worker, which then sees what is wrong
     path = _only(request.model.uri, roots, "model.uri")
-    description = look_at_model(path, signature=request.model.signature, tags=request.model.tags)
+    description = look_at_model(
+        path, signature=request.model.signature, tags=request.model.tags, allowed_ops=allowed_ops
+    )
     if description is not None:
         candidates(description, request)
     rows = min(HEAD_ROWS, request.resources.max_rows or HEAD_ROWS)
@@ -50,16 +53,7 @@ def _lies_elsewhere(request: AuditRequest, roots: Roots) -> bool:
     Raises:
         RequestError: `uri_not_allowed`, `uri_scheme_forbidden` or `uri_malformed`.
     """
-    data = request.data
-    named = {
-        "model.uri": [request.model.uri],
-        "data.train.uri": data.train.uris,
-        "data.validation.uri": data.validation.uris,
-        "data.train.label_uri": data.train.label_uris,
-        "data.validation.label_uri": data.validation.label_uris,
-        "history.uri": [request.history.uri] if request.history else [],
-    }
-    remote = [(field, uri) for field, uris in named.items() for uri in uris if is_remote(uri)]
+    remote = remote_addresses(request)
     for field, uri in remote:
         require_allowed(uri, roots.remote, field=field)
     return bool(remote)

@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from schemas.isolation import Sandbox
+
 PREFIX = "FITCHECK_"
 SECRETS = frozenset({"api_keys", "database"})
 # TensorFlow and an audit beside it.
@@ -60,6 +62,17 @@ class Settings(BaseSettings):
         "`gs://`, `az://`, `https://host/`. None: no remote address is read.",
     )
 
+    sandbox: Sandbox = Field(
+        "auto",
+        description="Whether models are locked in: `auto` as well as the kernel can, `require` refuses to run them "
+        "where it cannot, `off` not at all.",
+    )
+    allowed_ops: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Names of TensorFlow's ops, separated by commas, that models may hold beyond those that only "
+        "compute.",
+    )
+
     slots: int = Field(
         default_factory=one_a_core,
         ge=0,
@@ -89,6 +102,11 @@ class Settings(BaseSettings):
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
+        return _split(value, ",")
+
+    @field_validator("allowed_ops", mode="before")
+    @classmethod
+    def _split_ops(cls, value: Any) -> Any:
         return _split(value, ",")
 
     @field_validator("remote", mode="before")
@@ -188,6 +206,8 @@ def _split(value: Any, separator: str | None) -> Any:
 
 
 def _as_text(name: str, value: Any) -> str:
+    if isinstance(value, frozenset):
+        return ",".join(sorted(value))
     if isinstance(value, tuple):
         return {"data_roots": os.pathsep, "remote": " "}.get(name, ",").join(map(str, value))
     return str(value)

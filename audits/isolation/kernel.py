@@ -68,9 +68,7 @@ def drop_capabilities() -> None:
         OSError: the kernel refused.
     """
     header = struct.pack("<Ii", _CAPABILITY_VERSION, 0)
-    found = ctypes.create_string_buffer(
-        24
-    )  # effective, permitted, inheritable; twice
+    found = ctypes.create_string_buffer(24)  # effective, permitted, inheritable; twice
     if _libc.capget(header, found) != 0:
         raise OSError(ctypes.get_errno(), "capget failed")
     kept = struct.unpack("<6I", found.raw)[1] & _READ_ANY_FILE

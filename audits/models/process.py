@@ -15,7 +15,7 @@ from audits.artefacts import Array, ModelDescription
 from audits.models.conversation import Conversation
 from audits.models.frames import Frame
 from audits.models.runtime import Device
-from audits.sources.graph.saved_model import model_files
+from audits.sources.graph.files import model_files
 from audits.sources.model.opening import Export
 from schemas.isolation import Sandbox
 from schemas.problem import ModelError

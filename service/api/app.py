@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from audits import catalogue, preflight
+from audits.isolation import probe
 from audits.sources import Roots
 from schemas.problem import ProblemError
 from service.api import docs, openapi, routes
@@ -50,7 +51,10 @@ def create_app(settings: Settings | None = None, jobs: Jobs | None = None) -> Fa
     )
     app.state.settings = settings
     app.state.jobs = jobs
-    app.state.preflight = functools.partial(preflight.check, roots=Roots(settings.data_roots, settings.remote))
+    app.state.preflight = functools.partial(
+        preflight.check, roots=Roots(settings.data_roots, settings.remote), allowed_ops=settings.allowed_ops
+    )
+    app.state.isolation = functools.partial(probe, settings.sandbox)
     app.openapi = functools.partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's own way
     for router in (routes.audits, routes.findings, routes.health):
         app.include_router(router)

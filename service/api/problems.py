@@ -20,6 +20,7 @@ from http import HTTPStatus
 from fastapi.responses import Response
 
 from audits.catalogue import UnknownFindingError
+from audits.isolation.probing import IsolationUnavailable
 from schemas.problem import DataError, FieldError, ModelError, Problem, ProblemError, RequestError, title_of
 from service.jobs.errors import (
     AuditNotFound,
@@ -129,6 +130,7 @@ STATUS: Mapping[type[ProblemError], HTTPStatus] = {
     NoReport: HTTPStatus.CONFLICT,
     IdempotencyConflict: HTTPStatus.CONFLICT,
     BadCursor: HTTPStatus.BAD_REQUEST,
+    IsolationUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     RequestError: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -9,8 +9,10 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from audits import catalogue
+from audits.isolation import require_isolation
 from schemas.base import Sent
 from schemas.catalogue import Catalogue, CatalogueEntry
+from schemas.isolation import Isolation
 from schemas.job import Job, JobPage, JobStatus
 from schemas.report import Report, Verdict
 from schemas.request import MAX_TAGS, AuditRequest
@@ -148,6 +150,7 @@ def _examine(audit: AuditRequest, request: Request) -> None:
     if audit.callback is not None:
         raise CallbackUnsupportedError
     catalogue.require_known(audit.checks)
+    require_isolation(request.app.state.isolation(), request.app.state.settings.sandbox)
     request.app.state.preflight(audit)
 
 
@@ -241,6 +244,9 @@ class Health(Sent):
 class Readiness(Sent):
     status: Literal["ready"] = "ready"
     workers: int = Field(ge=1, description="Slots that take work now.")
+    isolation: Isolation = Field(
+        description="What locks models in, as found on the machine that answers; a report says what did."
+    )
 
 
 @health.get(
@@ -260,10 +266,10 @@ def is_alive() -> Health:
     response_description="They can.",
     responses=problems(HTTPStatus.SERVICE_UNAVAILABLE),
 )
-def is_ready(jobs: JobsOf) -> Readiness:
+def is_ready(jobs: JobsOf, request: Request) -> Readiness:
     """The database answers, and at least one worker lives. Otherwise 503 says which of the two is missing."""
     jobs.ping()
     workers = jobs.workers()
     if workers < 1:
         raise NoWorkerError
-    return Readiness(workers=workers)
+    return Readiness(workers=workers, isolation=request.app.state.isolation())

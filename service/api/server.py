@@ -2,6 +2,7 @@
 
 import uvicorn
 
+from audits.isolation.kernel import hide
 from service.api.app import create_app
 from service.logs import configure_logging
 from service.settings import Settings
@@ -16,6 +17,7 @@ def run_api(settings: Settings) -> None:
     """
     settings.require_safe_bind()
     configure_logging(settings)
+    hide()
     uvicorn.run(
         create_app(settings),
         host=settings.host,

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from audits.engine import audit
+from audits.isolation.kernel import hide
 from audits.sources import Roots
 from schemas.problem import ProblemError
 from schemas.report import Report
@@ -25,11 +26,19 @@ def audit_here(request: AuditRequest, errors: Console) -> Report:
     Raises:
         ProblemError: see `audits.engine.audit`; `tensorflow_missing`.
     """
+    hide()
     if find_spec("tensorflow") is None:
         raise ProblemError(
             "tensorflow_missing",
             "TensorFlow is not installed here: install fitcheck[cpu] or fitcheck[gpu], or `fitcheck submit` elsewhere.",
         )
     with ProgressDisplay(errors) as progress:
-        roots = replace(EVERYTHING, remote=(*EVERYTHING.remote, *get_settings().remote))
-        return audit(request, audit_id=uuid.uuid4().hex, roots=roots, progress=progress)
+        settings = get_settings()
+        return audit(
+            request,
+            audit_id=uuid.uuid4().hex,
+            roots=replace(EVERYTHING, remote=(*EVERYTHING.remote, *settings.remote)),
+            progress=progress,
+            sandbox=settings.sandbox,
+            allowed_ops=settings.allowed_ops,
+        )

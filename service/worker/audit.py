@@ -1,15 +1,24 @@
-"""The evaluator of production: the audit engine, with TensorFlow loaded before the fork."""
+"""The evaluator of production: the audit engine, with TensorFlow loaded before the fork, in a cage of its own."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import structlog
+
 from audits import engine
+from audits.isolation import Cage, enter, require_isolation
+from audits.isolation.runtime import has_gpu
 from audits.models import import_tensorflow
 from audits.sources import Roots
+from audits.sources.remote import scratch
+from audits.sources.staging import fetch_apart
 from schemas.job import Progress
 from schemas.report import Report
 from schemas.request import AuditRequest
-from service.settings import get_settings
+from service.settings import Settings, get_settings
+
+log = structlog.get_logger(__name__)
 
 
 def preload() -> None:
@@ -19,5 +28,30 @@ def preload() -> None:
 def evaluate(
     request: AuditRequest, *, audit_id: str, roots: Sequence[Path], progress: Callable[[Progress], None]
 ) -> Report:
-    where = Roots(tuple(roots), remote=get_settings().remote)
-    return engine.audit(request, audit_id=audit_id, roots=where, progress=progress)
+    settings = get_settings()
+    with scratch() as place:
+        fetch_apart(request, settings.remote, place)
+        _lock_in(roots, settings, uses_gpu=request.resources.device != "cpu")
+        return engine.audit(
+            request,
+            audit_id=audit_id,
+            roots=Roots(tuple(roots), remote=settings.remote, scratch=place),
+            progress=progress,
+            sandbox=settings.sandbox,
+            allowed_ops=settings.allowed_ops,
+        )
+
+
+def _lock_in(roots: Sequence[Path], settings: Settings, *, uses_gpu: bool) -> None:
+    """Readers of data are native code too, and what they parse may be hostile: they reach the data alone."""
+    isolation = enter(
+        Cage(
+            Path(tempfile.gettempdir()),
+            tuple(roots),
+            profile="evaluator",
+            gpu=uses_gpu and has_gpu(),
+            sandbox=settings.sandbox,
+        )
+    )
+    log.debug("evaluator_isolated", level=isolation.level, missing=isolation.missing)
+    require_isolation(isolation, settings.sandbox)

@@ -30,7 +30,9 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from audits.isolation import probe, require_isolation
 from audits.isolation.kernel import hide
+from schemas.problem import ProblemError
 from service.jobs import leases
 from service.jobs.database import connect, migrate
 from service.jobs.errors import DatabaseUnavailable
@@ -76,6 +78,13 @@ def _run(settings: Settings, evaluator: str, *, with_api: bool) -> int:
     configure_logging(settings)
     if evaluator == PRODUCTION and find_spec("tensorflow") is None:
         log.error("tensorflow_missing", remedy="install fitcheck[cpu] or fitcheck[gpu]")
+        return 1
+    isolation = probe(settings.sandbox)
+    log.info("isolation", **isolation.model_dump())
+    try:
+        require_isolation(isolation, settings.sandbox)
+    except ProblemError as error:
+        log.error(error.code, detail=error.detail)  # noqa: TRY400 - says all there is
         return 1
     try:
         engine = connect(settings, pool_size=1)

@@ -119,7 +119,7 @@ class TestHonestWork:
         assert (cage.scratch / "file").read_text() == "x"
 
     def test_temporary_files_lie_in_the_scratch_folder(self, cage: Cage) -> None:
-        assert caged(cage, lambda: tempfile.mkdtemp())[1].startswith(str(cage.scratch))
+        assert caged(cage, tempfile.mkdtemp)[1].startswith(str(cage.scratch))
 
     def test_threads_start(self, cage: Cage) -> None:
         assert caged(cage, threaded)[1] == 6
@@ -240,7 +240,7 @@ ACTS = {
     "run a program": ran,
     "signal others": lambda: os.kill(os.getppid(), 0),
     "change a mode": lambda: os.chmod("/proc/self/cwd", 0o700),  # noqa: PTH101
-    "rename across": lambda: os.symlink("a", "b"),
+    "make a link": lambda: os.symlink("a", "b"),  # noqa: PTH211
     "limit others": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE),
 }
 
