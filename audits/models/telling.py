@@ -5,8 +5,8 @@ assertions of the model. So nothing is quoted but messages of known form, made o
 graph. The whole text goes to the operator's log.
 """
 
+import os
 import re
-import sys
 
 SHOWN_CHARACTERS = 100
 _SHAPE = r"\[[\d,? ]*\]"
@@ -40,7 +40,7 @@ _AT_NODE = re.compile(r"\{\{(?:function_)?node ([^}\s]{1,300})\}\}")
 def telling(error: BaseException) -> str:
     """The error in words that cannot quote a file: a message of known form, else its kind and where it arose."""
     text = str(error)
-    print(f"{type(error).__name__}: {text}", file=sys.stderr, flush=True)  # noqa: T201 - the operator's log reads it
+    os.write(2, f"{type(error).__name__}: {text}\n".encode("utf-8", "replace"))  # the operator's log reads it
     known = _KNOWN.search(text)
     said = known[0] if known is not None else type(error).__name__
     nodes = _AT_NODE.findall(text)

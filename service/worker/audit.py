@@ -53,5 +53,5 @@ def _lock_in(roots: Sequence[Path], settings: Settings, *, uses_gpu: bool) -> No
             sandbox=settings.sandbox,
         )
     )
-    log.debug("evaluator_isolated", level=isolation.level, missing=isolation.missing)
+    log.debug("evaluator_isolated", isolation=isolation.model_dump())
     require_isolation(isolation, settings.sandbox)

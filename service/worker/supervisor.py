@@ -80,7 +80,7 @@ def _run(settings: Settings, evaluator: str, *, with_api: bool) -> int:
         log.error("tensorflow_missing", remedy="install fitcheck[cpu] or fitcheck[gpu]")
         return 1
     isolation = probe(settings.sandbox)
-    log.info("isolation", **isolation.model_dump())
+    log.info("isolation_probed", isolation=isolation.model_dump())
     try:
         require_isolation(isolation, settings.sandbox)
     except ProblemError as error:

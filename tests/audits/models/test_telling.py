@@ -28,10 +28,10 @@ def test_known_forms_alone_are_quoted(text: str, told: str) -> None:
     assert telling(ValueError(text)) == told
 
 
-def test_the_operator_reads_it_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_operator_reads_it_all(capfd: pytest.CaptureFixture[str]) -> None:
     telling(ValueError("root:x:0:0"))
 
-    assert "root:x:0:0" in capsys.readouterr().err
+    assert "root:x:0:0" in capfd.readouterr().err
 
 
 def test_long_names_are_cut() -> None:
