@@ -30,7 +30,7 @@ from audits.evidence.scoring import Scorer
 from audits.evidence.summary import summarise_metrics
 from audits.evidence.tables import TableGuard
 from audits.evidence.training.history import history_of
-from audits.models.process import export_model, start_model
+from audits.models.process import export_model, reserve_process, start_model
 from audits.opened import Opened
 from audits.registry import CHECKS, SUSPECTS, WITNESSED, Check, selected
 from audits.repairs.protocol import Suspect, mend
@@ -115,26 +115,32 @@ def _audit(
     sandbox: Sandbox,
 ) -> Report:
     """The audit of a described model."""
-    train, validation = open_splits(request.data, roots, max_rows=request.resources.max_rows, model=description)
-    request = request.model_copy(update={"data": by_name(request.data, train)})
-    binding = bind(train, description)
-    heads = candidates(description, request)
-    history = read_history(resolve(request.history.uri, roots, field="history.uri")[0]) if request.history else None
-    tell("opening", 0.4, "starting the model")
-    model = start_model(
-        binding.bound(description),
-        device=request.resources.device,
-        timeout_seconds=request.resources.timeout_seconds,
-        sandbox=sandbox,
-    )
-    try:
-        internals = _internals(model, binding, train)
-        opened = Opened(request, model, TableGuard(internals), binding, heads, train, validation)
-        case = replace(_collect(opened, history, limits, tell), internals=internals)
-        _require_known_labels(case)
-        return _examine(case, opened, codes, audit_id, tell)
-    finally:
-        model.close()
+    resources = request.resources
+    # Before anything of the data is read: what is in our memory now is in that of the process.
+    with reserve_process(
+        description, device=resources.device, timeout_seconds=resources.timeout_seconds, sandbox=sandbox
+    ) as reserved:
+        train, validation = open_splits(request.data, roots, max_rows=resources.max_rows, model=description)
+        request = request.model_copy(update={"data": by_name(request.data, train)})
+        binding = bind(train, description)
+        heads = candidates(description, request)
+        history = read_history(resolve(request.history.uri, roots, field="history.uri")[0]) if request.history else None
+        tell("opening", 0.4, "starting the model")
+        model = start_model(
+            binding.bound(description),
+            device=resources.device,
+            timeout_seconds=resources.timeout_seconds,
+            sandbox=sandbox,
+            reserved=reserved,
+        )
+        try:
+            internals = _internals(model, binding, train)
+            opened = Opened(request, model, TableGuard(internals), binding, heads, train, validation)
+            case = replace(_collect(opened, history, limits, tell), internals=internals)
+            _require_known_labels(case)
+            return _examine(case, opened, codes, audit_id, tell)
+        finally:
+            model.close()
 
 
 def _internals(model: Model, binding: Binding, train: Split) -> ModelInternals | None:

@@ -19,7 +19,7 @@ _VERSION_FLAG, _PATH_BENEATH = 1, 1
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_REG = 1 << 4, 1 << 5, 1 << 7, 1 << 8
-TRUNCATE, IOCTL_DEV = 1 << 14, 1 << 15
+REFER, TRUNCATE, IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 # How many rights each version knows, from the lowest bit on.
 _RIGHTS_OF_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _NETWORK = 0b11  # bind and connect of TCP
@@ -27,7 +27,8 @@ _SCOPES = 0b11  # abstract Unix sockets and signals
 NETWORK_ABI, SCOPE_ABI = 4, 6
 
 READ = READ_FILE | READ_DIR
-READ_WRITE = READ | WRITE_FILE | TRUNCATE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG
+# Checkpoints are written under another name and moved; without REFER, nothing moves between folders.
+READ_WRITE = READ | WRITE_FILE | TRUNCATE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | REFER
 DEVICE = READ_FILE | WRITE_FILE | IOCTL_DEV
 WRITE_IN_PLACE = READ | WRITE_FILE
 _OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV

@@ -75,8 +75,12 @@ def _python() -> Iterator[str]:
 
 
 def _is_library(path: Path) -> bool:
-    named = path.name in {"site-packages", "dist-packages"} or path.suffix == ".zip"
-    return named or (path.is_dir() and next(path.glob("*.dist-info"), None) is not None)
+    if path.name in {"site-packages", "dist-packages"} or path.suffix == ".zip":
+        return True
+    try:
+        return any(name.endswith(".dist-info") for name in os.listdir(path))  # noqa: PTH208 - names alone
+    except OSError:
+        return False  # what cannot be read now need not be opened
 
 
 def _folders_of(packages: Iterable[str]) -> Iterator[str]:

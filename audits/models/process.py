@@ -23,12 +23,30 @@ from schemas.problem import ModelError
 FRAME_BYTES = 64 * 2**20  # of the inputs that are sent at once
 
 
+def reserve_process(
+    description: ModelDescription,
+    *,
+    device: Device = "auto",
+    timeout_seconds: float | None = None,
+    sandbox: Sandbox = "auto",
+) -> Conversation:
+    """A process that is locked in and waits for `start_model`.
+
+    A forked process has in its memory what its parent had: one that is reserved before data are read holds no label.
+
+    Raises:
+        EvaluatorError: `isolation_unavailable`, `model_crashed`.
+    """
+    return Conversation(timeout_seconds, model_files(Path(description.path)), device=device, sandbox=sandbox)
+
+
 def start_model(
     description: ModelDescription,
     *,
     device: Device = "auto",
     timeout_seconds: float | None = None,
     sandbox: Sandbox = "auto",
+    reserved: Conversation | None = None,
 ) -> "ModelProcess":
     """Load the model in a child process.
 
@@ -40,6 +58,7 @@ def start_model(
         device: "gpu" insists on one.
         timeout_seconds: how long the loading, and every call, may go without an answer.
         sandbox: whether the process is locked in, and must be.
+        reserved: a process for this model, of `reserve_process` with the same arguments; default: a new one.
 
     Raises:
         ModelError: `model_load_failed`, `device_unavailable`.
@@ -49,9 +68,9 @@ def start_model(
     if any(one.tensor is not None for one in description.fixed):
         # no function of the signature takes these placeholders
         why = "the signature leaves out placeholders that must be fed"
-        return ModelProcess(description, device, timeout_seconds, sandbox, as_session=why)
+        return ModelProcess(description, device, timeout_seconds, sandbox, as_session=why, reserved=reserved)
     try:
-        return ModelProcess(description, device, timeout_seconds, sandbox)
+        return ModelProcess(description, device, timeout_seconds, sandbox, reserved=reserved)
     except ModelError as problem:
         if problem.code != "model_load_failed":
             raise
@@ -101,12 +120,13 @@ class ModelProcess:
         sandbox: Sandbox = "auto",
         *,
         as_session: str | None = None,
+        reserved: Conversation | None = None,
     ) -> None:
         self.description = description
         self._wanted: tuple[Device, float | None, Sandbox] = device, timeout_seconds, sandbox
         # a graph of TensorFlow 1 may load as a function and then not run as one
         self._may_fall_back = description.is_version_1 and as_session is None
-        self._start(as_session=as_session)
+        self._start(as_session=as_session, reserved=reserved)
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         try:
@@ -134,11 +154,12 @@ class ModelProcess:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _start(self, *, as_session: str | None) -> None:
+    def _start(self, *, as_session: str | None, reserved: Conversation | None = None) -> None:
         """In a session for a reason, else as a function."""
         device, timeout_seconds, sandbox = self._wanted
-        files = model_files(Path(self.description.path))
-        self._conversation = Conversation(timeout_seconds, files, device=device, sandbox=sandbox)
+        self._conversation = reserved or reserve_process(
+            self.description, device=device, timeout_seconds=timeout_seconds, sandbox=sandbox
+        )
         self.isolation = self._conversation.isolation
         try:
             header = _as_header(self.description, device, as_session=as_session is not None)

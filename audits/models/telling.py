@@ -28,6 +28,7 @@ _KNOWN = re.compile(
             r"Op type not registered '\w{1,100}' in binary",
             r"Failed to find any matching files",
             r"Could not parse example input",
+            r"'\w{1,60}' object has no attribute '\w{1,60}'",
             r"Input is not invertible",
             r"Cholesky decomposition was not successful",
             r"Cast string to \w{1,20} is not supported",

@@ -12,7 +12,7 @@ from audits.isolation.runtime import has_gpu
 from audits.models import import_tensorflow
 from audits.sources import Roots
 from audits.sources.remote import scratch
-from audits.sources.staging import fetch_apart
+from audits.sources.staging import fetch_apart, remote_addresses
 from schemas.job import Progress
 from schemas.report import Report
 from schemas.request import AuditRequest
@@ -30,6 +30,8 @@ def evaluate(
 ) -> Report:
     settings = get_settings()
     with scratch() as place:
+        if remote_addresses(request):
+            progress(Progress(fraction=0, stage="opening", detail="fetching what lies elsewhere"))
         fetch_apart(request, settings.remote, place)
         _lock_in(roots, settings, uses_gpu=request.resources.device != "cpu")
         return engine.audit(

@@ -93,6 +93,7 @@ class Workbench:
             "resolve": lambda uri, *_, **__: [uri],
             "open_model": lambda *_, **__: nullcontext(self.model.description),
             "open_splits": lambda *_, **__: opened,
+            "reserve_process": lambda *_, **__: nullcontext(),
             "start_model": lambda *_, **__: self.model,
             "read_history": lambda *_, **__: history,
         }.items():

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
+from audits.sources.graph.messages import asset_class
 from schemas.problem import ModelError
 
 FIELD = "model.uri"
 PB = "saved_model.pb"
 MAX_MODEL_FILES = 10_000
 _PARTS = (PB, "fingerprint.pb", "keras_metadata.pb", "variables", "assets")
+_ASSETS = "saved_model_assets"
 # TensorFlow prefers it to the graph that we look through.
 _IN_PIECES = "saved_model.cpb"
 _PLAIN_NAME = re.compile(r"[^/\\\x00-\x1f]{1,255}(/[^/\\\x00-\x1f]{1,255}){0,8}")
@@ -78,6 +82,21 @@ def require_variables(folder: Path) -> None:
         )
 
 
+def assets_of(meta_graph: Any) -> list[Any]:
+    """The files that come with a model, each with the tensor that its path is put into.
+
+    Raises:
+        ModelError: `model_malformed`.
+    """
+    packed = meta_graph.collections[_ASSETS].any_list.value if _ASSETS in meta_graph.collections else ()
+    try:
+        return [*meta_graph.assets, *(asset_class().FromString(one.value) for one in packed)]
+    except DecodeError:
+        raise ModelError(
+            "model_malformed", "The list of the model's assets cannot be read. Export the model again.", field=FIELD
+        ) from None
+
+
 def require_assets(folder: Path, meta_graph: Any) -> None:
     """The files that the graph names, such as vocabularies, must lie in the folder for them.
 
@@ -85,7 +104,7 @@ def require_assets(folder: Path, meta_graph: Any) -> None:
         ModelError: `model_path_escape`, `model_incomplete`.
     """
     assets = folder / "assets"
-    for name in (asset.filename for asset in meta_graph.assets):
+    for name in (asset.filename for asset in assets_of(meta_graph)):
         path = assets / name
         if not _PLAIN_NAME.fullmatch(name) or ".." in Path(name).parts or Path(name).is_absolute():
             raise _escape(Path(ascii(name[:100])), "is no name of a file in the model's folder assets")

@@ -11,13 +11,13 @@ from typing import Any
 
 from audits.sources.graph.allowed_ops import refused
 from audits.sources.graph.dataflow import parse
+from audits.sources.graph.files import FIELD, assets_of
 from audits.sources.graph.foreign_ops import is_foreign
 from schemas.problem import ModelError
 
 MAX_NODES, MAX_FUNCTIONS, MAX_INLINED_NODES = 1_000_000, 50_000, 20_000_000
 MAX_VARIABLE_BYTES = 64 * 2**30
 SHOWN_CHARACTERS = 100
-FIELD = "model.uri"
 
 _WRITERS = frozenset({"Save", "SaveSlices", "SaveV2", "MergeV2Checkpoints"})
 _READERS = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
@@ -197,7 +197,7 @@ class _Graph:
         source = self.source_of(place, position)
         if place.function is not None:
             return source in {argument.name for argument in place.function.signature.inputs}
-        return source in {parse(asset.tensor.name)[0] for asset in self._meta_graph.assets}
+        return source in {parse(asset.tensor.name)[0] for asset in assets_of(self._meta_graph)}
 
     def require_variables_that_fit(self) -> None:
         """Raise `model_too_large` where the variables alone would fill any machine."""

@@ -110,6 +110,28 @@ def test_everything_together_is_full_isolation(cage: Cage) -> None:
     assert (isolation["network"], isolation["missing"]) == ("denied", [])
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests have no privileges already")
+def test_it_takes_no_privileges(cage: Cage, tmp_path: Path) -> None:
+    """Also below a process that hides its memory, as the fork server does."""
+    for folder in (*tmp_path.parents, tmp_path, cage.scratch):
+        if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
+            folder.chmod(0o777)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        hide()
+        isolation, _ = caged(cage, lambda: None)
+        os.write(writing, f"{isolation['level']} {isolation['missing']}".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reading, 1000).decode() in {"full []", "strong []"}
+    os.close(reading)
+    os.close(writing)
+
+
 class TestHonestWork:
     def test_the_model_is_read(self, cage: Cage) -> None:
         assert caged(cage, read(cage.read[0] / "weights"))[1] == "1 2 3"
@@ -117,6 +139,16 @@ class TestHonestWork:
     def test_the_scratch_folder_is_written(self, cage: Cage) -> None:
         assert caged(cage, write(cage.scratch / "file"))[1] == 1
         assert (cage.scratch / "file").read_text() == "x"
+
+    def test_files_move_between_folders_of_the_scratch_folder_alone(self, cage: Cage) -> None:
+        """Checkpoints are written so. What is moved out would be written outside."""
+        (cage.scratch / "a").mkdir()
+        (cage.scratch / "a" / "file").write_text("x")
+
+        assert caged(cage, lambda: str((cage.scratch / "a" / "file").rename(cage.scratch / "moved")))[1] != "denied"
+        assert (cage.scratch / "moved").read_text() == "x"
+        out = caged(cage, lambda: str((cage.scratch / "moved").rename(cage.scratch.parent / "out")))[1]
+        assert out in {"denied", "OSError 18"}
 
     def test_temporary_files_lie_in_the_scratch_folder(self, cage: Cage) -> None:
         assert caged(cage, tempfile.mkdtemp)[1].startswith(str(cage.scratch))

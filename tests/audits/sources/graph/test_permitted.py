@@ -4,7 +4,7 @@ import pytest
 
 from audits.sources.graph import permitted
 from audits.sources.graph.allowed_ops import ALLOWED, KNOWN, allowed, refused
-from audits.sources.graph.messages import saved_model_class
+from audits.sources.graph.messages import asset_class, saved_model_class
 from audits.sources.graph.permitted import require_permitted
 from schemas.problem import ModelError
 
@@ -111,6 +111,18 @@ class TestTables:
 
         meta_graph.assets.add(filename="words.txt").tensor.name = "words:0"
         require_permitted(meta_graph)
+
+    def test_a_vocabulary_of_tensorflow_1_stands_in_a_collection(self, meta_graph) -> None:
+        add(meta_graph.graph, "words", "Const")
+        add(meta_graph.graph, "init", "InitializeTableFromTextFileV2", "table", "words")
+        asset = asset_class()(filename="words.txt")
+        asset.tensor.name = "words:0"
+        packed = meta_graph.collections["saved_model_assets"].any_list.value.add()
+        packed.value = asset.SerializeToString()
+        require_permitted(meta_graph)
+
+        packed.value = b"\xff"
+        assert problem(meta_graph).code == "model_malformed"
 
     def test_a_captured_asset_is_an_argument(self, meta_graph) -> None:
         initializer = function(meta_graph, "init", "table", "file")
