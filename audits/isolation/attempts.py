@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audits.isolation import landlock
+
 if TYPE_CHECKING:
     from audits.isolation.cage import Cage
 
@@ -29,10 +31,12 @@ def that_succeed(cage: "Cage", parents: Path) -> list[str]:
         "write a file outside": lambda: _write(Path("/var/tmp"), cage.scratch),  # noqa: S108
         "read the parent's environment": lambda: _read(parents),
         "run a program": _run,
-        "signal the parent": lambda: os.kill(os.getppid(), 0),
         **(_sockets() if not cage.network else {}),
         **({"start a process": _fork} if cage.profile == "model" else {}),
     }
+    # An evaluator ends its model's process: an older Landlock cannot tell that one from others.
+    if cage.profile == "model" or landlock.abi() >= landlock.SCOPE_ABI:
+        acts["signal the parent"] = lambda: os.kill(os.getppid(), 0)
     return [name for name, act in acts.items() if _succeeds(act)]
 
 

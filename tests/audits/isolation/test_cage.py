@@ -428,6 +428,13 @@ class TestLevels:
 
         assert (isolation["level"], isolation["landlock_abi"], answer) == ("strong", 3, "denied")
 
+    def test_an_older_landlock_is_strong_for_an_evaluator_too(self, cage: Cage, monkeypatch) -> None:
+        """It can signal others there, which is no reason to refuse all work."""
+        monkeypatch.setattr(landlock, "abi", lambda: 3)
+        isolation, _ = caged(replace(cage, profile="evaluator"), lambda: None)
+
+        assert isolation["level"] == "strong"
+
     def test_a_layer_that_does_not_hold_is_not_believed(self, cage: Cage, monkeypatch) -> None:
         monkeypatch.setattr(landlock, "restrict", lambda *_, **__: 7)
         isolation, _ = caged(cage, lambda: None)

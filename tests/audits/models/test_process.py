@@ -143,7 +143,7 @@ def test_a_session_answers_as_the_function_does(saved_models: Path, started, nam
 def test_a_session_is_tried_where_the_loader_fails(saved_models: Path, monkeypatch) -> None:
     tried = []
 
-    def fails_as_function(*_: object, as_session: str | None = None) -> str:
+    def fails_as_function(*_: object, as_session: str | None = None, **__: object) -> str:
         tried.append(as_session)
         if as_session is None:
             raise ModelError("model_load_failed", "no")
