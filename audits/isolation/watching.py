@@ -51,22 +51,26 @@ class Watch:
         self._memory_bytes, self._scratch_bytes = memory_bytes, scratch_bytes
         self._printed: int | None = printed
         self._printed_bytes = 0
-        self._looked_at_disk = 0.0
+        self._looked_at = self._looked_at_disk = 0.0
         self.deadline: float | None = None
         os.set_blocking(printed, False)
 
     def look(self) -> None:
-        """Hold the process against its limits.
+        """Hold the process against its limits; often asked, it does so now and then.
 
         Raises:
             LimitError: it is beyond one.
         """
-        if self.deadline is not None and time.monotonic() > self.deadline:
+        now = time.monotonic()
+        if self.deadline is not None and now > self.deadline:
             raise LimitError("time")
+        if now - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = now
         if self._memory_bytes is not None and held_by(self._pid) > self._memory_bytes:
             raise LimitError("memory")
-        if self._scratch_bytes is not None and time.monotonic() - self._looked_at_disk > _DISK_SECONDS:
-            self._looked_at_disk = time.monotonic()
+        if self._scratch_bytes is not None and now - self._looked_at_disk > _DISK_SECONDS:
+            self._looked_at_disk = now
             if _size(self._scratch) > self._scratch_bytes:
                 raise LimitError("disk")
         self.drain()

@@ -141,7 +141,14 @@ class Conversation:
 def _cage(scratch: Path, read: Sequence[Path], device: str, sandbox: Sandbox) -> Cage:
     memory = None if sandbox == "off" else model_limit()
     uses_gpu = device != "cpu" and has_gpu()
-    return Cage(scratch, tuple(read), gpu=uses_gpu, memory_bytes=memory, file_bytes=MAX_EXPORT_BYTES, sandbox=sandbox)
+    return Cage(
+        scratch,
+        tuple(path.absolute() for path in read),
+        gpu=uses_gpu,
+        memory_bytes=memory,
+        file_bytes=MAX_EXPORT_BYTES,
+        sandbox=sandbox,
+    )
 
 
 def _beyond(limit: Limit, timeout_seconds: float | None) -> EvaluatorError:

@@ -89,14 +89,14 @@ def export_model(order: Export, *, timeout_seconds: float | None = None, sandbox
         EvaluatorError: as `start_model` does.
     """
     asked = {
-        "source": str(order.source),
-        "target": str(order.target),
+        "source": str(order.source.absolute()),
+        "target": str(order.target.absolute()),
         "function": order.function,
         "tags": list(order.tags),
         "ops": dict(order.ops),
     }
     read = model_files(order.source) if order.source.is_dir() else (order.source.resolve(),)
-    with Conversation(timeout_seconds, read, sandbox=sandbox, export_to=order.target.parent) as conversation:
+    with Conversation(timeout_seconds, read, sandbox=sandbox, export_to=order.target.parent.absolute()) as conversation:
         return str(conversation.ask(Frame({"export": asked})).header["done"])
 
 
@@ -145,6 +145,11 @@ class ModelProcess:
         """Values of the checkpoint by key; those that are missing or too large are left out."""
         return dict(self._conversation.ask(Frame({"variables": list(keys)})).arrays) if keys else {}
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._conversation.child.pid
+
     def close(self) -> None:
         self._conversation.close()
 
@@ -184,7 +189,7 @@ class ModelProcess:
 
 def _as_header(description: ModelDescription, device: Device, *, as_session: bool) -> dict[str, Any]:
     return {
-        "path": description.path,
+        "path": str(Path(description.path).absolute()),  # the process has a folder of its own
         "signature": description.signature,
         "tags": list(description.tags),
         "inputs": [asdict(spec) for spec in description.inputs],

@@ -66,6 +66,13 @@ def test_says_where_and_by_what_it_runs(started) -> None:
     assert model.tensorflow_version.startswith("2.")
 
 
+def test_a_relative_path_is_one_of_ours(saved_models: Path, monkeypatch) -> None:
+    """The process works in a folder of its own."""
+    monkeypatch.chdir(saved_models)
+    with start_model(described(Path("sum"))) as model:
+        assert model.predict({"x": ONES})["sum"].tolist() == [3.0] * 5
+
+
 def test_many_children_run_from_one_process(started) -> None:
     """A fork server that touched a device would hang in the first."""
     models = [started("sum") for _ in range(5)]
