@@ -225,6 +225,7 @@ class TestSize:
 
 
 class TestLists:
+    @pytest.mark.tensorflow
     def test_they_are_those_of_the_tensorflow_here(self) -> None:
         """A new TensorFlow adds ops; somebody looks at them and runs `python -m scripts.write_allowed_ops`."""
         pytest.importorskip("tensorflow")
