@@ -34,7 +34,7 @@ from audits.executors.local import local_executor, parts_that_pay
 from audits.executors.ray_cluster import RayExecutor, require_ray
 from audits.figures.drawing import draw
 from audits.opened import Opened
-from audits.opening import open_artefacts, open_described, start
+from audits.opening import Safety, open_artefacts, open_described, start
 from audits.registry import CHECKS, SUSPECTS, WITNESSED, Check, selected
 from audits.repairs.protocol import Suspect, mend
 from audits.repairs.witness import as_the_model_saw
@@ -43,6 +43,7 @@ from audits.sources import Roots, read_history
 from audits.sources.locations import resolve
 from audits.sources.staging import staged
 from schemas.base import finite
+from schemas.isolation import Sandbox
 from schemas.job import Progress, Stage
 from schemas.limits import limits_for
 from schemas.limits.base import Limits
@@ -74,6 +75,8 @@ def audit(
     progress: Callable[[Progress], None] = lambda _: None,
     parts: int | None = None,
     ray_address: str | None = None,
+    sandbox: Sandbox = "auto",
+    allowed_ops: frozenset[str] = frozenset(),
 ) -> Report:
     """Audit one model.
 
@@ -85,6 +88,8 @@ def audit(
         parts: of a split that are folded at the same time on this machine; None: as many as pay. The report is the
             same whatever this is.
         ray_address: of the Ray cluster, where one may be asked for.
+        sandbox: whether the model's process is locked in, and must be.
+        allowed_ops: that models may hold beyond those that only compute.
 
     Raises:
         ProblemError: the request, the model or the data cannot be audited; says what to do.
@@ -92,9 +97,9 @@ def audit(
     tell = _Teller(progress)
     limits = limits_for(request.checks.limits)
     codes = selected(request.checks.include, request.checks.exclude)
-    means = _Means(request, roots, parts, ray_address)
+    means = _Means(request, roots, Safety(sandbox, allowed_ops), parts, ray_address)
     tell("opening", 0.0, "reading the model and the data")
-    with open_described(request, roots) as description:
+    with open_described(request, roots, means.safety) as description:
         return _audit(request, description, codes, limits, audit_id=audit_id, means=means, tell=tell)
 
 
@@ -117,7 +122,7 @@ def _audit(
         tell("opening", 0.4, "starting the model")
         begun[0] = time.monotonic()
 
-    opened = open_artefacts(request, description, where, starting)
+    opened = open_artefacts(request, description, where, means.safety, starting)
     try:
         with closing(means.executor(opened, time.monotonic() - begun[0])) as executor:
             case = _collect(opened, executor, history, limits, tell)
@@ -130,9 +135,11 @@ def _audit(
 class _Means:
     """What there is to run the model with."""
 
-    def __init__(self, request: AuditRequest, roots: Roots, parts: int | None, ray_address: str | None) -> None:
+    def __init__(
+        self, request: AuditRequest, roots: Roots, safety: Safety, parts: int | None, ray_address: str | None
+    ) -> None:
         """Raises `ray_missing` or `ray_not_configured` before anything is opened."""
-        self.roots = roots
+        self.roots, self.safety = roots, safety
         self._request, self._parts = request, parts
         self._address = ray_address or ""
         self._ray = require_ray(ray_address) if request.resources.engine == "ray" else None
@@ -140,10 +147,18 @@ class _Means:
     def executor(self, opened: Opened, start_seconds: float) -> Executor:
         """Of the pass over the splits; `start_seconds` is what starting the model took."""
         if self._ray is not None:
-            return RayExecutor(self._ray, self._address, opened, self._request, self.roots)
+            return RayExecutor(self._ray, self._address, opened, self._request, self.roots, self.safety)
+        return local_executor(opened, lambda: self._start(opened), self._how_many(opened, start_seconds))
+
+    def _start(self, opened: Opened) -> Model:
+        return start(opened.request, opened.model.description, opened.binding, self.safety)
+
+    def _how_many(self, opened: Opened, start_seconds: float) -> int:
+        data = opened.request.data
+        if data.train.label_uri is not None or data.validation.label_uri is not None:
+            return 1  # their labels have been read: a process that is forked from here on would inherit them
         device = str(getattr(opened.model, "device", None))
-        parts = self._parts or parts_that_pay((opened.train, opened.validation), device, start_seconds)
-        return local_executor(opened, lambda: start(opened.request, opened.model.description, opened.binding), parts)
+        return self._parts or parts_that_pay((opened.train, opened.validation), device, start_seconds)
 
 
 class _Teller:
@@ -407,11 +422,13 @@ def _data_section(case: Case, submitted: Case, opened: Opened) -> dict[str, Json
 
 
 def environment(model: Model) -> dict[str, JsonValue]:
-    """What ran the audit."""
+    """What ran the audit, and how well it was locked in."""
+    isolation = getattr(model, "isolation", None)
     return {
         "fitcheck": version("fitcheck"),
         "python": platform.python_version(),
         "tensorflow": getattr(model, "tensorflow_version", None),
         "device": getattr(model, "device", None),
         "platform": platform.platform(terse=True),
+        "isolation": None if isolation is None else isolation.model_dump(),
     }

@@ -12,6 +12,7 @@ from audits.evidence.meaning.heads import candidates
 from audits.sources import Roots, look_at_model, open_splits, read_history
 from audits.sources.locations import resolve
 from audits.sources.remote import is_remote, require_allowed, scratch
+from audits.sources.staging import remote_addresses
 from schemas.limits import limits_for
 from schemas.problem import RequestError
 from schemas.request import AuditRequest
@@ -21,7 +22,7 @@ MAX_FILES = 8
 HEAD_ROWS = 256
 
 
-def check(request: AuditRequest, roots: Roots) -> None:
+def check(request: AuditRequest, roots: Roots, allowed_ops: frozenset[str] = frozenset()) -> None:
     """Return if nothing is seen to be wrong.
 
     Raises:
@@ -32,12 +33,14 @@ def check(request: AuditRequest, roots: Roots) -> None:
         return  # fetched by the worker, which then sees what is wrong
     # Nothing is fetched: the scratch folder calls uploads by their addresses.
     with scratch() as place:
-        _look(request, replace(roots, scratch=place))
+        _look(request, replace(roots, scratch=place), allowed_ops)
 
 
-def _look(request: AuditRequest, roots: Roots) -> None:
+def _look(request: AuditRequest, roots: Roots, allowed_ops: frozenset[str]) -> None:
     path = _only(request.model.uri, roots, "model.uri")
-    description = look_at_model(path, signature=request.model.signature, tags=request.model.tags)
+    description = look_at_model(
+        path, signature=request.model.signature, tags=request.model.tags, allowed_ops=allowed_ops
+    )
     if description is not None:
         candidates(description, request)
     rows = min(HEAD_ROWS, request.resources.max_rows or HEAD_ROWS)
@@ -71,14 +74,12 @@ def _lies_elsewhere(request: AuditRequest, roots: Roots) -> bool:
         RequestError: `uri_not_allowed`, `uri_scheme_forbidden` or `uri_malformed`.
         ModelError, DataError: as `resolve` does of what lies here.
     """
-    named = [(field, uri) for field, uris in request.addresses.items() for uri in uris]
-    remote = [(field, uri) for field, uri in named if is_remote(uri)]
+    remote = remote_addresses(request)
     for field, uri in remote:
         require_allowed(uri, roots.remote, field=field)
-    if remote:
-        for field, uri in named:
-            if not is_remote(uri):
-                resolve(uri, roots, field=field)  # what lies here must be there, and below the roots
+    here = [(field, uri) for field, uris in request.addresses.items() for uri in uris if not is_remote(uri)]
+    for field, uri in here if remote else ():
+        resolve(uri, roots, field=field)  # must be there, and below the roots
     return bool(remote)
 
 

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from schemas.isolation import Sandbox
 from schemas.request import QUEUE_PATTERN
 from service.machine import cores, memory_bytes
 
@@ -84,6 +85,17 @@ class Settings(BaseSettings):
     max_connections: int = Field(2000, ge=10, description="Connections that an API process keeps open at a time.")
     client_seconds: float = Field(
         30, gt=0, description="How long a client may be silent while it sends a request, before it is hung up on."
+    )
+
+    sandbox: Sandbox = Field(
+        "auto",
+        description="Whether models are locked in: `auto` as well as the kernel can, `require` refuses to run them "
+        "where it cannot, `off` not at all.",
+    )
+    allowed_ops: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Names of TensorFlow's ops, separated by commas, that models may hold beyond those that only "
+        "compute.",
     )
 
     slots: int = Field(
@@ -165,6 +177,11 @@ class Settings(BaseSettings):
     @field_validator("api_keys", "callback_secrets", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
+        return _split(value, ",")
+
+    @field_validator("allowed_ops", mode="before")
+    @classmethod
+    def _split_ops(cls, value: Any) -> Any:
         return _split(value, ",")
 
     @field_validator("remote", mode="before")
@@ -307,6 +324,8 @@ def _split(value: Any, separator: str | None) -> Any:
 def _as_text(name: str, value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, frozenset):
+        return ",".join(sorted(value))
     if isinstance(value, tuple):
         return {"data_roots": os.pathsep, "remote": " "}.get(name, ",").join(map(str, value))
     return str(value)

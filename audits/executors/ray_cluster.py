@@ -5,6 +5,7 @@ Ray is an extra (`fitcheck[ray]`) and is imported where a request asks for it al
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from audits.evidence.fold import RawSplit, SplitFold
 from audits.evidence.sample import sample_key
 from audits.executors.ray_worker import Failure, Worker, threads_here
 from audits.opened import Opened
+from audits.opening import Safety
 from audits.sources import Roots
 from schemas.problem import EvaluatorError, RequestError
+from schemas.request import AuditRequest
 
 FIELD = "resources.engine"
 MAX_WORKERS = 64
@@ -63,16 +66,18 @@ class RayExecutor:
         opened: the artefacts, opened here.
         request: as submitted, for the workers.
         roots: from where they may read.
+        safety: how far they trust the model.
 
     Raises:
         EvaluatorError: `ray_unreachable`.
     """
 
-    def __init__(self, ray: Any, address: str, opened: Opened, request: Any, roots: Roots) -> None:
+    def __init__(
+        self, ray: Any, address: str, opened: Opened, request: AuditRequest, roots: Roots, safety: Safety
+    ) -> None:
         self._ray = ray
         self._opened = opened
-        folders = [str(folder) for folder in roots.folders]
-        self._told = (request.model_dump(mode="json"), folders, list(roots.remote), threads_here())
+        self._told = (request.model_dump(mode="json"), replace(roots, scratch=None), safety, threads_here())
         self._device = request.resources.device
         self._workers: list[Any] = []
         self._is_ours = not ray.is_initialized()

@@ -8,13 +8,12 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from audits.artefacts import Span, SplitName
 from audits.evidence.collect import Plan, fold_span
 from audits.evidence.fold import SplitFold
-from audits.opening import open_artefacts, open_described
+from audits.opening import Safety, open_artefacts, open_described
 from audits.sources import Roots
 from audits.sources.remote import scratch
 from schemas.problem import DataError, EvaluatorError, ModelError, ProblemError, RequestError
@@ -52,24 +51,25 @@ class Worker:
 
     Args:
         request: the audit request, as JSON values.
-        folders, remote: from where may be read; see `Roots`.
+        roots: from where may be read.
+        safety: how far the model is trusted.
         threads: of one operation of the model. TensorFlow adds up in another order with another number, so that
             answers would differ in the last digit from those that are given where the audit runs.
     """
 
-    def __init__(self, request: dict[str, Any], folders: list[str], remote: list[str], threads: int) -> None:
+    def __init__(self, request: dict[str, Any], roots: Roots, safety: Safety, threads: int) -> None:
         os.environ[THREADS] = str(threads)
         self._open = ExitStack()
         self._failure: Failure | None = None
         try:
-            self._start(AuditRequest.model_validate(request), Roots(tuple(map(Path, folders)), tuple(remote)))
+            self._start(AuditRequest.model_validate(request), roots, safety)
         except ProblemError as error:
             self._failure = Failure.of(error)
 
-    def _start(self, request: AuditRequest, roots: Roots) -> None:
+    def _start(self, request: AuditRequest, roots: Roots, safety: Safety) -> None:
         staged = replace(roots, scratch=self._open.enter_context(scratch()))
-        description = self._open.enter_context(open_described(request, staged))
-        self._opened = open_artefacts(request, description, staged)
+        description = self._open.enter_context(open_described(request, staged, safety))
+        self._opened = open_artefacts(request, description, staged, safety)
         self._open.callback(self._opened.model.close)
 
     def fold(self, name: SplitName, span: Span, tensor: str | None, plan: Plan) -> SplitFold | Failure:

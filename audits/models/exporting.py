@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from audits.models.preload import import_tensorflow
-from audits.models.runtime import Refused, choose_device, first_line, require_registered
+from audits.models.runtime import Refused, choose_device, require_registered
+from audits.models.telling import telling
 from audits.sources.graph.choice import DEFAULT_SIGNATURE
-from audits.sources.model.containers import HDF5
 from audits.sources.model.keras_config import custom_code
 
 _UNKNOWN_CLASS = re.compile(r"(?:[Uu]nknown (?:layer|object)|[Cc]ould not locate (?:class|function)):? '?([\w>]+)'?")
@@ -37,18 +37,13 @@ def export(order: Mapping[str, Any]) -> str:
 def _export_keras(source: Path, target: Path) -> str:
     import keras  # noqa: PLC0415 - here alone, and after TensorFlow
 
-    with source.open("rb") as file:
-        is_hdf5 = file.read(len(HDF5)) == HDF5
+    is_hdf5 = source.suffix == ".h5"
     if is_hdf5:
         _require_whole_and_safe(source)
-    with tempfile.TemporaryDirectory() as folder:
-        # Keras goes by the name
-        named = Path(folder) / ("model.h5" if is_hdf5 else "model.keras")
-        named.symlink_to(source.resolve())
-        try:
-            model = keras.saving.load_model(named, compile=False, safe_mode=True)
-        except Exception as error:
-            raise _unreadable(error, keras.__version__) from error
+    try:
+        model = keras.saving.load_model(source, compile=False, safe_mode=True)
+    except Exception as error:
+        raise _unreadable(error, keras.__version__) from error
     if not model.built:
         raise Refused(
             "keras_not_built",
@@ -60,7 +55,7 @@ def _export_keras(source: Path, target: Path) -> str:
     except Exception as error:
         raise Refused(
             "model_load_failed",
-            f"Keras {keras.__version__} cannot export the model as a SavedModel: {first_line(error)} Load it where it "
+            f"Keras {keras.__version__} cannot export the model as a SavedModel: {telling(error)} Load it where it "
             "was trained and write it with model.export(folder).",
         ) from error
     kind = "an HDF5 file" if is_hdf5 else "a Keras file"
@@ -76,7 +71,7 @@ def _require_whole_and_safe(source: Path) -> None:
             raw = file.attrs.get("model_config")
             config = None if raw is None else json.loads(raw)
     except (OSError, ValueError, RecursionError) as error:
-        raise Refused("model_malformed", f"The HDF5 file cannot be read: {first_line(error)}") from error
+        raise Refused("model_malformed", f"The HDF5 file cannot be read: {telling(error)}") from error
     if config is None:
         raise Refused(
             "keras_weights_only",
@@ -99,7 +94,7 @@ def _unreadable(error: Exception, version: str) -> Refused:
         )
     return Refused(
         "model_load_failed",
-        f"Keras {version} cannot load the file: {first_line(error)} Load it where it was trained and write it with "
+        f"Keras {version} cannot load the file: {telling(error)} Load it where it was trained and write it with "
         "model.export(folder).",
     )
 
@@ -113,7 +108,7 @@ def _export_function(tf: Any, order: Mapping[str, Any]) -> str:
     except Refused:
         raise
     except Exception as error:
-        raise Refused("model_load_failed", f"TensorFlow cannot load the model: {first_line(error)}") from error
+        raise Refused("model_load_failed", f"TensorFlow cannot load the model: {telling(error)}") from error
     flat = tf.nest.flatten(arguments)
     specs = [spec for spec in flat if isinstance(spec, tf.TensorSpec)]
     named = _uniquely_named(tf, specs)
@@ -135,7 +130,7 @@ def _export_function(tf: Any, order: Mapping[str, Any]) -> str:
     except Exception as error:
         raise Refused(
             "signature_missing",
-            f"The function {order['function']!r} cannot be made a signature: {first_line(error)} Export the model with "
+            f"The function {order['function']!r} cannot be made a signature: {telling(error)} Export the model with "
             "signatures= of tf.saved_model.save.",
         ) from error
     return "exported with it as a signature for this audit"

@@ -8,11 +8,10 @@ model's process may have been taken over by the model.
 
 import json
 import math
-import socket
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,6 +25,14 @@ DTYPES = frozenset(
     {"bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
 )
 _LENGTH = struct.Struct("<I")
+
+
+class Connection(Protocol):
+    """A socket, or what behaves as one."""
+
+    def recv_into(self, view: memoryview, /) -> int: ...
+
+    def sendall(self, data: bytes | memoryview, /) -> None: ...
 
 
 class FrameError(Exception):
@@ -44,7 +51,7 @@ class Frame:
     arrays: Mapping[str, Array] = field(default_factory=dict)
 
 
-def send(connection: socket.socket, frame: Frame) -> None:
+def send(connection: Connection, frame: Frame) -> None:
     """Write a frame.
 
     Raises:
@@ -73,9 +80,7 @@ def send(connection: socket.socket, frame: Frame) -> None:
         raise ClosedError("closed while writing") from error
 
 
-def receive(
-    connection: socket.socket, *, max_array_bytes: int = MAX_ARRAY_BYTES, texts_as_bytes: bool = False
-) -> Frame:
+def receive(connection: Connection, *, max_array_bytes: int = MAX_ARRAY_BYTES, texts_as_bytes: bool = False) -> Frame:
     """Read a frame.
 
     Args:
@@ -156,7 +161,7 @@ def _decode(plan: _Plan, raw: bytearray, text: Callable[[bytes], Any]) -> Array:
     return texts.reshape(plan.shape)
 
 
-def _read(connection: socket.socket, n_bytes: int) -> bytearray:
+def _read(connection: Connection, n_bytes: int) -> bytearray:
     """Exactly so many bytes."""
     buffer = bytearray(n_bytes)
     view, done = memoryview(buffer), 0

@@ -6,6 +6,7 @@ evaluator dies, so does it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,14 +15,38 @@ from audits.artefacts import Array, ModelDescription
 from audits.models.conversation import Conversation
 from audits.models.frames import Frame
 from audits.models.runtime import Device
+from audits.sources.graph.files import model_files
 from audits.sources.model.opening import Export
+from schemas.isolation import Sandbox
 from schemas.problem import ModelError
 
 FRAME_BYTES = 64 * 2**20  # of the inputs that are sent at once
 
 
+def reserve_process(
+    description: ModelDescription,
+    *,
+    device: Device = "auto",
+    timeout_seconds: float | None = None,
+    sandbox: Sandbox = "auto",
+) -> Conversation:
+    """A process that is locked in and waits for `start_model`.
+
+    A forked process has in its memory what its parent had: one that is reserved before data are read holds no label.
+
+    Raises:
+        EvaluatorError: `isolation_unavailable`, `model_crashed`.
+    """
+    return Conversation(timeout_seconds, model_files(Path(description.path)), device=device, sandbox=sandbox)
+
+
 def start_model(
-    description: ModelDescription, *, device: Device = "auto", timeout_seconds: float | None = None
+    description: ModelDescription,
+    *,
+    device: Device = "auto",
+    timeout_seconds: float | None = None,
+    sandbox: Sandbox = "auto",
+    reserved: Conversation | None = None,
 ) -> "ModelProcess":
     """Load the model in a child process.
 
@@ -32,42 +57,46 @@ def start_model(
         description: what to load.
         device: "gpu" insists on one.
         timeout_seconds: how long the loading, and every call, may go without an answer.
+        sandbox: whether the process is locked in, and must be.
+        reserved: a process for this model, of `reserve_process` with the same arguments; default: a new one.
 
     Raises:
         ModelError: `model_load_failed`, `device_unavailable`.
-        EvaluatorError: `model_crashed`, `model_timeout`.
+        EvaluatorError: `model_crashed`, `model_timeout`, `model_out_of_memory`, `model_output_limit`,
+            `isolation_unavailable`.
     """
     if any(one.tensor is not None for one in description.fixed):
         # no function of the signature takes these placeholders
         why = "the signature leaves out placeholders that must be fed"
-        return ModelProcess(description, device, timeout_seconds, as_session=why)
+        return ModelProcess(description, device, timeout_seconds, sandbox, as_session=why, reserved=reserved)
     try:
-        return ModelProcess(description, device, timeout_seconds)
+        return ModelProcess(description, device, timeout_seconds, sandbox, reserved=reserved)
     except ModelError as problem:
         if problem.code != "model_load_failed":
             raise
         try:
-            return ModelProcess(description, device, timeout_seconds, as_session=problem.detail)
+            return ModelProcess(description, device, timeout_seconds, sandbox, as_session=problem.detail)
         except ModelError:
             raise problem from None
 
 
-def export_model(order: Export, *, timeout_seconds: float | None = None) -> str:
+def export_model(order: Export, *, timeout_seconds: float | None = None, sandbox: Sandbox = "auto") -> str:
     """Write a SavedModel in a child process, and say what was done.
 
     Raises:
         ModelError: `keras_custom_code`, `keras_weights_only`, `keras_not_built`, `signature_missing`,
             `op_unsupported`, `model_load_failed` or `model_malformed`.
-        EvaluatorError: `model_crashed`, `model_timeout`.
+        EvaluatorError: as `start_model` does.
     """
     asked = {
-        "source": str(order.source),
-        "target": str(order.target),
+        "source": str(order.source.absolute()),
+        "target": str(order.target.absolute()),
         "function": order.function,
         "tags": list(order.tags),
         "ops": dict(order.ops),
     }
-    with Conversation(timeout_seconds) as conversation:
+    read = model_files(order.source) if order.source.is_dir() else (order.source.resolve(),)
+    with Conversation(timeout_seconds, read, sandbox=sandbox, export_to=order.target.parent.absolute()) as conversation:
         return str(conversation.ask(Frame({"export": asked})).header["done"])
 
 
@@ -80,6 +109,7 @@ class ModelProcess:
         reason: why it is a session; None for a function.
         device: where it runs, "cpu" or "gpu (name)".
         tensorflow_version: that runs it.
+        isolation: how well its process is locked in.
     """
 
     def __init__(
@@ -87,14 +117,16 @@ class ModelProcess:
         description: ModelDescription,
         device: Device,
         timeout_seconds: float | None,
+        sandbox: Sandbox = "auto",
         *,
         as_session: str | None = None,
+        reserved: Conversation | None = None,
     ) -> None:
         self.description = description
-        self._wanted: tuple[Device, float | None] = device, timeout_seconds
+        self._wanted: tuple[Device, float | None, Sandbox] = device, timeout_seconds, sandbox
         # a graph of TensorFlow 1 may load as a function and then not run as one
         self._may_fall_back = description.is_version_1 and as_session is None
-        self._start(as_session=as_session)
+        self._start(as_session=as_session, reserved=reserved)
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         try:
@@ -113,6 +145,11 @@ class ModelProcess:
         """Values of the checkpoint by key; those that are missing or too large are left out."""
         return dict(self._conversation.ask(Frame({"variables": list(keys)})).arrays) if keys else {}
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._conversation.child.pid
+
     def close(self) -> None:
         self._conversation.close()
 
@@ -122,10 +159,13 @@ class ModelProcess:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _start(self, *, as_session: str | None) -> None:
+    def _start(self, *, as_session: str | None, reserved: Conversation | None = None) -> None:
         """In a session for a reason, else as a function."""
-        device, timeout_seconds = self._wanted
-        self._conversation = Conversation(timeout_seconds)
+        device, timeout_seconds, sandbox = self._wanted
+        self._conversation = reserved or reserve_process(
+            self.description, device=device, timeout_seconds=timeout_seconds, sandbox=sandbox
+        )
+        self.isolation = self._conversation.isolation
         try:
             header = _as_header(self.description, device, as_session=as_session is not None)
             answer = self._conversation.ask(Frame(header))
@@ -149,7 +189,7 @@ class ModelProcess:
 
 def _as_header(description: ModelDescription, device: Device, *, as_session: bool) -> dict[str, Any]:
     return {
-        "path": description.path,
+        "path": str(Path(description.path).absolute()),  # the process has a folder of its own
         "signature": description.signature,
         "tags": list(description.tags),
         "inputs": [asdict(spec) for spec in description.inputs],

@@ -11,6 +11,8 @@ import numpy as np
 from audits.artefacts import Array, FixedInput, TensorSpec
 from audits.models.frames import DTYPES
 from audits.models.preload import import_tensorflow
+from audits.models.telling import telling
+from audits.sources.graph.allowed_ops import allowed, refused
 from audits.sources.graph.foreign_ops import unsupported
 from audits.sources.graph.inputs import SPARSE_PARTS
 
@@ -26,10 +28,7 @@ TEXT_BYTES = 1024
 # Of the variables' values that are sent, as the widest type has it.
 MAX_VARIABLE_BYTES, VALUE_BYTES = 2**27, 8
 
-# Where in the graph an error arose, as TensorFlow tells before it tells the error.
-_SAYS_NOTHING = re.compile(r"\s*(Graph execution error|Detected at|Node: |File \"|<stack traces|\[\[|\d+ root error)")
 _NO_KERNEL = re.compile(r"No OpKernel was registered to support Op '(\w+)'")
-_NODE = re.compile(r"\{\{[^}]*\}\}")
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a failure of ours
@@ -112,7 +111,7 @@ class LoadedModel:
                 if key in shapes:
                     read[key] = _as_sent(np.asarray(reader.get_tensor(key)))
         except Exception as error:
-            raise Refused("variables_unreadable", f"The checkpoint cannot be read: {first_line(error)}") from error
+            raise Refused("variables_unreadable", f"The checkpoint cannot be read: {telling(error)}") from error
         return {key: value for key, value in read.items() if value.dtype.name in DTYPES or value.dtype == object}
 
     def _run(self, batch: Mapping[str, Array]) -> Outputs:
@@ -261,35 +260,35 @@ def require_registered(ops: Mapping[str, str]) -> None:
     """Hold a graph's ops (op -> a node of it) against the registry of this TensorFlow, before anything is loaded.
 
     Raises:
-        Refused: `op_unsupported`, naming the first that is not there.
+        Refused: `op_unsupported`, naming the first that is not there; `model_forbidden_op`, one that nobody looked at.
     """
     from tensorflow.python.framework import op_def_registry  # noqa: PLC0415 - no public API asks the registry
 
+    known = allowed() | refused()  # of which the second were judged before
     for op in sorted(ops):
         if op_def_registry.get(op) is None:
             problem = unsupported(op, ops[op])
             raise Refused(problem.code, problem.detail, op=op)
+        if op not in known:
+            raise Refused(
+                "model_forbidden_op",
+                f"The model holds the op {op[:100]!r}, which this release of fitcheck does not know to be harmless: it "
+                "is newer, or hidden from Python. Export the model without it.",
+                op=op,
+            )
 
 
 def _refusal(error: BaseException, code: str, what: str) -> Refused:
     """The problem of an error; an op that the machine's devices cannot run is one of its own."""
     op = _NO_KERNEL.search(str(error))
     if op is None:
-        return Refused(code, f"{what}: {first_line(error)}")
+        return Refused(code, f"{what}: {telling(error)}")
     return Refused(
         "op_unsupported",
         f"{what}: the op {op[1]!r} has no kernel for the devices here. It was made for a GPU or another accelerator: "
         "export the model with layers that run everywhere, or run a worker with such a device.",
         op=op[1],
     )
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of TensorFlow's message that says something, without paths of this machine."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip() and not _SAYS_NOTHING.match(line)]
-    telling = _NODE.sub("", lines[0]).strip() if lines else type(error).__name__
-    words = (word if "/" not in word or "://" in word else "..." for word in telling.split(" "))
-    return " ".join(words)[:300]
 
 
 def _as_sent(value: Array) -> Array:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from audits.artefacts import FixedInput, TensorSpec
@@ -9,6 +10,7 @@ from audits.models import frames
 from audits.models.exporting import export
 from audits.models.frames import ClosedError, Frame, FrameError
 from audits.models.runtime import Job, LoadedModel, Refused
+from schemas.isolation import Isolation
 
 TOO_LARGE = Refused(
     "output_too_large",
@@ -16,8 +18,14 @@ TOO_LARGE = Refused(
 )
 
 
-def serve(connection: socket.socket) -> None:
-    """One order: an export, or a model to load and to ask."""
+def serve(connection: socket.socket, isolation: Isolation) -> None:
+    """How well we are locked in, then one order: an export, or a model to load and to ask."""
+    with suppress(ClosedError):
+        frames.send(connection, Frame({"isolation": isolation.model_dump()}))
+        _serve_one(connection)
+
+
+def _serve_one(connection: socket.socket) -> None:
     order = frames.receive(connection).header
     try:
         if "export" in order:

@@ -46,11 +46,16 @@ _T = TypeVar("_T")
 
 
 class Scratch:
-    """A folder for fetched files, which remembers where they came from."""
+    """A folder for fetched files, which remembers where they came from.
+
+    Attributes:
+        fetched: address -> what `fetch` answered; nothing is fetched twice.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self._addresses: dict[str, str] = {}
+        self.fetched: dict[str, tuple[Path, list[Path]]] = {}
 
     @property
     def is_used(self) -> bool:
@@ -71,6 +76,17 @@ class Scratch:
         """Call a file by its address, wherever it lies."""
         self._addresses[str(path)] = address
 
+    def state(self) -> dict[str, Any]:
+        """What has been fetched, as JSON for another process."""
+        fetched = {usual: [str(base), [str(path) for path in paths]] for usual, (base, paths) in self.fetched.items()}
+        return {"addresses": self._addresses, "fetched": fetched}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know what another process has fetched into the folder."""
+        self._addresses.update(state["addresses"])
+        for usual, (base, paths) in state["fetched"].items():
+            self.fetched[usual] = Path(base), [Path(path) for path in paths]
+
     def said(self, value: _T) -> _T:
         """A text, or the texts in lists and mappings, with the addresses in place of the paths that stand for them."""
         if isinstance(value, str):
@@ -88,13 +104,18 @@ class Scratch:
 @contextmanager
 def scratch() -> Iterator[Scratch]:
     """A scratch folder that is removed at the end; problems name addresses, not its paths."""
-    with TemporaryDirectory(prefix="fitcheck-") as folder:
-        made = Scratch(Path(folder))
-        try:
-            yield made
-        except ProblemError as problem:
-            problem.detail, problem.file = made.said(problem.detail), made.said(problem.file)
-            raise
+    with TemporaryDirectory(prefix="fitcheck-") as folder, named_by(Scratch(Path(folder))) as made:
+        yield made
+
+
+@contextmanager
+def named_by(made: Scratch) -> Iterator[Scratch]:
+    """Problems name addresses, not the paths of a scratch folder."""
+    try:
+        yield made
+    except ProblemError as problem:
+        problem.detail, problem.file = made.said(problem.detail), made.said(problem.file)
+        raise
 
 
 def is_remote(address: str) -> bool:
@@ -187,6 +208,12 @@ def fetch(address: str, allowed: Sequence[str], into: Scratch | None, *, field: 
     usual = require_allowed(address, allowed, field=field)
     if into is None:
         raise RequestError("uri_not_allowed", f"{_shown(address)} cannot be fetched here.", field=field)
+    if usual not in into.fetched:
+        into.fetched[usual] = _fetch(usual, allowed, into, field)
+    return into.fetched[usual]
+
+
+def _fetch(usual: str, allowed: Sequence[str], into: Scratch, field: str) -> tuple[Path, list[Path]]:
     scheme = usual.split("://", 1)[0]
     if scheme in _WEB:
         return _fetch_page(usual, allowed, into, field)

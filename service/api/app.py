@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from audits import catalogue, preflight
+from audits.isolation import probe
 from audits.sources import Roots
 from schemas.problem import ProblemError
 from service.access.store import Keys
@@ -80,7 +81,8 @@ def create_app(
     app.state.metrics = Metrics(jobs, app.state.following.count)
     roots = Roots(settings.data_roots, settings.remote, uploads=settings.uploads_dir, closed=settings.closed)
     app.state.roots = roots
-    app.state.preflight = functools.partial(preflight.check, roots=roots)
+    app.state.preflight = functools.partial(preflight.check, roots=roots, allowed_ops=settings.allowed_ops)
+    app.state.isolation = functools.partial(probe, settings.sandbox)
     app.openapi = functools.partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's own way
     for router in (routes.audits, upload_routes.uploads, routes.findings, routes.health):
         app.include_router(router)

@@ -30,6 +30,7 @@ from types import MappingProxyType
 from fastapi.responses import Response
 
 from audits.catalogue import UnknownFindingError
+from audits.isolation.probing import IsolationUnavailable
 from schemas.problem import DataError, FieldError, ModelError, Problem, ProblemError, RequestError, title_of
 from service.jobs.errors import (
     AuditNotFound,
@@ -244,6 +245,7 @@ STATUS: Mapping[type[ProblemError], HTTPStatus] = {
     QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     CallerQueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     QueueUnknown: HTTPStatus.UNPROCESSABLE_ENTITY,
+    IsolationUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     DatabaseUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     UploadNotFound: HTTPStatus.NOT_FOUND,
     UploadInUse: HTTPStatus.CONFLICT,

@@ -10,10 +10,12 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from audits import catalogue, preflight
+from audits.isolation import require_isolation
 from audits.sources import Roots
 from audits.sources.uploads import ids_in
 from schemas.base import Sent
 from schemas.catalogue import Catalogue, CatalogueEntry
+from schemas.isolation import Isolation
 from schemas.job import Job, JobPage, JobStatus
 from schemas.report import Report, Verdict
 from schemas.request import MAX_TAGS, AuditRequest
@@ -177,6 +179,7 @@ def _examine(audit: AuditRequest, caller: str, request: Request) -> None:
     if audit.callback is not None:
         webhooks.require_allowed(audit.callback.url, request.app.state.settings)
     catalogue.require_known(audit.checks)
+    require_isolation(request.app.state.isolation(), request.app.state.settings.sandbox)
     if wanted := ids_in(audit.addresses):
         uploads_of(request).require_own(wanted, caller=caller)
     request.app.state.preflight(audit)
@@ -329,6 +332,9 @@ class Health(Sent):
 class Readiness(Sent):
     status: Literal["ready"] = "ready"
     workers: int = Field(ge=1, description="Slots that take work now.")
+    isolation: Isolation = Field(
+        description="What locks models in, as found on the machine that answers; a report says what did."
+    )
 
 
 @health.get(
@@ -348,13 +354,13 @@ def is_alive() -> Health:
     response_description="They can.",
     responses=problems(HTTPStatus.SERVICE_UNAVAILABLE),
 )
-def is_ready(jobs: JobsOf) -> Readiness:
+def is_ready(jobs: JobsOf, request: Request) -> Readiness:
     """The database answers, and at least one worker lives. Otherwise 503 says which of the two is missing."""
     jobs.ping()
     workers = jobs.workers()
     if workers < 1:
         raise NoWorkerError
-    return Readiness(workers=workers)
+    return Readiness(workers=workers, isolation=request.app.state.isolation())
 
 
 @health.get(

@@ -7,6 +7,7 @@ from types import FrameType
 
 import uvicorn
 
+from audits.isolation.kernel import hide
 from service.access.store import require_safe_bind
 from service.api.app import create_app
 from service.api.protocol import PatientProtocol
@@ -28,6 +29,7 @@ def run_api(settings: Settings) -> None:
     settings.require_signed_callbacks()
     configure_logging(settings)
     configure_tracing("api")
+    hide()
     app = create_app(settings)
     config = uvicorn.Config(
         app,

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from audits.engine import audit
+from audits.isolation.kernel import hide
 from audits.sources import Roots
 from schemas.problem import ProblemError
 from schemas.report import Report
@@ -25,6 +26,7 @@ def audit_here(request: AuditRequest, errors: Console) -> Report:
     Raises:
         ProblemError: see `audits.engine.audit`; `tensorflow_missing`.
     """
+    hide()
     if find_spec("tensorflow") is None:
         raise ProblemError(
             "tensorflow_missing",
@@ -38,4 +40,6 @@ def audit_here(request: AuditRequest, errors: Console) -> Report:
             roots=replace(EVERYTHING, remote=(*EVERYTHING.remote, *settings.remote)),
             progress=progress,
             ray_address=settings.ray_address,
+            sandbox=settings.sandbox,
+            allowed_ops=settings.allowed_ops,
         )

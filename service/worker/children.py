@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from service.worker.processes import die_with_parent
+from audits.isolation.kernel import die_with_parent
 
 log = structlog.get_logger(__name__)
 

@@ -26,6 +26,7 @@ from typing import NoReturn, cast
 
 import structlog
 
+from audits.isolation.kernel import hide
 from service.logs import configure_logging
 from service.settings import get_settings
 from service.worker import evaluator as child
@@ -207,6 +208,7 @@ def _close(audit: Audit) -> None:
 
 def main() -> None:
     arguments = _arguments()
+    hide()
     configure_logging(get_settings())
     listener = socket.socket(fileno=arguments.listen)
     evaluator = cast("Evaluator", importlib.import_module(arguments.evaluator))

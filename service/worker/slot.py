@@ -10,13 +10,13 @@ from typing import NoReturn
 
 import structlog
 
+from audits.isolation.kernel import hide
 from schemas.problem import ProblemError
 from service.jobs.engine import Executor
 from service.logs import configure_logging
 from service.settings import Settings, get_settings
 from service.tracing import configure_tracing
 from service.worker.evaluation import ForkedEvaluation, is_warm
-from service.worker.processes import hide
 
 log = structlog.get_logger(__name__)
 

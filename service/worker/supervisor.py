@@ -30,6 +30,9 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from audits.isolation import probe, require_isolation
+from audits.isolation.kernel import hide
+from schemas.problem import ProblemError
 from service.access.store import require_safe_bind
 from service.jobs import leases
 from service.jobs.database import connect, migrate
@@ -40,7 +43,6 @@ from service.settings import PREFIX, SECRETS, Settings
 from service.worker.children import Child, Start
 from service.worker.devices import gpus
 from service.worker.forkserver import PRODUCTION
-from service.worker.processes import hide
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +80,13 @@ def _run(settings: Settings, evaluator: str, *, with_api: bool) -> int:
     configure_logging(settings)
     if evaluator == PRODUCTION and find_spec("tensorflow") is None:
         log.error("tensorflow_missing", remedy="install fitcheck[cpu] or fitcheck[gpu]")
+        return 1
+    isolation = probe(settings.sandbox)
+    log.info("isolation_probed", isolation=isolation.model_dump())
+    try:
+        require_isolation(isolation, settings.sandbox)
+    except ProblemError as error:
+        log.error(error.code, detail=error.detail)  # noqa: TRY400 - says all there is
         return 1
     try:
         engine = connect(settings, pool_size=1)

@@ -98,6 +98,7 @@ class Workbench:
             (opening, "resolve", lambda uri, *_, **__: [uri]),
             (opening, "open_model", lambda *_, **__: nullcontext(self.model.description)),
             (opening, "open_splits", lambda *_, **__: opened),
+            (opening, "reserve_process", lambda *_, **__: nullcontext()),
             (opening, "start_model", lambda *_, **__: self.model),
         ):
             self.monkeypatch.setattr(module, name, value)

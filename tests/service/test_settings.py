@@ -51,6 +51,8 @@ def test_the_environment_of_a_child_gives_the_same_settings(monkeypatch: pytest.
         remote=("s3://a/b", "https://h/"),
         database="postgresql://u:p@h/n",
         slots=3,
+        sandbox="require",
+        allowed_ops=frozenset({"ReadFile", "EncodePng"}),
     )
 
     for name, value in settings.environment().items():

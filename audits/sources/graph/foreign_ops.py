@@ -59,6 +59,11 @@ def require_known_ops(ops: Mapping[str, str], reached: frozenset[str]) -> None:
             raise unsupported(op, ops[op])
 
 
+def is_foreign(op: str) -> bool:
+    """Whether the op is of other hardware or another library, about which there is more to say."""
+    return _origin(op) is not None
+
+
 def unsupported(op: str, node: str | None = None) -> ModelError:
     """The problem of an op that cannot run here."""
     where = f" (node {node[:100]!r})" if node and node != op else ""

@@ -16,11 +16,16 @@ _MESSAGES: Messages = {
         "meta_info": (1, "MetaInfo"),
         "graph": (2, "Graph"),
         "saver": (3, "Saver"),
+        "collections": (4, "map Collection"),
         "signatures": (5, "map Signature"),
         "assets": (6, "*Asset"),
         "objects": (7, "ObjectGraph"),
     },
-    "Saver": {"restore_op": (3, "string")},
+    "Saver": {"filename": (1, "string"), "save_tensor": (2, "string"), "restore_op": (3, "string")},
+    "Collection": {"node_list": (1, "NodeList"), "any_list": (5, "AnyList")},
+    "AnyList": {"value": (1, "*Any")},
+    "Any": {"value": (2, "bytes")},
+    "NodeList": {"value": (1, "*string")},
     "Asset": {"tensor": (1, "AssetTensor"), "filename": (2, "string")},
     "AssetTensor": {"name": (1, "string")},
     "MetaInfo": {"tags": (4, "*string"), "tensorflow_version": (5, "string")},
@@ -83,3 +88,9 @@ _MESSAGES: Messages = {
 def saved_model_class() -> type[Any]:
     """The message class `SavedModel`."""
     return message_class(_MESSAGES, "SavedModel", package="fitcheck.saved_model")
+
+
+@cache
+def asset_class() -> type[Any]:
+    """The message class `AssetFileDef`, which graphs of TensorFlow 1 pack into a collection."""
+    return message_class(_MESSAGES, "Asset", package="fitcheck.asset")

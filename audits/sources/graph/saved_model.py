@@ -4,7 +4,6 @@ import math
 import re
 import stat
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,13 @@ from google.protobuf.message import DecodeError
 
 from audits.artefacts import ExampleFeature, LineFormat, ModelDescription, TensorSpec
 from audits.sources.graph.choice import choose_meta_graph, choose_signature, signature_names
+from audits.sources.graph.files import FIELD, PB, require_assets, require_no_escape, require_variables
 from audits.sources.graph.foreign_ops import require_known_ops
 from audits.sources.graph.inputs import input_specs, tensors_of
 from audits.sources.graph.messages import saved_model_class
 from audits.sources.graph.output_ops import OutputOps
 from audits.sources.graph.parse_spec import parsed_features
+from audits.sources.graph.permitted import require_permitted
 from audits.sources.graph.protobuf import shape_of, type_of
 from audits.sources.graph.purpose import require_predictions
 from audits.sources.graph.reach import Reach, all_ops
@@ -24,17 +25,18 @@ from audits.sources.graph.scalars import fixed_inputs, unfed_placeholders
 from audits.sources.naming import listed
 from schemas.problem import ModelError
 
-PB = "saved_model.pb"
-FIELD = "model.uri"
 MAX_PB_BYTES = 2**30
-MAX_MODEL_FILES = 10_000
 _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 _IMAGE_DECODERS = frozenset({"DecodeJpeg", "DecodePng", "DecodeImage", "DecodeGif"})
 _VARIABLE_OPS = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 
 
 def describe_model(
-    folder: Path, *, signature: str | None = None, tags: Sequence[str] | None = None
+    folder: Path,
+    *,
+    signature: str | None = None,
+    tags: Sequence[str] | None = None,
+    allowed_ops: frozenset[str] = frozenset(),
 ) -> ModelDescription:
     """Signatures, tensors and the like of the SavedModel in a folder.
 
@@ -42,14 +44,17 @@ def describe_model(
         folder: with saved_model.pb in it.
         signature: default: the one that answers with the model's own numbers, see `choose_signature`.
         tags: of the meta graph; default: the one for serving, else the only one.
+        allowed_ops: that the operator allows beyond those that only compute.
 
     Raises:
-        ModelError: `model_malformed`, `model_too_large`, `model_incomplete`, `model_path_escape`, `tags_missing`,
-            `tags_ambiguous`, `signature_missing`, `op_unsupported`, `preprocessing_only` or `inputs_unsupported`,
-            saying what there is instead.
+        ModelError: `model_malformed`, `model_too_large`, `model_too_complex`, `model_incomplete`, `model_path_escape`,
+            `model_forbidden_op`, `tags_missing`, `tags_ambiguous`, `signature_missing`, `op_unsupported`,
+            `preprocessing_only` or `inputs_unsupported`, saying what there is instead.
     """
     require_no_escape(folder)
     meta_graph, tags_reason = choose_meta_graph(parse(folder), tags, folder)
+    require_permitted(meta_graph, allowed_ops)
+    require_assets(folder, meta_graph)
     ops = all_ops(meta_graph.graph)
     chosen = choose_signature(meta_graph, signature, folder)
     definition = meta_graph.signatures[chosen.name]
@@ -62,7 +67,8 @@ def describe_model(
     features = [spec.name for spec in inputs] + [feature.name for found in examples.values() for feature in found]
     used_tags = tuple(tags) if tags is not None else tuple(sorted(meta_graph.meta_info.tags))
     require_predictions(used_tags, chosen.name, definition, reach, parameters=parameters, features=features)
-    _require_variables(folder, meta_graph)
+    if _has_variables(meta_graph):
+        require_variables(folder)
     _require_fed(unfed_placeholders(definition, reach, fixed))
     output_ops = OutputOps(meta_graph.graph)
     behind = {name: output_ops.behind(tensor.name) for name, tensor in definition.outputs.items()}
@@ -95,23 +101,6 @@ def meta_graph_of(description: ModelDescription) -> Any:
     """
     folder = Path(description.path)
     return choose_meta_graph(parse(folder), description.tags, folder)[0]
-
-
-def require_no_escape(folder: Path) -> None:
-    """A link out of the folder would let a model read other files as its weights or vocabularies.
-
-    Raises:
-        ModelError: `model_path_escape`.
-    """
-    home = folder.resolve()
-    for path in islice(folder.rglob("*"), MAX_MODEL_FILES):
-        if path.is_symlink() and not path.resolve().is_relative_to(home):
-            raise ModelError(
-                "model_path_escape",
-                f"{path} is a link to a file outside the model's folder. Copy the file in its place.",
-                field=FIELD,
-                file=str(path),
-            )
 
 
 def parse(folder: Path) -> Any:
@@ -152,21 +141,6 @@ def _malformed(path: Path, why: str) -> ModelError:
         field=FIELD,
         file=str(path),
     )
-
-
-def _require_variables(folder: Path, meta_graph: Any) -> None:
-    """Weights that the graph restores must lie beside it."""
-    if not _has_variables(meta_graph):
-        return
-    index = folder / "variables" / "variables.index"
-    if not index.is_file() or not any(index.parent.glob("variables.data-*-of-*")):
-        raise ModelError(
-            "model_incomplete",
-            f"The model has variables, but {index.parent} does not hold variables.index and variables.data-*. "
-            "Copy the whole folder.",
-            field=FIELD,
-            file=str(index.parent),
-        )
 
 
 def _require_fed(unfed: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from audits.sources.graph.saved_model import PB
+from audits.sources.graph.files import PB
 from audits.sources.model.archives import FIELD, is_archive
 from audits.sources.model.keras_config import CONFIG, WEIGHTS, is_keras_file
 from audits.sources.naming import listed

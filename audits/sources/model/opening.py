@@ -9,12 +9,14 @@ from pathlib import Path
 
 from audits.artefacts import ModelDescription
 from audits.sources.graph.choice import Choice, choose_function, choose_meta_graph
+from audits.sources.graph.files import require_no_escape
 from audits.sources.graph.foreign_ops import require_known_ops
+from audits.sources.graph.permitted import require_permitted
 from audits.sources.graph.purpose import is_transform
 from audits.sources.graph.reach import all_ops
-from audits.sources.graph.saved_model import describe_model, parse, require_no_escape
+from audits.sources.graph.saved_model import describe_model, parse
 from audits.sources.model.archives import unpack
-from audits.sources.model.containers import Container, locate
+from audits.sources.model.containers import HDF5, Container, locate
 from audits.sources.model.keras_config import is_keras_file, require_no_custom_code
 from schemas.problem import ModelError
 
@@ -43,7 +45,12 @@ Exporter = Callable[[Export], str]
 
 @contextmanager
 def open_model(
-    path: Path, *, signature: str | None, tags: Sequence[str] | None, export: Exporter
+    path: Path,
+    *,
+    signature: str | None,
+    tags: Sequence[str] | None,
+    export: Exporter,
+    allowed_ops: frozenset[str] = frozenset(),
 ) -> Iterator[ModelDescription]:
     """Describe the model at an address; what was unpacked or exported for it is removed in the end.
 
@@ -52,14 +59,16 @@ def open_model(
         signature: as the request names it; None chooses.
         tags: likewise, of the meta graph.
         export: writes a SavedModel in the model's process, and says what it did.
+        allowed_ops: that the operator allows beyond those that only compute.
 
     Raises:
         ModelError: see `locate`, `unpack`, `describe_model`; and what `export` raises.
     """
     scratch = Path(tempfile.mkdtemp(prefix="model-"))
+    asked = _Asked(signature, tags, allowed_ops)
     try:
         try:
-            description = _described(path, scratch, signature, tags, export)
+            description = _described(path, scratch, asked, export)
         except ModelError as problem:
             raise _without(scratch, path, problem) from None
         yield description
@@ -67,7 +76,9 @@ def open_model(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def look_at_model(path: Path, *, signature: str | None, tags: Sequence[str] | None) -> ModelDescription | None:
+def look_at_model(
+    path: Path, *, signature: str | None, tags: Sequence[str] | None, allowed_ops: frozenset[str] = frozenset()
+) -> ModelDescription | None:
     """Describe the model as far as that is possible without unpacking or running anything; None where it is not.
 
     Raises:
@@ -80,32 +91,50 @@ def look_at_model(path: Path, *, signature: str | None, tags: Sequence[str] | No
         _require_safe(found.path)
         return None
     require_no_escape(found.path)
-    if _function(found.path, signature, tags)[0] is not None:
-        return None
-    return describe_model(found.path, signature=signature, tags=tags)
+    asked = _Asked(signature, tags, allowed_ops)
+    return None if _function(found.path, asked)[0] is not None else asked.describe(found.path)
 
 
-def _described(
-    path: Path, scratch: Path, signature: str | None, tags: Sequence[str] | None, export: Exporter
-) -> ModelDescription:
+@dataclass(frozen=True)
+class _Asked:
+    """What the request and the operator say about the model."""
+
+    signature: str | None
+    tags: Sequence[str] | None
+    allowed_ops: frozenset[str]
+
+    def describe(self, folder: Path) -> ModelDescription:
+        return describe_model(folder, signature=self.signature, tags=self.tags, allowed_ops=self.allowed_ops)
+
+
+def _described(path: Path, scratch: Path, asked: _Asked, export: Exporter) -> ModelDescription:
     said: list[str] = []
     found = _unpacked(locate(path), scratch / "unpacked", said)
     if found.kind == "keras":
         _require_safe(found.path)
-        said.append(export(Export(found.path, scratch / "exported")))
+        said.append(export(Export(_named(found.path, scratch), scratch / "exported")))
         found = Container("saved_model", scratch / "exported")
     require_no_escape(found.path)
-    chosen, order = _function(found.path, signature, tags)
+    chosen, order = _function(found.path, asked)
     if chosen is None or order is None:
-        description = describe_model(found.path, signature=signature, tags=tags)
+        description = asked.describe(found.path)
         notes = dict(description.notes)
     else:
         done = export(replace(order, target=scratch / "with_signature"))
-        description = describe_model(scratch / "with_signature")
+        description = describe_model(scratch / "with_signature", allowed_ops=asked.allowed_ops)
         notes = {**description.notes, "signature": f"the function {chosen.name!r} ({chosen.reason}); {done}"}
     if said:
         notes["container"] = "; ".join(said)
     return replace(description, notes=notes)
+
+
+def _named(source: Path, scratch: Path) -> Path:
+    """The model under a name by which Keras tells its format."""
+    with source.open("rb") as file:
+        is_hdf5 = file.read(len(HDF5)) == HDF5
+    named = scratch / ("model.h5" if is_hdf5 else "model.keras")
+    shutil.copyfile(source, named)  # no link: an evaluator that is locked in makes none
+    return named
 
 
 def _unpacked(container: Container, target: Path, said: list[str]) -> Container:
@@ -141,9 +170,10 @@ def _require_safe(path: Path) -> None:
         require_no_custom_code(path)
 
 
-def _function(folder: Path, signature: str | None, tags: Sequence[str] | None) -> tuple[Choice | None, Export | None]:
-    meta_graph, _ = choose_meta_graph(parse(folder), tags, folder)
-    chosen = choose_function(meta_graph, signature)
+def _function(folder: Path, asked: _Asked) -> tuple[Choice | None, Export | None]:
+    meta_graph, _ = choose_meta_graph(parse(folder), asked.tags, folder)
+    require_permitted(meta_graph, asked.allowed_ops)
+    chosen = choose_function(meta_graph, asked.signature)
     if chosen is None:
         return None, None
     if is_transform(chosen.name):

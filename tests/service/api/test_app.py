@@ -5,6 +5,7 @@ import re
 import pytest
 from structlog.testing import capture_logs
 
+from schemas.isolation import Isolation
 from service.api.access import caller_of
 from service.jobs.errors import DatabaseUnavailable
 
@@ -166,7 +167,17 @@ class TestHealth:
         assert client.get("/healthz").json() == {"status": "alive"}
 
     def test_ready_with_a_database_and_a_worker(self, client):
-        assert client.get("/readyz").json() == {"status": "ready", "workers": 1}
+        told = client.get("/readyz").json()
+
+        assert (told["status"], told["workers"]) == ("ready", 1)
+
+    def test_says_what_models_are_locked_in_by(self, client_of, monkeypatch):
+        asked = []
+        found = Isolation(level="strong", landlock_abi=2, seccomp=True, network="denied")
+        monkeypatch.setattr("service.api.app.probe", lambda sandbox: asked.append(sandbox) or found)
+
+        assert client_of(sandbox="require").get("/readyz").json()["isolation"] == found.model_dump()
+        assert asked == ["require"]
 
     def test_not_ready_without_a_worker(self, client, jobs):
         jobs.slots = 0

@@ -5,6 +5,7 @@ import json
 import pytest
 from structlog.testing import capture_logs
 
+from schemas.isolation import Isolation
 from schemas.problem import Problem
 from service.jobs.errors import DatabaseUnavailable, QueueFull
 
@@ -21,6 +22,17 @@ def test_a_submitted_audit_is_accepted_with_its_address(client, body):
     assert answer.status_code == 202
     assert answer.json()["status"] == "queued"
     assert answer.headers["Location"] == f"/v1/audits/{answer.json()['id']}" == answer.json()["links"]["self"]
+
+
+def test_a_sandbox_that_is_required_and_missing_refuses_audits(client_of, body, jobs, monkeypatch):
+    weak = Isolation(level="weak", seccomp=True, missing=["landlock", "read a file outside"])
+    monkeypatch.setattr("service.api.app.probe", lambda _: weak)
+    answer = submit(client_of(sandbox="require"), body)
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "isolation_unavailable")
+    assert "landlock" in answer.json()["detail"]
+    assert not jobs.requests
+    assert submit(client_of(sandbox="auto"), body).status_code == 202
 
 
 def test_the_request_reaches_the_queue_as_it_was_sent(client, body, jobs):

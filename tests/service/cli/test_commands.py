@@ -12,12 +12,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import service.cli
+from audits.isolation.probing import IsolationUnavailable
+from schemas.isolation import Isolation
 from schemas.job import Progress
 from schemas.problem import DataError, EvaluatorError, Problem
 from service.api.app import create_app
 from service.cli.client import Client
 from service.jobs.errors import DatabaseUnavailable
-from service.settings import Settings
+from service.settings import Settings, get_settings
 from tests.service.asgi import AsgiTransport
 from tests.service.cli.reports import whole_report
 from tests.service.fakes import FakeJobs
@@ -165,10 +167,10 @@ class TestAudit:
 
         class Engine:
             outcome: object = whole_report("pass")
-            request = None
+            request = safety = None
 
-            def __call__(self, request, *, audit_id, roots, progress, ray_address):
-                self.request = request
+            def __call__(self, request, *, audit_id, roots, progress, ray_address, sandbox, allowed_ops):
+                self.request, self.safety = request, (sandbox, allowed_ops)
                 for fraction in (0.5, 0.6):
                     progress(Progress(fraction=fraction, stage="checking", detail="metrics"))
                 if isinstance(self.outcome, BaseException):
@@ -178,6 +180,22 @@ class TestAudit:
         engine = Engine()
         monkeypatch.setattr("service.cli.auditing.audit", engine)
         return engine
+
+    def test_models_are_locked_in_as_the_settings_say(self, engine, monkeypatch):
+        monkeypatch.setenv("FITCHECK_SANDBOX", "require")
+        monkeypatch.setenv("FITCHECK_ALLOWED_OPS", "EncodePng, ReadFile")
+        get_settings.cache_clear()
+        run("audit", *REQUEST)
+        get_settings.cache_clear()
+
+        assert engine.safety == ("require", frozenset({"EncodePng", "ReadFile"}))
+
+    def test_a_required_sandbox_that_is_missing_is_said(self, engine):
+        engine.outcome = IsolationUnavailable(Isolation(level="weak", missing=["landlock"]))
+        result = run("audit", *REQUEST)
+
+        assert result.exit_code == 3
+        assert "FITCHECK_SANDBOX" in result.stderr.replace("\n", " ")
 
     def test_the_summary_goes_to_stdout_and_the_progress_to_stderr(self, engine):
         result = run("audit", *REQUEST)

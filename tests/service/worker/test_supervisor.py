@@ -7,7 +7,9 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from schemas.isolation import Isolation
 from service.settings import Settings
 from service.worker import children
 from service.worker.children import Child, Start
@@ -131,6 +133,17 @@ def test_a_worker_without_tensorflow_says_so(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("service.worker.supervisor.find_spec", lambda _: None)
 
     assert _run(Settings(state_dir=tmp_path), "service.worker.audit", with_api=False) == 1
+
+
+def test_a_worker_without_the_sandbox_that_it_must_have_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.worker.supervisor.configure_logging", lambda _: None)
+    monkeypatch.setattr("service.worker.supervisor.probe", lambda _: Isolation(level="weak", missing=["landlock"]))
+    with capture_logs() as lines:
+        status = _run(Settings(state_dir=tmp_path, sandbox="require"), "tests.service.evaluators", with_api=False)
+
+    assert status == 1
+    assert lines[0]["isolation"]["missing"] == ["landlock"]
+    assert lines[-1]["event"] == "isolation_unavailable"
 
 
 def test_a_worker_without_a_database_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

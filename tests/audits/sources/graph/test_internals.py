@@ -159,10 +159,10 @@ class TestRealModels:
         folder = tmp_path / "model"
         shutil.copytree(saved_models / "asset", folder)
         (tmp_path / "secret.txt").write_text("secret\n")
-        path = folder / "saved_model.pb"
+        path, model = folder / "saved_model.pb", Checkpointless(folder)
         path.write_bytes(path.read_bytes().replace(b"colours.txt", b"../../s.txt"))
 
-        assert read_internals(Checkpointless(folder)).vocabularies == ()
+        assert read_internals(model).vocabularies == ()
 
 
 class TestConstants:
