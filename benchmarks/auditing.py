@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from service.worker.processes import die_with_parent
+from audits.isolation.kernel import die_with_parent
 
 THREADS = {
     "OMP_NUM_THREADS": "1",

@@ -7,12 +7,9 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from audits.isolation import landlock
-
-if TYPE_CHECKING:
-    from audits.isolation.cage import Cage
+from audits.isolation.seccomp import Profile
 
 Attempt = Callable[[], None]
 NETWORK = frozenset({"open a TCP socket", "open a UDP socket"})
@@ -24,18 +21,25 @@ def parent_memory() -> Path:
     return Path(f"/proc/{os.getppid()}/environ")
 
 
-def that_succeed(cage: "Cage", parents: Path) -> list[str]:
-    """The forbidden acts that are possible from here."""
+def that_succeed(profile: Profile, scratch: Path, parents: Path, *, network: bool) -> list[str]:
+    """The forbidden acts that are possible from here.
+
+    Args:
+        profile: of the process that this is.
+        scratch: the only folder that it may write.
+        parents: see `parent_memory`.
+        network: whether it may open sockets.
+    """
     acts: dict[str, Attempt] = {
         "read a file outside": lambda: _read(_EVERYWHERE),
-        "write a file outside": lambda: _write(Path("/var/tmp"), cage.scratch),  # noqa: S108
+        "write a file outside": lambda: _write(Path("/var/tmp"), scratch),  # noqa: S108
         "read the parent's environment": lambda: _read(parents),
         "run a program": _run,
-        **(_sockets() if not cage.network else {}),
-        **({"start a process": _fork} if cage.profile == "model" else {}),
+        **(_sockets() if not network else {}),
+        **({"start a process": _fork} if profile == "model" else {}),
     }
     # An evaluator ends its model's process: an older Landlock cannot tell that one from others.
-    if cage.profile == "model" or landlock.abi() >= landlock.SCOPE_ABI:
+    if profile == "model" or landlock.abi() >= landlock.SCOPE_ABI:
         acts["signal the parent"] = lambda: os.kill(os.getppid(), 0)
     return [name for name, act in acts.items() if _succeeds(act)]
 

@@ -79,7 +79,7 @@ def enter(cage: Cage) -> Isolation:
         kernel.drop_capabilities()
     abi = _close_files(cage, missing) if "landlock" in cage.layers else 0
     is_filtered = _filter_calls(cage, missing) if "seccomp" in cage.layers else False
-    succeeded = attempts.that_succeed(cage, parent_memory)
+    succeeded = attempts.that_succeed(cage.profile, cage.scratch, parent_memory, network=cage.network)
     return Isolation(
         level=_level(abi, is_filtered, succeeded),
         landlock_abi=abi,

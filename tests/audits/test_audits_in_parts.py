@@ -68,6 +68,7 @@ def told_by(report: Report) -> dict[str, Any]:
     content = report.model_dump()
     for check in content["checks"]:
         del check["seconds"]
+    del content["environment"]  # how much memory there was
     return content
 
 

@@ -131,13 +131,13 @@ def test_a_file_that_is_not_what_its_name_says(refused, tmp_path: Path) -> None:
     assert refused("priority", 1).code == "data_format_mismatch"
 
 
-def test_what_must_be_fetched_is_left_to_the_worker(body) -> None:
+def test_what_must_be_fetched_is_left_to_the_worker(body, tmp_path: Path) -> None:
     body["data"]["train"]["uri"] = "s3://bucket/t.csv"
     request = AuditRequest.model_validate(body)
 
-    preflight.check(request, Roots((EXAMPLE,), remote=("s3://bucket/",)))
+    preflight.check(request, Roots((EXAMPLE, tmp_path), remote=("s3://bucket/",)))
     with pytest.raises(ProblemError) as caught:
-        preflight.check(request, Roots((EXAMPLE,), remote=("s3://other/",)))
+        preflight.check(request, Roots((EXAMPLE, tmp_path), remote=("s3://other/",)))
     assert (caught.value.code, caught.value.field) == ("uri_not_allowed", "data.train.uri")
 
 

@@ -20,8 +20,9 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
+    """Not for the session: while Playwright runs, so does an event loop, and no test of the process may run another."""
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed: apt-get install chromium")
     playwright = pytest.importorskip("playwright.sync_api")

@@ -15,6 +15,7 @@ from audits.evidence.fold import RawSplit, SplitFold
 from audits.executors import ray_cluster
 from audits.executors.ray_cluster import RayExecutor
 from audits.executors.ray_worker import Failure
+from audits.opening import Safety
 from audits.sources import Roots
 from schemas.problem import DataError, EvaluatorError, ModelError, ProblemError
 from tests.factories import MemorySplit, request_for, splits
@@ -103,7 +104,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def collected(cluster: Cluster, told: list[int] | None = None) -> RawSplit:
-    executor = RayExecutor(cluster, "", Opened(), request_for(), Roots(()))  # type: ignore[arg-type]
+    executor = RayExecutor(cluster, "", Opened(), request_for(), Roots(()), Safety())  # type: ignore[arg-type]
     try:
         on_rows = (told if told is not None else []).append
         return executor.collect(MemorySplit("train", PART), "output", np.random.default_rng(1), on_rows)
@@ -198,7 +199,7 @@ def test_a_cluster_that_does_not_answer_is_a_problem():
     ray = SimpleNamespace(is_initialized=lambda: False, init=refuses)
 
     with pytest.raises(EvaluatorError) as problem:
-        RayExecutor(ray, "127.0.0.1:1", Opened(), request_for(), Roots(()))  # type: ignore[arg-type]
+        RayExecutor(ray, "127.0.0.1:1", Opened(), request_for(), Roots(()), Safety())  # type: ignore[arg-type]
 
     assert problem.value.code == "ray_unreachable"
     assert ray_cluster.MAX_TRIES > 1
