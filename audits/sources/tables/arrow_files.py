@@ -15,6 +15,7 @@ from audits.sources.damage import malformed
 from audits.sources.tables.arrow_types import as_numbers, conversion, decoded, element_of, read_as, said
 from audits.sources.tables.columns import (
     MAX_COLUMNS,
+    SHOWN_CHARACTERS,
     Chunk,
     Observed,
     TableSource,
@@ -33,6 +34,8 @@ BATCH_ROWS = 16_384
 MAX_BATCH_BYTES = 4 * 2**30
 # Of a column, read at once.
 READ_BYTES = 2**20
+# A small column may not unpack into a huge one.
+MAX_RATIO, RATIO_MATTERS_FROM_BYTES = 1_000, 256 * 2**20
 MAX_FOOTER_STRING = 100 * 2**20
 MAX_FOOTER_ITEMS = 1_000_000
 
@@ -229,11 +232,42 @@ class ParquetFile(TypedFile):
     def _read_schema(self) -> pa.Schema:
         with self._open() as file:
             about = file.metadata
+            self._require_sound_groups(about)
             self._rows = about.num_rows
             # groups without rows begin where the next one does: the first of them is where to read from
             sizes = [about.row_group(place).num_rows for place in range(about.num_row_groups)]
             self._borders: tuple[int, ...] = (0, *accumulate(sizes))
             return file.schema_arrow
+
+    def _require_sound_groups(self, about: parquet.FileMetaData) -> None:
+        """What the footer says of the row groups neither contradicts itself nor unpacks into far more than is stored.
+
+        Raises:
+            DataError: `data_malformed`, `data_compression_ratio`.
+        """
+        flat = [about.schema.column(place).max_repetition_level == 0 for place in range(about.num_columns)]
+        for group in (about.row_group(place) for place in range(about.num_row_groups)):
+            for place in range(group.num_columns):
+                chunk = group.column(place)
+                if flat[place] and chunk.num_values != group.num_rows:
+                    raise self._malformed(
+                        f"the footer promises {group.num_rows:,} rows of a row group, and {chunk.num_values:,} values "
+                        f"of its column {chunk.path_in_schema[:SHOWN_CHARACTERS]!r}"
+                    )
+                if chunk.total_uncompressed_size > max(
+                    RATIO_MATTERS_FROM_BYTES, MAX_RATIO * chunk.total_compressed_size
+                ):
+                    raise self._unpacks_too_much(chunk)
+
+    def _unpacks_too_much(self, chunk: parquet.ColumnChunkMetaData) -> DataError:
+        return DataError(
+            "data_compression_ratio",
+            f"Column {chunk.path_in_schema[:SHOWN_CHARACTERS]!r} of {self.path.name} would unpack to "
+            f"{chunk.total_uncompressed_size:,} bytes in one row group, more than {MAX_RATIO} times what is stored. "
+            "Write smaller row groups: frame.to_parquet(path, row_group_size=100_000).",
+            field=self._source.field,
+            file=str(self.path),
+        )
 
     def _has_no_rows(self) -> bool:
         return self._rows == 0

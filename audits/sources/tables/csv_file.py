@@ -25,7 +25,7 @@ from audits.sources.tables.columns import (
     text_in_numeric_column,
     to_numpy,
 )
-from audits.sources.tables.csv_dialect import WHITESPACE, sniff
+from audits.sources.tables.csv_dialect import DELIMITERS, WHITESPACE, sniff
 from audits.sources.tables.csv_numbers import PLAIN, NumberFormat, format_of, has_decimal_commas
 from audits.sources.tables.csv_text import BLOCK_BYTES, Rows, TextError, Utf8, row_of_open_quote
 from schemas.problem import DataError
@@ -55,6 +55,7 @@ class CsvFile:
         try:
             self._dialect = sniff(head, source.csv, source.wanted)
         except csv.Error:  # a cell beyond the csv module's limit of 128 KiB
+            self._require_few_columns(head)
             raise self._malformed(
                 "data_cell_too_large", "one of its first cells is longer than 131,072 characters"
             ) from None
@@ -139,9 +140,21 @@ class CsvFile:
         if self._is_cut:
             whole = max(head.rfind("\n"), head.rfind("\r")) + 1
             if not whole:
+                self._require_few_columns(head)
                 raise self._malformed("data_cell_too_large", f"its first row is longer than {HEAD_BYTES:,} bytes")
             head = head[:whole]
         return head, self._said_encoding(text)
+
+    def _require_few_columns(self, head: str) -> None:
+        """Of a file that cannot be cut into cells, whose first line may have too many of them.
+
+        Raises:
+            DataError: `data_too_many_columns`.
+        """
+        first = "".join(head.split('"')[0::2]).split("\n", maxsplit=1)[0]  # without what stands in quotes
+        delimiters = [self._source.csv.delimiter] if self._source.csv.delimiter in DELIMITERS else DELIMITERS
+        cells = 1 + max(first.count(delimiter) for delimiter in delimiters)
+        require_sound_names([str(place) for place in range(cells)], self._source)
 
     @staticmethod
     def _said_encoding(text: Utf8) -> str:
