@@ -12,7 +12,16 @@ from pyarrow import parquet
 
 from audits.artefacts import Array, ColumnKind
 from audits.sources.damage import malformed
-from audits.sources.tables.arrow_types import as_numbers, conversion, decoded, element_of, read_as, said
+from audits.sources.tables.arrow_types import (
+    as_numbers,
+    as_text,
+    conversion,
+    decoded,
+    element_of,
+    is_bytes,
+    read_as,
+    said,
+)
 from audits.sources.tables.columns import (
     MAX_COLUMNS,
     SHOWN_CHARACTERS,
@@ -29,7 +38,7 @@ from audits.sources.tables.columns import (
 from audits.sources.tables.lists import Lengths, lengths_differ
 from schemas.problem import DataError
 
-BATCH_ROWS = 16_384
+BATCH_ROWS, HEAD_ROWS = 16_384, 100
 # A batch of an Arrow file comes into memory as a whole.
 MAX_BATCH_BYTES = 4 * 2**30
 # Of a column, read at once.
@@ -61,6 +70,7 @@ class TypedFile(ABC):
             raise self._malformed("the name of a column is not UTF-8") from None
         require_sound_names(names, source)
         self._types = {name: read_as(field.type) for name, field in zip(names, self._schema, strict=True)}
+        self._types |= {name: pa.string() for name in self._texts_in_bytes()}
         self._elements = {name: element_of(self._declared(name)) for name, type_ in self._types.items() if not type_}
         self.lengths: Mapping[str, Lengths] = self._list_lengths()
         self._widths = {name: one.most for name, one in self.lengths.items() if one.most}
@@ -108,6 +118,10 @@ class TypedFile(ABC):
     def _batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         """The columns named, in batches."""
 
+    def _head(self, name: str) -> Iterator[pa.RecordBatch]:
+        """The column, in batches of which the first one tells enough."""
+        return self._batches([name])
+
     def _require_whole(self, rows: int) -> None:  # noqa: B027  # most formats promise no number
         """Raise unless the file has as many rows as it says."""
 
@@ -127,7 +141,8 @@ class TypedFile(ABC):
     def _observations(self) -> Iterator[tuple[str, Observed]]:
         for name, type_ in self._types.items():
             if type_ is not None:
-                yield name, Observed(kind_of(type_), pa.types.is_integer(type_))
+                is_whole = pa.types.is_integer(type_)
+                yield name, Observed(kind_of(type_), is_whole, digits=pa.types.is_uint64(type_))
             elif (width := self._widths.get(name, 0)) > MAX_COLUMNS:
                 yield (
                     name,
@@ -145,6 +160,14 @@ class TypedFile(ABC):
                 yield from ((f"{name}[{place}]", seen) for place in range(width))
             else:
                 yield name, Observed(None, unread=said(self._declared(name)))
+
+    def _texts_in_bytes(self) -> Iterator[str]:
+        """Columns of bytes that are UTF-8 text, by their first rows."""
+        for name in [name for name in self._types if is_bytes(self._declared(name))]:
+            head = next(self._guarded(self._head(name)), None)
+            values = None if head is None else head.column(name)
+            if values is not None and values.null_count < len(values) and as_text(values) is not None:
+                yield name
 
     def _list_lengths(self) -> dict[str, Lengths]:
         """Of the columns of lists: by the first batch, and where they differ there by all of them."""
@@ -190,6 +213,8 @@ class TypedFile(ABC):
             values = pa.array(flat[stored][:, int(name[len(stored) + 1 : -1])], from_pandas=True)
             return to_numpy(values, kind, whole=whole)
         values = decoded(batch.column(name))
+        if is_bytes(values.type):
+            values = self._as_text(values, name, row)
         if kind != "string":
             values = as_numbers(values)
         try:
@@ -202,6 +227,19 @@ class TypedFile(ABC):
             raise text_in_numeric_column(
                 name, found, "the files before it hold numbers", field=self._source.field
             ) from None
+
+    def _as_text(self, values: "pa.Array[Any]", name: str, row: int) -> "pa.Array[Any]":
+        texts = as_text(values)
+        if texts is None:
+            odd = next(place for place in range(len(values)) if as_text(values.slice(place, 1)) is None)
+            raise malformed(
+                self.path,
+                self.format,
+                f"column {name!r} holds bytes that are no UTF-8 text in row {row + odd}, and text before",
+                field=self._source.field,
+                row=row + odd,
+            )
+        return texts
 
     def _stored(self, name: str) -> str:
         """The column of the file that a column stands in."""
@@ -276,6 +314,10 @@ class ParquetFile(TypedFile):
         with self._open() as file:
             groups = list(range(first_group, file.metadata.num_row_groups))
             yield from file.iter_batches(BATCH_ROWS, row_groups=groups, columns=names)
+
+    def _head(self, name: str) -> Iterator[pa.RecordBatch]:
+        with self._open() as file:
+            yield from file.iter_batches(HEAD_ROWS, columns=[name])  # bytes may be images
 
     def _require_whole(self, rows: int) -> None:
         if rows != self._rows:

@@ -33,6 +33,8 @@ from schemas.problem import DataError
 HEAD_BYTES = 2**20
 
 _HEXADECIMAL = r"^\s*[+-]?0[xX]"
+# More than float64 tells apart.
+_MANY_DIGITS = r"^\s*[+-]?[0-9]{16,}\s*$"
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
 # Arrow compares whole cells, and files written by hand put a blank after the comma.
 _NULL_VALUES = sorted(HOLES) + [" " + hole for hole in sorted(HOLES)]
@@ -215,7 +217,9 @@ class CsvFile:
             self._formats[name] = PLAIN  # read as text, of which every digit counts
         spelled = texts.filter(typed.is_null()).unique().to_pylist() if typed.null_count else []
         holes = {value.strip() for value in spelled if value and value.strip()}
-        return Observed(kind, pa.types.is_integer(typed.type), tuple(sorted(holes)))
+        return Observed(
+            kind, pa.types.is_integer(typed.type), tuple(sorted(holes)), digits=_has_more_digits(typed, texts)
+        )
 
     def _first_block(self, types: Mapping[str, pa.DataType] | None) -> pa.Table:
         """The first rows, with the types given or else inferred."""
@@ -351,6 +355,13 @@ class CsvFile:
             row=found.row,
             column=name,
         )
+
+
+def _has_more_digits(typed: "pa.ChunkedArray[Any]", texts: "pa.ChunkedArray[Any]") -> bool:
+    """Whether whole numbers have more digits than the numbers that they are read as."""
+    if pa.types.is_integer(typed.type):
+        return bool(typed.null_count) and beyond_exact(typed)
+    return pa.types.is_floating(typed.type) and bool(pc.any(pc.match_substring_regex(texts, _MANY_DIGITS)).as_py())
 
 
 def _is_time(cell: str, type_: pa.DataType) -> bool:
