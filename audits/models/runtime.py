@@ -1,5 +1,6 @@
 """Runs a SavedModel. Lives in the model's process, the only one that uses TensorFlow."""
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ BATCH_PARAMETER_ROWS = 2**29
 TEXT_BYTES = 1024
 # Of the variables' values that are sent, as the widest type has it.
 MAX_VARIABLE_BYTES, VALUE_BYTES = 2**27, 8
+
+# Of the variables that calls may change, which are set back before each.
+MAX_STATE_BYTES = 2**27
 
 _NO_KERNEL = re.compile(r"No OpKernel was registered to support Op '(\w+)'")
 
@@ -56,6 +60,59 @@ class Job:
     as_session: bool
 
 
+class _OtherBatchSize(Exception):  # noqa: N818 - not an error, but news
+    """The model takes as many rows at a time as its state has."""
+
+
+class State:
+    """Variables that calls change, such as the hidden state of a stateful recurrent layer.
+
+    They are set back before each call to what the checkpoint holds: rows of one call must not change the answers
+    to those of the next.
+
+    Attributes:
+        rows: as many rows a call takes, where the state says so and the signature does not.
+    """
+
+    def __init__(self) -> None:
+        self._variables: list[tuple[Any, Any]] = []
+        self._is_known = False
+        self.rows: int | None = None
+
+    def hold(self, variables: Sequence[Any]) -> None:
+        """Remember the values of those that are not trained, the smallest first, as far as they are few."""
+        left = MAX_STATE_BYTES
+        for variable in sorted((one for one in variables if not one.trainable), key=lambda one: _size(one.shape)):
+            left -= VALUE_BYTES * _size(variable.shape)
+            if left < 0:
+                return
+            self._variables.append((variable, variable.read_value()))
+
+    def set_back(self) -> None:
+        """Before each call; the first one tells which variables change at all."""
+        for variable, value in self._variables:
+            variable.assign(value)
+
+    def called(self) -> None:
+        """After each call."""
+        if not self._is_known:
+            changed = [not np.array_equal(variable.numpy(), value.numpy()) for variable, value in self._variables]
+            self._variables = list(itertools.compress(self._variables, changed))
+            self._is_known = True
+
+    def found_rows(self) -> bool:
+        """Whether all that has rows is of one number of them; then `rows` is it."""
+        first = {variable.shape[0] for variable, _ in self._variables if variable.shape.rank == 2}
+        if self.rows is None and len(first) == 1:
+            (self.rows,) = first
+            return True
+        return False
+
+
+def _size(shape: Any) -> int:
+    return int(shape.num_elements() or 0)
+
+
 class LoadedModel:
     """A signature that is ready to be called."""
 
@@ -66,8 +123,9 @@ class LoadedModel:
         self._specs = {spec.name: spec for spec in job.inputs}
         require_registered(job.ops)
         self.device = choose_device(self._tf, job.device)
+        self._state = State()
         self._call: Callable[[Mapping[str, Any]], Mapping[str, Any]] = (
-            _session(self._tf, job) if job.as_session else _function(self._tf, job)
+            _session(self._tf, job) if job.as_session else _function(self._tf, job, self._state)
         )
 
     @property
@@ -84,6 +142,9 @@ class LoadedModel:
             batch = {name: array[first : first + size] for name, array in inputs.items()}
             try:
                 parts.append(self._run(batch))
+            except _OtherBatchSize:
+                size = self._state.rows or 1
+                continue
             except (self._tf.errors.ResourceExhaustedError, MemoryError) as error:
                 if size <= 1 or self._fixed_rows():
                     raise Refused(
@@ -121,12 +182,16 @@ class LoadedModel:
         fed = {one.tensor or one.name: self._tf.constant(one.value, one.dtype) for one in self._job.fixed}
         for name, array in batch.items():
             fed |= self._tensors(self._specs[name], _padded(array, missing))
+        self._state.set_back()
         try:
             outputs = self._call(fed)
         except (self._tf.errors.ResourceExhaustedError, MemoryError):
             raise
         except Exception as error:
+            if fixed is None and self._state.found_rows():
+                raise _OtherBatchSize from error
             raise _refusal(error, "model_refused_input", "The model cannot run on these data") from error
+        self._state.called()
         usable: Outputs = {}
         refused: list[Refused] = []
         for name, value in outputs.items():
@@ -172,7 +237,7 @@ class LoadedModel:
     def _fixed_rows(self) -> int | None:
         """The batch size that the signature was exported with, where it was."""
         sizes = [spec.shape[0] for spec in self._job.inputs if spec.shape]
-        return next((size for size in sizes if size), None)
+        return next((size for size in sizes if size), self._state.rows)
 
     def _batch_rows(self, inputs: Mapping[str, Array]) -> int:
         row_bytes = sum(_row_bytes(array) for array in inputs.values())
@@ -216,11 +281,12 @@ def choose_device(tf: Any, wanted: Device) -> str:
     return f"gpu ({name})" if name else "gpu"
 
 
-def _function(tf: Any, job: Job) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+def _function(tf: Any, job: Job, state: State) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
     """The signature as a concrete function: traced when the model was saved, never again."""
     try:
         loaded = tf.saved_model.load(job.path, tags=list(job.tags))
         function = loaded.signatures[job.signature]
+        state.hold(function.variables)
     except Exception as error:
         raise _refusal(error, "model_load_failed", "TensorFlow cannot load the model") from error
     # `loaded` owns the variables that the function uses

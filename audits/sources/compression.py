@@ -24,6 +24,9 @@ SUFFIXES = frozenset({".gz", ".gzip", ".bz2", ".xz", ".zst", ".zstd", ".zlib"})
 # Logs full of repetitions pack a hundred times; what packs better than this is a trap.
 MAX_RATIO, RATIO_MATTERS_FROM_BYTES = 200, 256 * 2**20
 MAX_UNPACKED_BYTES = 2**40
+# Of a file's beginning, before it is believed to be no trap; and what decompressors may have read ahead of that.
+BELIEVED_FROM_BYTES, READ_AHEAD_BYTES = 4 * 2**20, 2**17
+MAX_DEFLATE_RATIO = 1032  # https://zlib.net/zlib_tech.html
 # An xz file may ask for gigabytes of dictionary.
 MAX_DICTIONARY_BYTES = 256 * 2**20
 PACKED_AT_ONCE = 2**16
@@ -58,6 +61,22 @@ def unpacked(path: Path, compression: Compression | None, *, field: str) -> Iter
             yield cast(BinaryIO, stream)
 
 
+def require_sound_ratio(path: Path, compression: Compression, *, field: str) -> None:
+    """Unpack the beginning of a file, all that may be a trap and no more: decoding rows of a trap would take long.
+
+    Raises:
+        DataError: `data_compression_ratio`, `data_malformed`.
+    """
+    if compression in {"gzip", "zlib"} and path.stat().st_size * MAX_DEFLATE_RATIO < RATIO_MATTERS_FROM_BYTES:
+        return
+    with path.open("rb") as file, io.BufferedReader(_Unpacked(path, file, compression, field)) as stream:
+        given = 0
+        while passed := len(stream.read(PACKED_AT_ONCE)):
+            given += passed
+            if BELIEVED_FROM_BYTES < given < MAX_RATIO * (file.tell() - READ_AHEAD_BYTES):
+                return
+
+
 class _Unpacked(io.RawIOBase):
     """See `unpacked`."""
 
@@ -67,6 +86,7 @@ class _Unpacked(io.RawIOBase):
         self._compression = compression
         self._field = field
         self._given = 0
+        self._mark = (0, 0)
         self._stream = _OPENERS[compression](file)
 
     def readable(self) -> bool:
@@ -84,11 +104,15 @@ class _Unpacked(io.RawIOBase):
         return len(data)
 
     def _require_small(self) -> None:
-        if self._given > max(RATIO_MATTERS_FROM_BYTES, MAX_RATIO * self._file.tell()):
-            raise self._problem(
-                "data_compression_ratio",
-                f"unpacks to more than {MAX_RATIO} times its size. Give the file as it is, unpacked.",
-            )
+        # held against each stretch of the file: a trap may come after data that pack as data do
+        given, taken = self._given - self._mark[0], self._file.tell() - self._mark[1]
+        if given > RATIO_MATTERS_FROM_BYTES:
+            if given > MAX_RATIO * taken:
+                raise self._problem(
+                    "data_compression_ratio",
+                    f"unpacks to more than {MAX_RATIO} times its size. Give the file as it is, unpacked.",
+                )
+            self._mark = (self._given, self._file.tell())
         if self._given > MAX_UNPACKED_BYTES:
             raise self._problem("data_too_large", f"unpacks to more than {MAX_UNPACKED_BYTES:,} bytes. Split it.")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from audits.sources import compression
-from audits.sources.compression import Compression, compression_of, unpacked
+from audits.sources.compression import Compression, compression_of, require_sound_ratio, unpacked
 from audits.sources.records.framing import starts_with_record
 from schemas.problem import DataError
 
@@ -176,6 +176,8 @@ def identify(path: Path, *, field: str) -> Identified:
             field=field,
             file=str(path),
         )
+    if packed is not None:
+        require_sound_ratio(path, packed, field=field)
     return Identified(named, packed)
 
 

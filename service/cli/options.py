@@ -135,14 +135,17 @@ class AuditOptions:
     csv: Annotated[
         list[str] | None,
         _option(
-            help="How CSV files of both splits are written: delimiter, header, encoding, decimal or trim, such as "
-            "header=false; repeatable.",
+            help="How CSV files are written: delimiter, header, encoding, decimal or trim, such as header=false, or "
+            "train:header=false for one split; repeatable.",
             panel=DataPanel,
             default="found out",
         ),
     ] = None
     data_key: Annotated[
-        str | None, _option(help="HDF5: the group or table to read in both splits.", panel=DataPanel)
+        list[str] | None,
+        _option(
+            help="HDF5: the group or table to read, or validation:table for one split; repeatable.", panel=DataPanel
+        ),
     ] = None
 
     task: Annotated[

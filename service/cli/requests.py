@@ -16,6 +16,8 @@ from schemas.request import AuditRequest
 from service.api.validation import field_errors
 from service.cli.options import AuditOptions
 
+SPLITS = ("train", "validation")
+
 # Before the position of a column: pos:0 is the first, pos:-1 the last.
 POSITION = "pos:"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
@@ -117,9 +119,11 @@ def _said(options: AuditOptions) -> dict[str, Any]:
         "callback.url": options.callback,
         "tags": dict(_tag(text) for text in options.tags or ()) or None,
     }
-    for split in ("train", "validation"):
-        fields[f"data.{split}.key"] = options.data_key
-        fields |= {f"data.{split}.csv.{name}": value for name, value in map(_csv, options.csv or ())}
+    for splits, key in map(_of_splits, options.data_key or ()):
+        fields |= {f"data.{split}.key": key for split in splits}
+    for splits, text in map(_of_splits, options.csv or ()):
+        name, value = _csv(text)
+        fields |= {f"data.{split}.csv.{name}": value for split in splits}
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -172,6 +176,12 @@ def _label(names: Sequence[str] | str | None) -> str | int | list[str | int | No
     if isinstance(names, str):
         return _column(names)
     return _column(names[0]) if len(names) == 1 else [_column(name) for name in names]
+
+
+def _of_splits(text: str) -> tuple[Sequence[str], str]:
+    """``train:...`` and ``validation:...`` are for one split, all else for both."""
+    split, colon, rest = text.partition(":")
+    return ((split,), rest) if colon and split in SPLITS else (SPLITS, text)
 
 
 def _csv(text: str) -> tuple[str, Any]:

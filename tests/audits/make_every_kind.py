@@ -29,6 +29,7 @@ def make(folder: Path) -> None:
     keras_containers(folder)
     archives(folder)
     objects(folder)
+    states(folder)
     make_sessions.make(folder)
     edited(folder)
     transforms(folder)
@@ -195,6 +196,24 @@ def objects(folder: Path) -> None:
     spec = tf.TensorSpec([None], tf.string, "image_bytes")
     decoding = tf.function(picture, input_signature=[spec]).get_concrete_function()
     save("picture_bytes", lambda m: {"serving_default": decoding})
+
+
+def states(folder: Path) -> None:
+    """Models whose calls change what later calls answer."""
+    weights = tf.Variable(np.full((3, 1), 4.0, np.float32), name="weights")
+    carried = tf.Variable(tf.zeros([4, 1]), trainable=False, name="carried")
+
+    def recurrent(x: Tensor) -> dict[str, Tensor]:
+        """As a stateful layer of four sequences: what was asked before counts."""
+        carried.assign(0.9 * carried + tf.reduce_sum(x, axis=1, keepdims=True))
+        return {"p": tf.sigmoid(x @ weights + 2 * carried)}
+
+    for name, rows in (("carries_state", 4), ("carries_state_of_four", None)):
+        spec = tf.TensorSpec([rows, 3], tf.float32, "x")
+        module = tf.Module()
+        module.variables_of_both = [weights, carried]
+        carrying = tf.function(recurrent, input_signature=[spec]).get_concrete_function()
+        tf.saved_model.save(module, str(folder / name), signatures=carrying)
 
 
 def edited(folder: Path) -> None:

@@ -17,7 +17,7 @@ def matched(names: Sequence[str], columns: Sequence[Column]) -> dict[str, Column
     """Name -> column, of those that mean each other and nothing else.
 
     Names written alike come first, then those that differ in case and blanks, then in punctuation, then in what a
-    graph adds to a name. No column is taken twice.
+    graph adds to a name, the scopes before its last slash included. No column is taken twice.
     """
     found: dict[str, Column] = {}
     for of_name, of_column in _SPELLINGS:
@@ -67,4 +67,5 @@ _SPELLINGS: tuple[tuple[Callable[[str], str], Callable[[str], str]], ...] = (
     (normalised, normalised),
     (_compact, _compact),
     (lambda name: _compact(_plain(name)), _compact),
+    (lambda name: _compact(_plain(name.rpartition("/")[2])), _compact),
 )

@@ -25,6 +25,8 @@ from schemas.request import AuditRequest
 
 # Larger numbers are no places in a list of classes.
 MAX_IDS = 10_000
+# More than so many times as many whole numbers of these types as there are labels are no classes.
+QUANTISED, QUANTISED_FACTOR = frozenset({"int8", "uint8"}), 4
 
 
 def of_names(
@@ -128,6 +130,8 @@ def of_decisions(
     usual_reading(request.output.kind, answers, cumulative=False)
     uniques, codes = distinct(target.values)
     require_classes(uniques)
+    if request.output.kind == "auto":
+        _require_not_quantised(answers, uniques)
     base = replace(base, kind="class")
     if answers.width > 1:
         orders = orders_for(base, target, answers.width, request, lists, uniques)
@@ -154,6 +158,25 @@ def of_decisions(
     if labels is None or space.classes == labels.labels.classes == tuple(range(space.n_classes)):
         return numbered
     return labels if _agreement(labels, answers, target) >= _agreement(numbered, answers, target) else numbered
+
+
+def _require_not_quantised(answers: Answers, uniques: Sequence[Any]) -> None:
+    """Scores that were rounded to a byte are no classes, and only their scale says what they are.
+
+    Raises:
+        ModelError: `output_quantised`.
+    """
+    found = np.unique(answers.finite)
+    if answers.width > 1 or answers.dtype not in QUANTISED or len(found) <= QUANTISED_FACTOR * max(len(uniques), 4):
+        return
+    raise ModelError(
+        "output_quantised",
+        f"Output {answers.tensor!r} answers {len(found)} whole numbers from {found[0]:.0f} to {found[-1]:.0f} of the "
+        f"type {answers.dtype}, and the labels are {len(uniques)} classes: scores that were quantised. Export a "
+        "signature that undoes it, scale * (value - zero_point) as float32; or, where they are classes, say so in "
+        "output.kind.",
+        field="output.tensor",
+    )
 
 
 def _reason(answers: Answers, asked: str) -> str:

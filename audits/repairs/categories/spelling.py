@@ -29,6 +29,8 @@ _TRUTH = {"true": "1", "yes": "1", "y": "1", "t": "1", "false": "0", "no": "0", 
 def mended_encoding(text: str) -> str:
     """UTF-8 that was read as Windows-1252 or Latin-1, read rightly; markup entities resolved."""
     text = html.unescape(text)
+    if text.isascii():
+        return text
     for codec in ("cp1252", "latin-1"):
         try:
             return text.encode(codec).decode("utf-8")
@@ -39,6 +41,8 @@ def mended_encoding(text: str) -> str:
 
 def plain(text: str) -> str:
     """The text without what spellings differ in: case, accents, blanks, punctuation, markup, encoding."""
+    if text.isascii() and text.isalnum():  # most words are plain but for their case, and found out so far faster
+        return text.casefold()
     decomposed = unicodedata.normalize("NFKD", mended_encoding(text))
     letters = "".join(c for c in decomposed if not unicodedata.combining(c)).casefold().strip(" \t\n'\"")
     # a sign or a comparison in front of a number is part of the name: "-1", "<=50K"

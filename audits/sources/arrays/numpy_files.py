@@ -18,6 +18,8 @@ from schemas.problem import DataError
 
 MAX_HEADER_CHARACTERS = 10_000
 MAX_MEMBERS = 1_000
+# At least so many stand before the bytes of a member.
+LOCAL_HEADER_BYTES = 30
 # Fortran order cannot be cut into rows while it is unpacked.
 MAX_UNSTREAMED_BYTES = 4 * 2**30
 # A small archive may not unpack into a huge one.
@@ -125,7 +127,9 @@ class NpzFile:
         infos = archive.infolist()
         if len(infos) > MAX_MEMBERS:
             raise malformed(self.path, self._field, f"it has {len(infos):,} members")
-        if len({info.header_offset for info in infos}) < len(infos):
+        in_order = sorted(infos, key=lambda info: info.header_offset)
+        ends = [info.header_offset + LOCAL_HEADER_BYTES + info.compress_size for info in in_order]
+        if any(end > after.header_offset for end, after in zip(ends, in_order[1:], strict=False)):
             raise malformed(self.path, self._field, "its members overlap")
         for info in infos:
             name = info.filename.removesuffix(".npy")
@@ -212,7 +216,11 @@ def _read_header(file: IO[bytes], path: Path, field: str, name: str) -> ArrayHea
         )
     if dtype.kind not in SUPPORTED_KINDS or not all(size >= 0 for size in shape):
         raise malformed(path, field, f"array {name!r} of the type {dtype} is not read")
-    return ArrayHeader(tuple(int(size) for size in shape), dtype, bool(fortran))
+    header = ArrayHeader(tuple(int(size) for size in shape), dtype, bool(fortran))
+    if header.n_bytes == 0 and 0 not in header.shape[:1]:
+        # any number of them takes no space, and nothing would hold the number against anything
+        raise malformed(path, field, f"array {name!r} has rows without values, its shape is {header.shape}")
+    return header
 
 
 def native(values: Array) -> Array:

@@ -158,8 +158,9 @@ def _on_state(updates: Sequence[str]) -> str | None:
     if not updates:
         return None
     return (
-        f"each call changes variables of the model ({listed(updates, 3)}): answers may depend on the rows that were "
-        "asked before, and differ when the audit is repeated"
+        f"each call changes variables of the model ({listed(updates, 3)}): those that are not trained are set back "
+        "before each call, so that rows of one call do not change the answers to those of the next. A model that runs "
+        "in a session of TensorFlow 1 keeps them, and may answer otherwise when the audit is repeated"
     )
 
 

@@ -10,6 +10,8 @@ from schemas.problem import DataError
 
 # Kinds that are read as numbers without loss.
 _NUMERIC: frozenset[ColumnKind] = frozenset({"number", "boolean"})
+# Roles of which it only matters whether two values are the same.
+IDENTIFYING = frozenset({"id", "group"})
 _SAID: Mapping[ColumnKind, str] = {
     "number": "numbers",
     "boolean": "truth values",
@@ -49,7 +51,7 @@ class Agreement:
         return Column(name, kind, text if kind == "string" else None, lists)
 
     def role(self, role: str, name: str) -> Column:
-        """As `column`; weights are numbers.
+        """As `column`; weights are numbers, and numbers that identify are read with all their digits.
 
         Raises:
             DataError: as `column` does.
@@ -57,7 +59,12 @@ class Agreement:
         column = self.column(name, field=f"data.{role}")
         if role == "weight" and column.text is not None:
             raise text_in_numeric_column(name, column.text, "weights are numbers", field="data.weight")
+        if role in IDENTIFYING and column.kind == "number" and self._has_digits(name):
+            return Column(name, "string")
         return column
+
+    def _has_digits(self, name: str) -> bool:
+        return any(file.observed[name].digits for files in self._opened.values() for file in files if file.observed)
 
     def label_kind(self, name: str, split: SplitName) -> ColumnKind:
         """The kind within one split. Splits that name their classes differently are a finding, not a problem."""

@@ -12,9 +12,19 @@ from pyarrow import parquet
 
 from audits.artefacts import Array, ColumnKind
 from audits.sources.damage import malformed
-from audits.sources.tables.arrow_types import as_numbers, conversion, decoded, element_of, read_as, said
+from audits.sources.tables.arrow_types import (
+    as_numbers,
+    as_text,
+    conversion,
+    decoded,
+    element_of,
+    is_bytes,
+    read_as,
+    said,
+)
 from audits.sources.tables.columns import (
     MAX_COLUMNS,
+    SHOWN_CHARACTERS,
     Chunk,
     Observed,
     TableSource,
@@ -28,11 +38,13 @@ from audits.sources.tables.columns import (
 from audits.sources.tables.lists import Lengths, lengths_differ
 from schemas.problem import DataError
 
-BATCH_ROWS = 16_384
+BATCH_ROWS, HEAD_ROWS = 16_384, 100
 # A batch of an Arrow file comes into memory as a whole.
 MAX_BATCH_BYTES = 4 * 2**30
 # Of a column, read at once.
 READ_BYTES = 2**20
+# A small column may not unpack into a huge one.
+MAX_RATIO, RATIO_MATTERS_FROM_BYTES = 1_000, 256 * 2**20
 MAX_FOOTER_STRING = 100 * 2**20
 MAX_FOOTER_ITEMS = 1_000_000
 
@@ -58,6 +70,7 @@ class TypedFile(ABC):
             raise self._malformed("the name of a column is not UTF-8") from None
         require_sound_names(names, source)
         self._types = {name: read_as(field.type) for name, field in zip(names, self._schema, strict=True)}
+        self._types |= {name: pa.string() for name in self._texts_in_bytes()}
         self._elements = {name: element_of(self._declared(name)) for name, type_ in self._types.items() if not type_}
         self.lengths: Mapping[str, Lengths] = self._list_lengths()
         self._widths = {name: one.most for name, one in self.lengths.items() if one.most}
@@ -105,6 +118,10 @@ class TypedFile(ABC):
     def _batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         """The columns named, in batches."""
 
+    def _head(self, name: str) -> Iterator[pa.RecordBatch]:
+        """The column, in batches of which the first one tells enough."""
+        return self._batches([name])
+
     def _require_whole(self, rows: int) -> None:  # noqa: B027  # most formats promise no number
         """Raise unless the file has as many rows as it says."""
 
@@ -124,7 +141,8 @@ class TypedFile(ABC):
     def _observations(self) -> Iterator[tuple[str, Observed]]:
         for name, type_ in self._types.items():
             if type_ is not None:
-                yield name, Observed(kind_of(type_), pa.types.is_integer(type_))
+                is_whole = pa.types.is_integer(type_)
+                yield name, Observed(kind_of(type_), is_whole, digits=pa.types.is_uint64(type_))
             elif (width := self._widths.get(name, 0)) > MAX_COLUMNS:
                 yield (
                     name,
@@ -142,6 +160,14 @@ class TypedFile(ABC):
                 yield from ((f"{name}[{place}]", seen) for place in range(width))
             else:
                 yield name, Observed(None, unread=said(self._declared(name)))
+
+    def _texts_in_bytes(self) -> Iterator[str]:
+        """Columns of bytes that are UTF-8 text, by their first rows."""
+        for name in [name for name in self._types if is_bytes(self._declared(name))]:
+            head = next(self._guarded(self._head(name)), None)
+            values = None if head is None else head.column(name)
+            if values is not None and values.null_count < len(values) and as_text(values) is not None:
+                yield name
 
     def _list_lengths(self) -> dict[str, Lengths]:
         """Of the columns of lists: by the first batch, and where they differ there by all of them."""
@@ -187,6 +213,8 @@ class TypedFile(ABC):
             values = pa.array(flat[stored][:, int(name[len(stored) + 1 : -1])], from_pandas=True)
             return to_numpy(values, kind, whole=whole)
         values = decoded(batch.column(name))
+        if is_bytes(values.type):
+            values = self._as_text(values, name, row)
         if kind != "string":
             values = as_numbers(values)
         try:
@@ -199,6 +227,19 @@ class TypedFile(ABC):
             raise text_in_numeric_column(
                 name, found, "the files before it hold numbers", field=self._source.field
             ) from None
+
+    def _as_text(self, values: "pa.Array[Any]", name: str, row: int) -> "pa.Array[Any]":
+        texts = as_text(values)
+        if texts is None:
+            odd = next(place for place in range(len(values)) if as_text(values.slice(place, 1)) is None)
+            raise malformed(
+                self.path,
+                self.format,
+                f"column {name!r} holds bytes that are no UTF-8 text in row {row + odd}, and text before",
+                field=self._source.field,
+                row=row + odd,
+            )
+        return texts
 
     def _stored(self, name: str) -> str:
         """The column of the file that a column stands in."""
@@ -229,11 +270,42 @@ class ParquetFile(TypedFile):
     def _read_schema(self) -> pa.Schema:
         with self._open() as file:
             about = file.metadata
+            self._require_sound_groups(about)
             self._rows = about.num_rows
             # groups without rows begin where the next one does: the first of them is where to read from
             sizes = [about.row_group(place).num_rows for place in range(about.num_row_groups)]
             self._borders: tuple[int, ...] = (0, *accumulate(sizes))
             return file.schema_arrow
+
+    def _require_sound_groups(self, about: parquet.FileMetaData) -> None:
+        """What the footer says of the row groups neither contradicts itself nor unpacks into far more than is stored.
+
+        Raises:
+            DataError: `data_malformed`, `data_compression_ratio`.
+        """
+        flat = [about.schema.column(place).max_repetition_level == 0 for place in range(about.num_columns)]
+        for group in (about.row_group(place) for place in range(about.num_row_groups)):
+            for place in range(group.num_columns):
+                chunk = group.column(place)
+                if flat[place] and chunk.num_values != group.num_rows:
+                    raise self._malformed(
+                        f"the footer promises {group.num_rows:,} rows of a row group, and {chunk.num_values:,} values "
+                        f"of its column {chunk.path_in_schema[:SHOWN_CHARACTERS]!r}"
+                    )
+                if chunk.total_uncompressed_size > max(
+                    RATIO_MATTERS_FROM_BYTES, MAX_RATIO * chunk.total_compressed_size
+                ):
+                    raise self._unpacks_too_much(chunk)
+
+    def _unpacks_too_much(self, chunk: parquet.ColumnChunkMetaData) -> DataError:
+        return DataError(
+            "data_compression_ratio",
+            f"Column {chunk.path_in_schema[:SHOWN_CHARACTERS]!r} of {self.path.name} would unpack to "
+            f"{chunk.total_uncompressed_size:,} bytes in one row group, more than {MAX_RATIO} times what is stored. "
+            "Write smaller row groups: frame.to_parquet(path, row_group_size=100_000).",
+            field=self._source.field,
+            file=str(self.path),
+        )
 
     def _has_no_rows(self) -> bool:
         return self._rows == 0
@@ -242,6 +314,10 @@ class ParquetFile(TypedFile):
         with self._open() as file:
             groups = list(range(first_group, file.metadata.num_row_groups))
             yield from file.iter_batches(BATCH_ROWS, row_groups=groups, columns=names)
+
+    def _head(self, name: str) -> Iterator[pa.RecordBatch]:
+        with self._open() as file:
+            yield from file.iter_batches(HEAD_ROWS, columns=[name])  # bytes may be images
 
     def _require_whole(self, rows: int) -> None:
         if rows != self._rows:

@@ -48,7 +48,23 @@ def conversion(type_: pa.DataType) -> str | None:
         return f"{said(type_)}, as its values"
     if pa.types.is_decimal(type_):
         return f"{said(type_)}, as float64"
+    if is_bytes(type_):
+        return f"{said(type_)}, as UTF-8 text"
     return f"{said(type_)}, in seconds" if pa.types.is_time(type_) or _is_duration(type_) else None
+
+
+def is_bytes(type_: pa.DataType) -> bool:
+    """Whether values are bytes of any number, which may be text: many writers of Parquet do not say so."""
+    return pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_)
+
+
+def as_text(values: "pa.Array[Any]") -> "pa.Array[Any] | None":
+    """Bytes as UTF-8 text; None where they are none."""
+    try:
+        texts = values.cast(pa.large_string())
+    except pa.ArrowInvalid:
+        return None
+    return None if pc.any(pc.match_substring(texts, "\0")).as_py() else texts
 
 
 def said(type_: pa.DataType) -> str:

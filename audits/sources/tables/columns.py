@@ -44,6 +44,7 @@ class Observed:
         text: the first value that is no number, in a column of text.
         unread: the type of a column that cannot be read.
         list_of: the column of lists of differing length that this is a place of.
+        digits: numbers of more digits than the engine's numbers have: what identifies rows is read as text.
     """
 
     kind: ColumnKind | None
@@ -52,6 +53,7 @@ class Observed:
     text: FoundText | None = None
     unread: str | None = None
     list_of: str | None = None
+    digits: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from audits.sources.tables.columns import (
     text_in_numeric_column,
     to_numpy,
 )
-from audits.sources.tables.csv_dialect import WHITESPACE, sniff
+from audits.sources.tables.csv_dialect import DELIMITERS, WHITESPACE, sniff
 from audits.sources.tables.csv_numbers import PLAIN, NumberFormat, format_of, has_decimal_commas
 from audits.sources.tables.csv_text import BLOCK_BYTES, Rows, TextError, Utf8, row_of_open_quote
 from schemas.problem import DataError
@@ -33,6 +33,8 @@ from schemas.problem import DataError
 HEAD_BYTES = 2**20
 
 _HEXADECIMAL = r"^\s*[+-]?0[xX]"
+# More than float64 tells apart.
+_MANY_DIGITS = r"^\s*[+-]?[0-9]{16,}\s*$"
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
 # Arrow compares whole cells, and files written by hand put a blank after the comma.
 _NULL_VALUES = sorted(HOLES) + [" " + hole for hole in sorted(HOLES)]
@@ -55,6 +57,7 @@ class CsvFile:
         try:
             self._dialect = sniff(head, source.csv, source.wanted)
         except csv.Error:  # a cell beyond the csv module's limit of 128 KiB
+            self._require_few_columns(head)
             raise self._malformed(
                 "data_cell_too_large", "one of its first cells is longer than 131,072 characters"
             ) from None
@@ -139,9 +142,21 @@ class CsvFile:
         if self._is_cut:
             whole = max(head.rfind("\n"), head.rfind("\r")) + 1
             if not whole:
+                self._require_few_columns(head)
                 raise self._malformed("data_cell_too_large", f"its first row is longer than {HEAD_BYTES:,} bytes")
             head = head[:whole]
         return head, self._said_encoding(text)
+
+    def _require_few_columns(self, head: str) -> None:
+        """Of a file that cannot be cut into cells, whose first line may have too many of them.
+
+        Raises:
+            DataError: `data_too_many_columns`.
+        """
+        first = "".join(head.split('"')[0::2]).split("\n", maxsplit=1)[0]  # without what stands in quotes
+        delimiters = [self._source.csv.delimiter] if self._source.csv.delimiter in DELIMITERS else DELIMITERS
+        cells = 1 + max(first.count(delimiter) for delimiter in delimiters)
+        require_sound_names([str(place) for place in range(cells)], self._source)
 
     @staticmethod
     def _said_encoding(text: Utf8) -> str:
@@ -202,7 +217,9 @@ class CsvFile:
             self._formats[name] = PLAIN  # read as text, of which every digit counts
         spelled = texts.filter(typed.is_null()).unique().to_pylist() if typed.null_count else []
         holes = {value.strip() for value in spelled if value and value.strip()}
-        return Observed(kind, pa.types.is_integer(typed.type), tuple(sorted(holes)))
+        return Observed(
+            kind, pa.types.is_integer(typed.type), tuple(sorted(holes)), digits=_has_more_digits(typed, texts)
+        )
 
     def _first_block(self, types: Mapping[str, pa.DataType] | None) -> pa.Table:
         """The first rows, with the types given or else inferred."""
@@ -338,6 +355,13 @@ class CsvFile:
             row=found.row,
             column=name,
         )
+
+
+def _has_more_digits(typed: "pa.ChunkedArray[Any]", texts: "pa.ChunkedArray[Any]") -> bool:
+    """Whether whole numbers have more digits than the numbers that they are read as."""
+    if pa.types.is_integer(typed.type):
+        return bool(typed.null_count) and beyond_exact(typed)
+    return pa.types.is_floating(typed.type) and bool(pc.any(pc.match_substring_regex(texts, _MANY_DIGITS)).as_py())
 
 
 def _is_time(cell: str, type_: pa.DataType) -> bool:

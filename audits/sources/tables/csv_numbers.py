@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 
 from audits.sources.tables.columns import HOLES, is_number, without_holes
 
+TELLING_CELLS = 100
 # A comma, a dot, a blank or an apostrophe; blanks that do not break stand for blanks.
 _WIDE_BLANKS = re.compile("[\u00a0\u202f\u2009]")
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
@@ -100,7 +102,12 @@ def format_of(values: Sequence[str], *, decimal: str | None) -> NumberFormat | N
 
 def explanations(values: Sequence[str]) -> list[NumberFormat]:
     """The formats that all values fit, holes aside: of two that read every value alike, the simpler one."""
-    cells = [_plain_blanks(cell.strip()) for cell in values if cell.strip() not in HOLES]
+    filled = (cell.strip() for cell in values)
+    first = [_plain_blanks(cell) for cell in islice((cell for cell in filled if cell not in HOLES), TELLING_CELLS)]
+    # of most columns of text, a few cells tell that they hold no numbers
+    if not any(all(one.fits(cell) for cell in first) for one in FORMATS):
+        return []
+    cells = [_plain_blanks(cell) for cell in {cell.strip() for cell in values} if cell not in HOLES]
     if not cells:
         return []
     found: list[NumberFormat] = []

@@ -120,8 +120,14 @@ class TableSplit:
             "label": self._describe_label(),
             "roles": self.role_names,
             "holes_spelled": holes,
+            **({"rounded": rounded} if (rounded := self._rounded()) else {}),
             **{key: value for key, value in self._notes.items() if key != "format"},
         }
+
+    def _rounded(self) -> list[str]:
+        """Columns of numbers with more digits than float64 has, by the heads of the files."""
+        numbers = [one.name for one in (*self.columns, *self._layout.roles.values()) if one.kind == "number"]
+        return [name for name in numbers if any(_is_rounded(file, name) for file in self._opened)]
 
     def _describe_files(self) -> dict[str, Any]:
         """How the first file is read, and those that are read otherwise."""
@@ -284,6 +290,11 @@ def _joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     if len(parts) == 1:
         return dict(parts[0])
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _is_rounded(file: TableFile, column: str) -> bool:
+    seen = file.observed.get(column, Observed(None))
+    return seen.digits and not seen.whole  # whole ones are read with all their digits
 
 
 def _holes(files: Sequence[TableFile], column: str) -> set[str]:

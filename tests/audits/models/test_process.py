@@ -105,6 +105,18 @@ def test_a_fixed_batch_size_is_filled_up_and_trimmed(started, rows: int) -> None
     assert started("fixed_batch").predict({"x": x})["sum"] == pytest.approx(x.sum(axis=1))
 
 
+@pytest.mark.parametrize("name", ["carries_state", "carries_state_of_four"])
+def test_rows_do_not_change_the_answers_to_others_by_a_state(started, name: str) -> None:
+    """Also where the state alone says how many rows a call takes."""
+    rows = np.random.default_rng(0).normal(size=(11, 3))
+    model = started(f"every_kind/{name}")
+    whole = model.predict({"x": rows})["p"]
+
+    assert whole.shape == (11, 1)
+    assert model.predict({"x": rows[::-1]})["p"][::-1] == pytest.approx(whole)
+    assert model.predict({"x": rows[3:4]})["p"] == pytest.approx(whole[3:4])
+
+
 def test_numbers_are_cast_to_the_inputs_type(started) -> None:
     big = 2**53 + 1
 

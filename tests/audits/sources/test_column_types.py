@@ -127,6 +127,53 @@ def test_is_converted(tmp_path: Path, opened: Open, name: str, suffix: str) -> N
     assert (name in train.describe().get("converted", {})) == (name not in plain)
 
 
+@pytest.mark.parametrize("type_", [pa.binary(), pa.large_binary()])
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_bytes_that_are_text_are_text(tmp_path: Path, opened: Open, type_: pa.DataType, suffix: str) -> None:
+    """Many writers of Parquet do not say that their bytes are text."""
+    file = write(tmp_path / f"x{suffix}", {"city": pa.array(["Zürich".encode(), None], type_)})
+    train, _ = opened(file, file, label="y")
+    (batch,) = everything(train)
+
+    assert batch.features["city"].tolist() == ["Zürich", None]
+    assert "UTF-8" in train.describe()["converted"]["city"]
+
+
+def test_bytes_that_are_no_text_after_some_that_are(tmp_path: Path, opened: Open) -> None:
+    values = [b"text"] * 40_000 + [b"\xff"]
+    parquet.write_table(pa.table({"a": values, "y": [0] * len(values)}), tmp_path / "x.parquet")
+    problem = problem_of(lambda: everything(opened("x.parquet", "x.parquet", label="y")[0]))
+
+    assert (problem.code, problem.row) == ("data_malformed", 40_000)
+
+
+LONG = ("18446744073709551614", "18446744073709551615", "123456789012345678901", "123456789012345678902")
+
+
+@pytest.mark.parametrize("role", ["id", "group"])
+def test_long_numbers_that_identify_keep_their_digits(tmp_path: Path, opened: Open, role: str) -> None:
+    (tmp_path / "x.csv").write_text("k,a,y\n" + "".join(f"{key},{n},{n % 2}\n" for n, key in enumerate(LONG)))
+    parquet.write_table(
+        pa.table({"k": pa.array([2**64 - 2, 2**64 - 1], pa.uint64()), "a": [1, 2], "y": [0, 1]}), tmp_path / "x.parquet"
+    )
+    for name, keys in {"x.csv": LONG, "x.parquet": LONG[:2]}.items():
+        (batch,) = everything(opened(name, name, label="y", **{role: "k"})[0])
+
+        assert batch.roles[role].tolist() == list(keys)
+
+
+def test_long_numbers_that_lose_digits_are_named(tmp_path: Path, opened: Open) -> None:
+    """And none are lost where the model takes text."""
+    (tmp_path / "x.csv").write_text("k,a,y\n" + "".join(f"{key},{n},{n % 2}\n" for n, key in enumerate(LONG)))
+    train, _ = opened("x.csv", "x.csv", label="y")
+    text = model(TensorSpec("k", "string", (None, 1)), TensorSpec("a", "float32", (None, 1)))
+    as_text, _ = opened("x.csv", "x.csv", label="y", options={"model": text})
+
+    assert train.describe()["rounded"] == ["k"]
+    assert everything(as_text)[0].features["k"].tolist() == list(LONG)
+    assert "rounded" not in as_text.describe()
+
+
 def test_decimals_keep_their_digits_as_text(tmp_path: Path, opened: Open) -> None:
     """A model with a vocabulary of texts was trained on "1.50"."""
     file = write(tmp_path / "x.parquet", {"price": CONVERTED["decimal"][0]})

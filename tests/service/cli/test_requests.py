@@ -186,6 +186,22 @@ def test_a_command_line_says_what_a_request_file_says(tmp_path: Path) -> None:
     assert of_file.model_dump(exclude_unset=True) == EVERY_FIELD
 
 
+def test_how_one_split_is_written() -> None:
+    options = AuditOptions(
+        model="/m",
+        train=["/t.csv"],
+        validation=["/v.csv"],
+        label=["y"],
+        csv=["decimal=,", "train:delimiter=;", "validation:header=false"],
+        data_key=["validation:rows"],
+    )
+    data = request_from(options).data
+
+    assert data.train.csv.model_dump(exclude_unset=True) == {"decimal": ",", "delimiter": ";"}
+    assert data.validation.csv.model_dump(exclude_unset=True) == {"decimal": ",", "header": False}
+    assert (data.train.key, data.validation.key) == (None, "rows")
+
+
 def test_the_request_has_no_field_without_an_option() -> None:
     whole = AuditRequest.model_validate(EVERY_FIELD).model_dump()
 

@@ -28,6 +28,8 @@ def found(names: list[str], *there: str) -> dict[str, str]:
         ("input_age", "age"),
         ("age_input", "age"),
         ("Placeholder/age", "age"),
+        ("serving/inputs/age", "age"),
+        ("model/deep/age:0", "age"),
         ("x_1", "x1"),
     ],
 )

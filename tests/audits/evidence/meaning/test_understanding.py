@@ -47,6 +47,19 @@ def refused(*args: Any, **asked: Any) -> ProblemError:
     return refusal.value
 
 
+# Decisions
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_scores_in_bytes_are_no_classes(dtype: str) -> None:
+    scores = np.clip(30 * EVIDENCE + (0 if dtype == "int8" else 128), *((-128, 127) if dtype == "int8" else (0, 255)))
+    problem = refused(scores.astype(dtype), BINARY)
+
+    assert problem.code == "output_quantised"
+    assert "zero_point" in problem.detail
+    assert read(BINARY.astype(dtype), BINARY).kind == "class"
+
+
 # Scales
 
 
