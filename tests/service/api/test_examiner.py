@@ -19,6 +19,7 @@ from schemas.problem import ProblemError
 from schemas.request import AuditRequest
 from service.api import examiner as examining
 from service.api.examiner import Examiner
+from service.api.unchanged import Unchanged
 from service.settings import Settings
 from tests.service.conftest import make_request
 
@@ -250,3 +251,34 @@ def test_the_places_are_as_many_as_before(fake: Examiner) -> None:
     """However examinations ended, each gave its place back."""
     assert fake._places._value == 2 * examining.cores()
     assert fake._waiting._value == examining.MAX_WAITING
+
+
+class TestMemory:
+    """The data of an example have long been as they are; the model's address notes each examination."""
+
+    @pytest.fixture
+    def asked(self, fake: Examiner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
+        """Examines and tells how often that was done so far, with an identity given for all that is asked."""
+        monkeypatch.setattr(fake, "_unchanged", Unchanged())
+
+        def asked(identity: str) -> int:
+            monkeypatch.setattr(examining, "identity_of", lambda *_: identity.encode() or None)
+            fake.examine(make_request(f"count:{tmp_path}/journal"))
+            journal = tmp_path / "journal"
+            return len(journal.read_text().splitlines()) if journal.exists() else 0
+
+        return asked
+
+    def test_what_was_found_sound_is_not_examined_again(self, asked) -> None:
+        assert [asked("a"), asked("a"), asked("b"), asked("a")] == [1, 1, 2, 2]
+
+    def test_what_has_no_identity_is_examined_every_time(self, asked) -> None:
+        assert [asked(""), asked("")] == [1, 2]
+
+    def test_neither_problems_nor_failures_are_remembered(self, fake: Examiner, monkeypatch) -> None:
+        monkeypatch.setattr(examining, "identity_of", lambda *_: b"one")
+        monkeypatch.setattr(fake, "_unchanged", Unchanged())
+        for _ in range(2):
+            with pytest.raises(ProblemError):
+                fake.examine(make_request("problem"))
+            assert examine(fake, "segfault")
