@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 PRODUCTION = "service.worker.examination"
 # A sound request takes some hundredths of a second, seconds where storage is slow; longer, nobody waits for an answer.
-EXAMINATION_SECONDS = 5.0
+EXAMINATION_SECONDS = 10.0
 # Of the 40 threads that answer requests, those that may wait for examinations: the others read meanwhile.
 MAX_WAITING = 20
 START_SECONDS = 30.0  # loading the readers from a slow disk
