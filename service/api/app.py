@@ -22,6 +22,7 @@ from service.access.store import Keys
 from service.api import docs, openapi, routes
 from service.api import uploads as upload_routes
 from service.api.background import background
+from service.api.examiner import Examiner
 from service.api.following import Following
 from service.api.guard import Guard
 from service.api.limits import RateLimiter
@@ -46,6 +47,7 @@ def create_app(
     *,
     uploads: Uploads | None = None,
     keys: Keys | None = None,
+    examiner: Examiner | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -54,6 +56,7 @@ def create_app(
         jobs: default: the job engine of the settings' database, opened now.
         uploads: likewise, with `jobs`.
         keys: likewise, with `jobs`; None besides `jobs` knows no keys but those of the settings.
+        examiner: likewise; None besides `jobs` examines requests in this process.
     """
     settings = settings or get_settings()
     catalogue.entries()  # a check that is documented badly stops the start, not a request
@@ -63,14 +66,14 @@ def create_app(
         jobs = upkeep = resources.enter_context(closing(open_jobs(settings)))
         engine = connect(settings)
         resources.callback(engine.dispose)
-        uploads, keys = Uploads(settings, engine), Keys(engine)
+        uploads, keys, examiner = Uploads(settings, engine), Keys(engine), Examiner(settings)
     app = FastAPI(
         title="fitcheck",
         version=version("fitcheck"),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=functools.partial(_lifespan, resources, upkeep, settings),
+        lifespan=functools.partial(_lifespan, resources, upkeep, examiner, settings),
     )
     app.state.settings = settings
     app.state.jobs = jobs
@@ -81,7 +84,12 @@ def create_app(
     app.state.metrics = Metrics(jobs, app.state.following.count)
     roots = Roots(settings.data_roots, settings.remote, uploads=settings.uploads_dir, closed=settings.closed)
     app.state.roots = roots
-    app.state.preflight = functools.partial(preflight.check, roots=roots, allowed_ops=settings.allowed_ops)
+    app.state.examiner = examiner
+    app.state.preflight = (
+        functools.partial(preflight.check, roots=roots, allowed_ops=settings.allowed_ops)
+        if examiner is None
+        else examiner.examine
+    )
     app.state.isolation = functools.partial(probe, settings.sandbox)
     app.openapi = functools.partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's own way
     for router in (routes.audits, upload_routes.uploads, routes.findings, routes.health):
@@ -97,9 +105,14 @@ def create_app(
 
 
 @asynccontextmanager
-async def _lifespan(resources: ExitStack, upkeep: Upkeep | None, settings: Settings, _: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(
+    resources: ExitStack, upkeep: Upkeep | None, examiner: Examiner | None, settings: Settings, _: FastAPI
+) -> AsyncIterator[None]:
     with resources:
-        async with background(upkeep, settings) if upkeep else nullcontext():
+        async with (
+            examiner.running() if examiner else nullcontext(),
+            background(upkeep, settings) if upkeep else nullcontext(),
+        ):
             yield
 
 

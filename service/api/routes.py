@@ -22,6 +22,7 @@ from schemas.request import MAX_TAGS, AuditRequest
 from service.api import webhooks
 from service.api.access import Caller, Owner, authenticate
 from service.api.bodies import AuditRequestBody
+from service.api.examiner import Examiner
 from service.api.following import FINAL, Following
 from service.api.metrics import MEDIA_TYPE as METRICS_MEDIA_TYPE
 from service.api.metrics import Metrics
@@ -332,6 +333,11 @@ class Health(Sent):
 class Readiness(Sent):
     status: Literal["ready"] = "ready"
     workers: int = Field(ge=1, description="Slots that take work now.")
+    examiner: Literal["ready", "unavailable"] = Field(
+        "ready",
+        description="Whether requests are examined before they are queued. `unavailable`: they are queued all the "
+        "same, and the audit tells what is wrong with them.",
+    )
     isolation: Isolation = Field(
         description="What locks models in, as found on the machine that answers; a report says what did."
     )
@@ -360,7 +366,12 @@ def is_ready(jobs: JobsOf, request: Request) -> Readiness:
     workers = jobs.workers()
     if workers < 1:
         raise NoWorkerError
-    return Readiness(workers=workers, isolation=request.app.state.isolation())
+    examiner = cast(Examiner | None, request.app.state.examiner)
+    return Readiness(
+        workers=workers,
+        examiner="ready" if examiner is None or examiner.answers() else "unavailable",
+        isolation=request.app.state.isolation(),
+    )
 
 
 @health.get(

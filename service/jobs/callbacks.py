@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from schemas.job import Job
 from service.jobs import tallies
 from service.jobs.states import ACTIVE, SELECT_JOB, job_from
-from service.jobs.tables import audit_tag, callback, now_ms, workflow
+from service.jobs.tables import callback, now_ms, workflow
 
 CLAIM_SECONDS = 60  # a delivery that is not settled by then was lost with its process
 FIRST_DELAY_SECONDS = 5.0
@@ -65,9 +65,7 @@ def _take(connection: sa.Connection, row: sa.Row[*tuple[object, ...]]) -> bool:
 
 def _delivery(connection: sa.Connection, row: sa.Row[*tuple[object, ...]]) -> Delivery:
     found = connection.execute(SELECT_JOB.where(callback.c.audit_id == row.audit_id)).one()
-    tags = connection.execute(sa.select(audit_tag.c.key, audit_tag.c.value).filter_by(audit_id=row.audit_id))
-    job = job_from(found, {tag.key: tag.value for tag in tags})
-    return Delivery(job.model_copy(update={"callback": None}), row.url, row.attempts + 1)
+    return Delivery(job_from(found).model_copy(update={"callback": None}), row.url, row.attempts + 1)
 
 
 def settle(connection: sa.Connection, delivery: Delivery, error: str | None, *, is_last: bool) -> None:

@@ -31,7 +31,7 @@ from service.jobs.interface import JobFilter, Pruned, Statistics
 from service.jobs.names import APPLICATION, QUEUES, SCHEMA, VERSION, WORKFLOW
 from service.jobs.serialization import JsonSerializer
 from service.jobs.states import ACTIVE, IS, SELECT_JOB, JobRow, job_from, status_of
-from service.jobs.tables import audit, audit_tag, now_ms, queues, report, workflow
+from service.jobs.tables import audit, audit_tag, lease, now_ms, queues, report, workflow
 from service.settings import Settings
 from service.tracing import traceparent
 from service.uploads.store import prune_uploads
@@ -66,6 +66,8 @@ class DatabaseJobs:
             # A dead database is an answer at once, not a request that hangs.
             retry_connection_errors=False,
         )
+        served = sa.exists().where(leases.live(settings.lease_seconds), lease.c.queue == workflow.c.queue_name)
+        self._is_served = served.label("is_served")
 
     def close(self) -> None:
         """Give all connections back."""
@@ -113,7 +115,7 @@ class DatabaseJobs:
         query = query.order_by(audit.c.id.desc()).limit(limit + 1)
         with unavailable_is_a_problem(), self._engine.connect() as connection:
             rows = connection.execute(query).all()
-            jobs = _jobs(connection, rows[:limit])
+        jobs = [job_from(row) for row in rows[:limit]]
         return JobPage(items=jobs, next_cursor=cursor_after(jobs[-1].id) if len(rows) > limit else None)
 
     def report(self, audit_id: str, *, caller: str | None) -> Report:
@@ -176,16 +178,11 @@ class DatabaseJobs:
 
     def _job(self, connection: sa.Connection, audit_id: str, caller: str | None) -> Job:
         """The job; a queued one that no worker will take says so, instead of waiting in silence."""
-        row = _read_row(connection, audit_id, caller)
-        job = _jobs(connection, [row])[0]
-        if job.status != "queued":
+        row = _read_row(connection, audit_id, caller, self._is_served)
+        job = job_from(row)
+        if job.status != "queued" or row.queue_name is None or row.is_served:
             return job
-        queue = connection.execute(
-            sa.select(workflow.c.queue_name).where(workflow.c.workflow_uuid == audit_id)
-        ).scalar()
-        if queue is None or leases.count_live(connection, self._settings.lease_seconds, queue=queue):
-            return job
-        detail = f"no live worker takes {queue} audits: start `fitcheck worker` on such a machine, or cancel"
+        detail = f"no live worker takes {row.queue_name} audits: start `fitcheck worker` on such a machine, or cancel"
         return job.model_copy(update={"progress": job.progress.model_copy(update={"detail": detail})})
 
     def _queue_for(self, connection: sa.Connection, request: AuditRequest, large_model_queue: str | None) -> str:
@@ -202,10 +199,11 @@ class DatabaseJobs:
         waiting = sa.select(sa.func.count()).where(
             workflow.c.status == "ENQUEUED", workflow.c.application_name == APPLICATION
         )
-        if connection.execute(waiting).scalar_one() >= self._settings.max_queue:
-            raise QueueFull(self._settings.max_queue)
         own = waiting.where(workflow.c.workflow_uuid == audit.c.id, audit.c.caller == caller)
-        if connection.execute(own).scalar_one() >= self._settings.max_queue_per_caller:
+        of_all, of_caller = connection.execute(sa.select(waiting.scalar_subquery(), own.scalar_subquery())).one()
+        if of_all >= self._settings.max_queue:
+            raise QueueFull(self._settings.max_queue)
+        if of_caller >= self._settings.max_queue_per_caller:
             raise CallerQueueFull(self._settings.max_queue_per_caller)
 
 
@@ -294,16 +292,10 @@ def _conditions(where: JobFilter) -> Sequence[sa.ColumnElement[bool]]:
     return conditions
 
 
-def _read_row(connection: sa.Connection, audit_id: str, caller: str | None) -> JobRow:
-    row = connection.execute(SELECT_JOB.where(audit.c.id == audit_id, _of(caller))).one_or_none()
+def _read_row(connection: sa.Connection, audit_id: str, caller: str | None, *more: sa.ColumnElement[bool]) -> JobRow:
+    """The row of `SELECT_JOB`, with more columns."""
+    query = SELECT_JOB.add_columns(*more).where(audit.c.id == audit_id, _of(caller))
+    row = connection.execute(query).one_or_none()
     if row is None:
         raise AuditNotFound(audit_id)
     return row
-
-
-def _jobs(connection: sa.Connection, rows: Sequence[JobRow]) -> list[Job]:
-    tags: dict[str, dict[str, str]] = {row.id: {} for row in rows}
-    query = sa.select(audit_tag).where(audit_tag.c.audit_id.in_(tags)).order_by(audit_tag.c.key)
-    for tag in connection.execute(query):
-        tags[tag.audit_id][tag.key] = tag.value
-    return [job_from(row, tags[row.id]) for row in rows]

@@ -63,7 +63,7 @@ def _logged(connection: sa.Connection, after: Mapping[str, int]) -> Sequence[Job
 
 
 def _latest(row: JobRow) -> JobEvent:
-    job = job_from(row, {})
+    job = job_from(row)
     return JobEvent(
         id=event_id(row.version, job.status),
         audit_id=job.id,

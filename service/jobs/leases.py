@@ -114,11 +114,14 @@ def orphaned(connection: sa.Connection) -> list[str]:
     return sorted(owner for owner in owners - live if owner is not None)
 
 
+def live(lease_seconds: float) -> sa.ColumnElement[bool]:
+    """The leases of slots that live and were heard of within a lease."""
+    return sa.and_(lease.c.reaped_at.is_(None), lease.c.beat_at >= now_ms() - _ms(lease_seconds))
+
+
 def count_live(connection: sa.Connection, lease_seconds: float, queue: str | None = None) -> int:
     """How many slots live and were heard of within a lease."""
-    query = sa.select(sa.func.count()).where(
-        lease.c.reaped_at.is_(None), lease.c.beat_at >= now_ms() - _ms(lease_seconds)
-    )
+    query = sa.select(sa.func.count()).where(live(lease_seconds))
     if queue is not None:
         query = query.where(lease.c.queue == queue)
     return connection.execute(query).scalar_one()

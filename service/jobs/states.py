@@ -20,7 +20,16 @@ from schemas.job import CallbackState, Job, JobStatus, Links, Progress
 from schemas.problem import EvaluatorError, Problem
 from service.jobs.names import MAX_DEATHS
 from service.jobs.serialization import internal_error, stored_problem
-from service.jobs.tables import audit, audit_progress, callback, report, workflow, workflow_output
+from service.jobs.tables import (
+    audit,
+    audit_progress,
+    audit_tag,
+    callback,
+    json_of,
+    report,
+    workflow,
+    workflow_output,
+)
 
 JobRow = sa.Row[*tuple[Any, ...]]  # of `SELECT_JOB`
 ACTIVE = ("ENQUEUED", "DELAYED", "PENDING")
@@ -32,6 +41,7 @@ SELECT_JOB = (
         audit.c.created_at,
         audit.c.cancel_requested_at,
         workflow.c.status,
+        workflow.c.queue_name,
         workflow.c.completed_at,
         workflow_output.c.error,
         audit_progress.c.starts,
@@ -47,6 +57,10 @@ SELECT_JOB = (
         callback.c.attempts.label("callback_attempts"),
         callback.c.due_at.label("callback_due_at"),
         callback.c.last_error.label("callback_error"),
+        sa.select(json_of(audit_tag.c.key, audit_tag.c.value))
+        .where(audit_tag.c.audit_id == audit.c.id)
+        .scalar_subquery()
+        .label("tags"),
     )
     .select_from(audit)
     .join(workflow, workflow.c.workflow_uuid == audit.c.id)
@@ -75,7 +89,7 @@ def status_of(row: JobRow) -> JobStatus:
     return "queued" if row.status in {"ENQUEUED", "DELAYED"} else known.get(row.status, "failed")
 
 
-def job_from(row: JobRow, tags: Mapping[str, str]) -> Job:
+def job_from(row: JobRow) -> Job:
     """The job of a row of `SELECT_JOB`."""
     status = status_of(row)
     address = f"/v1/audits/{row.id}"
@@ -89,7 +103,7 @@ def job_from(row: JobRow, tags: Mapping[str, str]) -> Job:
         attempt=row.starts or 0,
         error=_error(row) if status == "failed" else None,
         verdict=row.verdict if status == "succeeded" else None,
-        tags=dict(tags),
+        tags=dict(sorted((row.tags or {}).items())),
         callback=_callback(row, status),
         links=Links(
             self=address,

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from service.jobs.names import SCHEMA
@@ -199,6 +200,23 @@ class now_ms(FunctionElement[int]):  # noqa: N801 - a function of SQL
 
     type = sa.BigInteger()
     inherit_cache = True
+
+
+class json_of(FunctionElement[dict[str, str]]):  # noqa: N801 - a function of SQL
+    """A JSON object of the first argument's values, which name those of the second; NULL or empty without rows."""
+
+    type = sa.JSON()
+    inherit_cache = True
+
+
+@compiles(json_of, "sqlite")
+def _json_sqlite(element: json_of, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_group_object({compiler.process(element.clauses, **options)})"
+
+
+@compiles(json_of, "postgresql")
+def _json_postgresql(element: json_of, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_object_agg({compiler.process(element.clauses, **options)})"
 
 
 @compiles(now_ms, "sqlite")

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -107,13 +108,16 @@ class Child:
 
 def _spawn(start: Start) -> "subprocess.Popen[bytes]":
     parent = os.getpid()
-    return subprocess.Popen(  # noqa: S603 - our own commands
-        start.command,
-        env=dict(start.environment),
-        stdin=subprocess.DEVNULL,
-        pass_fds=(*start.descriptors, *start.handed),
-        preexec_fn=lambda: _before_exec(parent),  # noqa: PLW1509 - the supervisor has one thread
-    )
+    with warnings.catch_warnings():
+        # Python 3.12 warns of threads, which the API has: what is called here takes no lock.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return subprocess.Popen(  # noqa: S603 - our own commands
+            start.command,
+            env=dict(start.environment),
+            stdin=subprocess.DEVNULL,
+            pass_fds=(*start.descriptors, *start.handed),
+            preexec_fn=lambda: _before_exec(parent),  # noqa: PLW1509 - see above
+        )
 
 
 def _before_exec(parent: int) -> None:

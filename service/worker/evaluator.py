@@ -23,7 +23,7 @@ from schemas.problem import EvaluatorError, Problem, ProblemError
 from schemas.report import Report
 from schemas.request import AuditRequest
 from service.worker.processes import sacrifice_first
-from service.worker.protocol import Frame, Order, receive_order, send
+from service.worker.protocol import Examined, Frame, Order, receive_order, send
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.EN
 
 
 class Evaluator(Protocol):
-    """A module that evaluates audits."""
+    """A module that evaluates audits, or examines requests."""
 
     def preload(self) -> None:
         """Load what every audit needs, without touching a device: this is done once, before forking."""
@@ -47,7 +47,7 @@ class Evaluator(Protocol):
         audit_id: str,
         roots: Sequence[Path],
         progress: Callable[[Progress], None],
-    ) -> Report: ...
+    ) -> Report | Examined: ...
 
 
 def isolate(server: int, scratch: Path) -> None:
@@ -79,7 +79,7 @@ def serve_one(connection: socket.socket, evaluator: Evaluator) -> None:
 
 def _outcome(connection: socket.socket, evaluator: Evaluator, order: Order) -> Frame:
     try:
-        report = evaluator.evaluate(
+        result = evaluator.evaluate(
             order.request,
             audit_id=order.audit_id,
             roots=[Path(root) for root in order.roots],
@@ -95,7 +95,7 @@ def _outcome(connection: socket.socket, evaluator: Evaluator, order: Order) -> F
         if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
             return Frame(passing=_machine_fault(error))
         return Frame(problem=_unexpected())
-    return Frame(report=_with_memory(report))
+    return Frame(examined=result) if isinstance(result, Examined) else Frame(report=_with_memory(result))
 
 
 def _with_memory(report: Report) -> Report:

@@ -4,10 +4,11 @@ A slot opens one connection an audit. ::
 
     fork server ─► slot       hello            the models' libraries are loaded
     slot ─► evaluator         Order            (the evaluator is forked when it arrives)
-    evaluator ─► slot         progress ...     then one report or problem
+    evaluator ─► slot         progress ...     then one report or problem; of an examination, what it saw
     fork server ─► slot       ended            how the evaluator ended; closes the connection
 
-When a slot closes its end, or dies, the fork server kills the evaluator and all that it started.
+When a slot closes its end, or dies, the fork server kills the evaluator and all that it started. The API speaks as a
+slot does, to a fork server of its own, to have a request examined.
 """
 
 import select
@@ -18,6 +19,7 @@ from typing import Self
 from pydantic import Field, ValidationError, model_validator
 
 from schemas.base import Received, Sent
+from schemas.isolation import Isolation
 from schemas.job import Progress
 from schemas.problem import Problem
 from schemas.report import Report
@@ -47,12 +49,20 @@ class Ended(Sent):
     signal: int | None = None
 
 
+class Examined(Sent):
+    """What an examination saw, and how well its process was locked in while it looked."""
+
+    isolation: Isolation
+    problem: Problem | None = Field(None, description="Why the request is refused; null: nothing is seen to be wrong.")
+
+
 class Frame(Sent):
     """One message to a slot; exactly one field is set."""
 
     hello: int | None = Field(None, description="Process id of the fork server.")
     progress: Progress | None = None
     report: Report | None = None
+    examined: Examined | None = None
     problem: Problem | None = None
     passing: Problem | None = Field(None, description="A fault of the machine: another try may do better.")
     ended: Ended | None = None
@@ -74,6 +84,8 @@ class Lines:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._poll = select.poll()  # which, other than select, knows no highest descriptor
+        self._poll.register(connection, select.POLLIN)
         self._buffer = bytearray()
         self._searched = 0
 
@@ -87,7 +99,7 @@ class Lines:
         while (end := self._buffer.find(b"\n", self._searched)) < 0:
             self._searched = len(self._buffer)
             left = max(0.0, deadline - time.monotonic())
-            if not select.select([self._connection], [], [], left)[0]:
+            if not self._poll.poll(1000 * left):
                 return None
             self._receive()
         line = bytes(self._buffer[:end])

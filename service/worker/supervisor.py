@@ -11,18 +11,11 @@
 
 import os
 import secrets
-import select
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from fcntl import LOCK_EX, LOCK_NB, flock
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,22 +31,17 @@ from service.jobs import leases
 from service.jobs.database import connect, migrate
 from service.jobs.errors import DatabaseUnavailable
 from service.logs import configure_logging
-from service.machine import cores
 from service.settings import PREFIX, SECRETS, Settings
 from service.worker.children import Child, Start
 from service.worker.devices import gpus
 from service.worker.forkserver import PRODUCTION
+from service.worker.keeping import KeptForkServer, evaluator_environment, python_module, run_folder
 
 log = structlog.get_logger(__name__)
 
 TEND_SECONDS = 0.1
-BACKLOG = 512
 KILL_SECONDS = 5.0  # beyond the time that the slots were given to finish
 FIRST_API_SECONDS = 15.0  # an API that fails so early has nothing to listen on
-MAX_ADDRESS_CHARACTERS = 100  # of a Unix socket
-# What evaluators may see of our environment; no credential is among them.
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV")
-_INHERITED_PREFIXES = ("TF_", "XLA_", "NVIDIA_", "CUDA_", "OMP_")
 
 
 def run_worker(settings: Settings, *, evaluator: str = PRODUCTION) -> int:
@@ -108,17 +96,16 @@ class Supervisor:
     def __init__(self, settings: Settings, engine: sa.Engine, folder: Path, evaluator: str, *, with_api: bool) -> None:
         self._settings = settings
         self._engine = engine
-        self._folder = folder
-        self._evaluator = evaluator
         self._stopping = threading.Event()
         self._hurry = False
         self._status = 0
-        self._address = _address(folder)
-        self._listener = _listen(self._address)
-        self._fork_server = Child("fork-server", self._plan_fork_server)
-        self._serving: int | None = None  # our end of the fork server's pipe
-        self._leaving: list[subprocess.Popen[bytes]] = []  # fork servers that finish what they began
         self._slots = self._plan_slots()
+        self._fork_server = KeptForkServer(
+            folder,
+            evaluator,
+            environment=evaluator_environment(settings, len(self._slots)),
+            recycle_after=settings.recycle_after,
+        )
         self._api = [Child("api", self._plan_api, on_exit=self._api_ended)] if with_api else []
 
     def run(self) -> int:
@@ -126,25 +113,12 @@ class Supervisor:
             signal.signal(number, self._on_signal)
         log.info("service_started", slots=len(self._slots), api=bool(self._api))
         while not self._stopping.is_set():
-            for child in (*self._api, self._fork_server, *self._slots):
+            self._fork_server.tend()
+            for child in (*self._api, *self._slots):
                 child.tend()
-            self._tend_leaving()
             self._stopping.wait(TEND_SECONDS)
         self._shut_down()
         return self._status
-
-    def _tend_leaving(self) -> None:
-        """Start a successor of a fork server that takes no more connections: its last audit may take hours."""
-        self._leaving = [process for process in self._leaving if process.poll() is None]
-        if self._serving is not None and select.select([self._serving], [], [], 0)[0]:
-            os.close(self._serving)
-            self._serving = None
-            process = self._fork_server.process
-            # One that has died closed it too; that is followed by a wait.
-            if process is not None and process.poll() is None:
-                self._leaving.append(process)
-                self._fork_server.replace()
-                log.info("fork_server_replaced", pid=process.pid)
 
     def _on_signal(self, *_: object) -> None:
         self._hurry = self._stopping.is_set()
@@ -158,14 +132,7 @@ class Supervisor:
         for child in (*self._slots, *self._api):
             self._wait(child, deadline)
         # Evaluators that still run belong to slots that are gone.
-        self._fork_server.signal(signal.SIGKILL)
-        self._fork_server.wait(deadline)
-        for process in self._leaving:
-            process.kill()
-            process.wait()
-        self._listener.close()
-        if self._address.parent != self._folder:
-            shutil.rmtree(self._address.parent, ignore_errors=True)
+        self._fork_server.stop(deadline)
         self._engine.dispose()
         log.info("service_stopped")
 
@@ -192,7 +159,7 @@ class Supervisor:
             # A new name at every start: the work of the old one must never look like this one's.
             executor = f"{socket.gethostname()}:{name}:{secrets.token_hex(4)}"
             options = ("--queue", queue, "--executor", executor, "--device", device)
-            command = (*_python("service.worker.slot"), *options, "--address", str(self._address))
+            command = (*python_module("service.worker.slot"), *options, "--address", str(self._fork_server.address))
             return Start(command, self._environment(without=SECRETS - {"database"}))
 
         def on_exit(status: int) -> None:
@@ -208,23 +175,8 @@ class Supervisor:
             # A slot that had to be killed to stop it is no death either.
             (leases.stop if self._stopping.is_set() else leases.release)(connection, executor)
 
-    def _plan_fork_server(self) -> Start:
-        if self._serving is not None:
-            os.close(self._serving)
-        self._serving, theirs = os.pipe()
-        options = (
-            *("--serving", str(theirs)),
-            *("--listen", str(self._listener.fileno())),
-            *("--scratch", str(self._folder)),
-            *("--evaluator", self._evaluator),
-            *("--recycle-after", str(self._settings.recycle_after)),
-        )
-        environment = evaluator_environment(self._settings, len(self._slots))
-        command = (*_python("service.worker.forkserver"), *options)
-        return Start(command, environment, descriptors=(self._listener.fileno(),), handed=(theirs,))
-
     def _plan_api(self) -> Start:
-        return Start((*_python("service"), "api"), self._environment())
+        return Start((*python_module("service"), "api"), self._environment())
 
     def _environment(self, *, without: frozenset[str] = frozenset()) -> dict[str, str]:
         others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
@@ -240,22 +192,6 @@ class Supervisor:
             self._stopping.set()
 
 
-def evaluator_environment(settings: Settings, slots: int) -> dict[str, str]:
-    """The environment of the fork server, and so of all evaluators: nothing in it is a secret."""
-    kept = {
-        name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
-    }
-    # So many audits at a time share the cores.
-    threads = str(max(1, cores() // max(1, slots)))
-    ours = {
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "TF_NUM_INTRAOP_THREADS": threads,
-        "OMP_NUM_THREADS": threads,
-        "PYTHONUNBUFFERED": "1",
-    }
-    return {**ours, **kept, **settings.environment(without=SECRETS)}
-
-
 def _cannot_listen(settings: Settings) -> str | None:
     """Why the API could not listen: said at once, rather than after everything else has been started."""
     try:
@@ -268,55 +204,3 @@ def _cannot_listen(settings: Settings) -> str | None:
     except OSError as error:
         return error.strerror or str(error)
     return None
-
-
-@contextmanager
-def run_folder(state_dir: Path) -> Iterator[Path]:
-    """A folder for as long as this service runs. Those of services that were killed are removed."""
-    parent = state_dir / "run"
-    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (parent / "lock").open("w") as one_at_a_time:
-        flock(one_at_a_time, LOCK_EX)
-        for left in parent.iterdir():
-            _remove_if_unused(left)
-        folder = Path(tempfile.mkdtemp(dir=parent))
-        lock = (folder / "lock").open("w")
-        flock(lock, LOCK_EX)
-    with lock:
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_if_unused(folder: Path) -> None:
-    try:
-        with (folder / "lock").open() as lock:
-            flock(lock, LOCK_EX | LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-    except OSError:
-        return  # in use, or not one of ours
-
-
-def _address(folder: Path) -> Path:
-    """Where to listen: in the folder, unless the kernel's limit for addresses is shorter than its path."""
-    address = folder / "evaluate"
-    if len(str(address)) <= MAX_ADDRESS_CHARACTERS:
-        return address
-    return Path(tempfile.mkdtemp(prefix="fitcheck-")) / "evaluate"
-
-
-def _listen(address: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)
-    try:
-        listener.bind(str(address))
-    finally:
-        os.umask(before)
-    listener.listen(BACKLOG)
-    return listener
-
-
-def _python(module: str) -> tuple[str, ...]:
-    # -P: what lies in the folder where the service was started is not ours to import.
-    return (sys.executable, "-P", "-m", module)

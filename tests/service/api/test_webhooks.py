@@ -14,7 +14,7 @@ from service.api.background import deliver_due
 from service.api.webhooks import UndeliveredError, deliver, require_allowed
 from service.jobs.callbacks import Delivery
 from service.settings import Settings
-from service.worker.supervisor import evaluator_environment
+from service.worker.keeping import evaluator_environment
 from tests.service.fakes import FakeJobs
 
 from .receiver import Receiver, receiver

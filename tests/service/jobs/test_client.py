@@ -299,3 +299,18 @@ def _drop_ours(url: sa.URL) -> None:
         ):
             connection.execute(sa.text(f"DROP TABLE {table}"))
     engine.dispose()
+
+
+def test_a_job_is_read_in_one_statement(jobs: DatabaseJobs, caller: str, audit_request) -> None:
+    """A queued one with tags as well: clients poll it."""
+    job, _ = jobs.submit(audit_request(tags={"b": "2", "a": "1"}), caller=caller)
+    statements: list[str] = []
+    note = lambda *event: statements.append(event[2])  # noqa: E731 - removed by identity
+    sa.event.listen(jobs._engine, "before_cursor_execute", note)
+    try:
+        read = jobs.get(job.id, caller=caller)
+    finally:
+        sa.event.remove(jobs._engine, "before_cursor_execute", note)
+
+    assert list(read.tags.items()) == [("a", "1"), ("b", "2")]
+    assert len([text for text in statements if text.lstrip().upper().startswith("SELECT")]) == 1

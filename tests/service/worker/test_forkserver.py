@@ -19,7 +19,7 @@ from service.jobs.engine import InfrastructureError
 from service.settings import Settings
 from service.worker.evaluation import ForkedEvaluation, connect, is_warm
 from service.worker.forkserver import ForkServer
-from service.worker.supervisor import _listen, evaluator_environment
+from service.worker.keeping import _listen, evaluator_environment
 from tests.service import evaluators
 from tests.service.conftest import make_request
 

@@ -14,7 +14,8 @@ from service.settings import Settings
 from service.worker import children
 from service.worker.children import Child, Start
 from service.worker.devices import gpus
-from service.worker.supervisor import _address, _run, evaluator_environment, run_folder
+from service.worker.keeping import _address, evaluator_environment, run_folder
+from service.worker.supervisor import _run
 
 from .conftest import is_alive, wait_until
 
