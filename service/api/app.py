@@ -9,10 +9,10 @@ from typing import cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
-from starlette.routing import compile_path
+from starlette.routing import BaseRoute, Route, compile_path
 
 from audits import catalogue, preflight
 from audits.sources import Roots
@@ -31,6 +31,8 @@ from service.api.validation import field_errors
 from service.jobs.client import open_jobs
 from service.jobs.database import connect
 from service.jobs.interface import Jobs, Upkeep
+from service.pages.routes import pages
+from service.pages.session import Sessions
 from service.settings import Settings, get_settings
 from service.uploads.store import Uploads
 
@@ -76,15 +78,15 @@ def create_app(
     app.state.uploads = uploads
     app.state.keys = keys
     app.state.limiter = RateLimiter(settings.rate_limit, settings.rate_burst)
+    app.state.sessions = Sessions(settings)
     app.state.following = Following(jobs)
     app.state.metrics = Metrics(jobs, app.state.following.count)
     roots = Roots(settings.data_roots, settings.remote, uploads=settings.uploads_dir, closed=settings.closed)
     app.state.roots = roots
     app.state.preflight = functools.partial(preflight.check, roots=roots)
     app.openapi = functools.partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's own way
-    for router in (routes.audits, upload_routes.uploads, routes.findings, routes.health):
+    for router in (routes.audits, upload_routes.uploads, routes.findings, routes.health, pages):
         app.include_router(router)
-    app.add_api_route("/", _home, include_in_schema=False)
     app.add_api_route("/docs", _docs, include_in_schema=False)
     app.add_exception_handler(ProblemError, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -99,10 +101,6 @@ async def _lifespan(resources: ExitStack, upkeep: Upkeep | None, settings: Setti
     with resources:
         async with background(upkeep, settings) if upkeep else nullcontext():
             yield
-
-
-def _home() -> Response:
-    return RedirectResponse("/docs")
 
 
 def _docs(request: Request) -> Response:
@@ -140,4 +138,14 @@ def _allowed(request: Request) -> list[str]:
         if compile_path(template)[0].match(request.url.path):
             methods = [method.upper() for method in operations]
             return ["HEAD", *methods] if "GET" in methods else methods
-    return ["GET", "HEAD"]
+    return [*dict.fromkeys(method for route in pages.routes for method in _methods(route, request.url.path))] or [
+        "GET",
+        "HEAD",
+    ]
+
+
+def _methods(route: BaseRoute, path: str) -> list[str]:
+    """The methods of one of the pages, where it has this path."""
+    if not isinstance(route, Route) or not route.path_regex.match(path):
+        return []
+    return ["GET", "HEAD"] if "GET" in (route.methods or ()) else sorted(route.methods or ())
