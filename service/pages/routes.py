@@ -461,7 +461,9 @@ def show_login(request: Request, visitor: VisitorOf) -> Response:
 def log_in(request: Request, visitor: VisitorOf, form: Form) -> Response:
     """Begin a session with an access key."""
     target, key = _safe(form.get("next", "")), form.get("key", "").strip()
-    _require_token(request, visitor, form.get("token", ""))
+    if not sessions_of(request).fits(visitor.cookie, form.get("token", "")):
+        problem = "This page was open for too long. Enter the key again."
+        return _show(request, visitor, "login.html", {"next": target, "problem": problem}, HTTPStatus.FORBIDDEN)
     if identity_of(request, key) is None:
         refusal = refused(request, sent=bool(key))
         problem = "No such key, or it counts no more." if key else "Enter an access key."

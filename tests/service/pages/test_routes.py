@@ -345,6 +345,14 @@ class TestSession:
         assert answer.status_code == 401
         assert SESSION not in browser.cookies
 
+    def test_a_login_that_was_open_for_too_long_is_shown_again(self, browser_of):
+        browser = browser_of(**KEYS)
+        answer = browser.post("/login", data={"key": "first-key", "token": "0" * 64})
+
+        assert answer.status_code == 403
+        assert "Enter the key again" in answer.text
+        assert SESSION not in browser.cookies
+
     def test_guesses_are_slow(self, browser_of):
         browser = browser_of(**KEYS, rate_limit=60, rate_burst=3)
         token = token_in(browser.get("/login"))
