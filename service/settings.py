@@ -21,7 +21,7 @@ from schemas.request import QUEUE_PATTERN
 from service.machine import cores, memory_bytes
 
 PREFIX = "FITCHECK_"
-SECRETS = frozenset({"api_keys", "database", "callback_secrets"})
+SECRETS = frozenset({"api_keys", "database", "callback_secrets", "session_secret"})
 SECRET_PREFIX = "whsec_"  # noqa: S105 - as the Standard Webhooks write them
 # TensorFlow and an audit beside it.
 SLOT_BYTES, MAX_DEFAULT_SLOTS = 3 * 2**30, 16
@@ -47,6 +47,14 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         (), repr=False, description="Access keys, separated by commas. None: no key is asked for."
+    )
+
+    session_hours: float = Field(12, gt=0, le=24 * 30, description="How long a browser stays logged in.")
+    session_secret: str = Field(
+        "",
+        repr=False,
+        description="Signs the sessions of browsers, the same on every API process. Default: made from the access keys "
+        "of the settings, or, without any, anew at each start.",
     )
 
     state_dir: Path = Field(default_factory=default_state_dir, description="Where the service keeps its files.")

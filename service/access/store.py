@@ -49,6 +49,12 @@ class Keys:
                 self._note_use(id_)
         return Identity(row.caller, frozenset(row.scopes.split()))
 
+    def identity_behind(self, id_: str) -> Identity | None:
+        """Who carries the key with this id; None where it is unknown, expired or revoked. Proves nothing by itself."""
+        with unavailable_is_a_problem(), self._engine.connect() as connection:
+            row = connection.execute(_valid(id_)).one_or_none()
+        return None if row is None else Identity(row.caller, frozenset(row.scopes.split()))
+
     def create(
         self, caller: str, scopes: Sequence[str], *, days: float | None = None, note: str | None = None
     ) -> NewKey:

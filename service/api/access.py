@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from service.access.keys import Identity, Scope
+from service.access.keys import Identity, Scope, split
 from service.access.store import Keys
 from service.api.limits import RateLimiter
 from service.api.middleware import EXTRA_HEADERS
@@ -49,24 +49,61 @@ def caller_of(key: str) -> str:
 
 
 def _identify(request: Request) -> Identity:
-    settings: Settings = request.app.state.settings
-    keys: Keys | None = request.app.state.keys
     scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
-    key = sent.strip() if scheme.lower() == "bearer" and len(sent) <= MAX_KEY_CHARACTERS else ""
-    if key and _is_known(key, settings.api_keys):
-        return Identity(caller_of(key), ANONYMOUS.scopes)
-    if key and keys is not None and (identity := keys.identify(key)) is not None:
+    key = sent.strip() if scheme.lower() == "bearer" else ""
+    if (identity := identity_of(request, key)) is not None:
         return identity
-    if settings.api_keys or (keys is not None and keys.any()):
-        # Whoever guesses is counted by address, so that guesses are slow.
-        limiter_of(request).take(f"address {request.client.host if request.client else ''}")
-        raise UnauthorizedError(sent=bool(key))
+    if asks_for_keys(request):
+        raise refused(request, sent=bool(key))
     if request.method not in READING:
-        _require_same_site(request)
+        require_same_site(request)
     return ANONYMOUS
 
 
-def _require_same_site(request: Request) -> None:
+def identity_of(request: Request, key: str) -> Identity | None:
+    """Who carries this key; None where it opens nothing."""
+    settings: Settings = request.app.state.settings
+    keys: Keys | None = request.app.state.keys
+    if not 0 < len(key) <= MAX_KEY_CHARACTERS:
+        return None
+    if _is_known(key, settings.api_keys):
+        return Identity(caller_of(key), ANONYMOUS.scopes)
+    return None if keys is None else keys.identify(key)
+
+
+def asks_for_keys(request: Request) -> bool:
+    """Whether nobody is let in without a key."""
+    keys: Keys | None = request.app.state.keys
+    return bool(request.app.state.settings.api_keys) or (keys is not None and keys.any())
+
+
+def reference_of(key: str) -> str:
+    """Names a key without revealing it: what a browser's session remembers."""
+    parts = split(key)
+    return caller_of(key) if parts is None else parts[0]
+
+
+def identity_behind(request: Request, reference: str) -> Identity | None:
+    """Who carries the key of this reference now; None where it counts no more."""
+    settings: Settings = request.app.state.settings
+    keys: Keys | None = request.app.state.keys
+    for key in settings.api_keys:
+        if reference_of(key) == reference:
+            return Identity(caller_of(key), ANONYMOUS.scopes)
+    return None if keys is None else keys.identity_behind(reference)
+
+
+def refused(request: Request, *, sent: bool) -> UnauthorizedError:
+    """The refusal of a wrong key. Whoever guesses is counted by address, so that guesses are slow.
+
+    Raises:
+        RateLimitedError: too many guesses.
+    """
+    limiter_of(request).take(f"address {request.client.host if request.client else ''}")
+    return UnauthorizedError(sent=sent)
+
+
+def require_same_site(request: Request) -> None:
     """Refuse what a browser sent for a page from elsewhere: without keys it would be taken for its reader's own.
 
     Browsers name the page's origin with every request that may change something; programs send no such header.

@@ -9,10 +9,10 @@ from typing import cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
-from starlette.routing import compile_path
+from starlette.routing import BaseRoute, Route, compile_path
 
 from audits import catalogue, preflight
 from audits.isolation import probe
@@ -33,6 +33,8 @@ from service.api.validation import field_errors
 from service.jobs.client import open_jobs
 from service.jobs.database import connect
 from service.jobs.interface import Jobs, Upkeep
+from service.pages.routes import pages
+from service.pages.session import Sessions
 from service.settings import Settings, get_settings
 from service.uploads.store import Uploads
 
@@ -80,6 +82,7 @@ def create_app(
     app.state.uploads = uploads
     app.state.keys = keys
     app.state.limiter = RateLimiter(settings.rate_limit, settings.rate_burst)
+    app.state.sessions = Sessions(settings)
     app.state.following = Following(jobs)
     app.state.metrics = Metrics(jobs, app.state.following.count)
     roots = Roots(settings.data_roots, settings.remote, uploads=settings.uploads_dir, closed=settings.closed)
@@ -92,9 +95,8 @@ def create_app(
     )
     app.state.isolation = functools.partial(probe, settings.sandbox)
     app.openapi = functools.partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's own way
-    for router in (routes.audits, upload_routes.uploads, routes.findings, routes.health):
+    for router in (routes.audits, upload_routes.uploads, routes.findings, routes.health, pages):
         app.include_router(router)
-    app.add_api_route("/", _home, include_in_schema=False)
     app.add_api_route("/docs", _docs, include_in_schema=False)
     app.add_exception_handler(ProblemError, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -114,10 +116,6 @@ async def _lifespan(
             background(upkeep, settings) if upkeep else nullcontext(),
         ):
             yield
-
-
-def _home() -> Response:
-    return RedirectResponse("/docs")
 
 
 def _docs(request: Request) -> Response:
@@ -155,4 +153,14 @@ def _allowed(request: Request) -> list[str]:
         if compile_path(template)[0].match(request.url.path):
             methods = [method.upper() for method in operations]
             return ["HEAD", *methods] if "GET" in methods else methods
-    return ["GET", "HEAD"]
+    return [*dict.fromkeys(method for route in pages.routes for method in _methods(route, request.url.path))] or [
+        "GET",
+        "HEAD",
+    ]
+
+
+def _methods(route: BaseRoute, path: str) -> list[str]:
+    """The methods of one of the pages, where it has this path."""
+    if not isinstance(route, Route) or not route.path_regex.match(path):
+        return []
+    return ["GET", "HEAD"] if "GET" in (route.methods or ()) else sorted(route.methods or ())

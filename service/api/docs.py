@@ -39,6 +39,7 @@ def page(openapi: dict[str, Any], base: str) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info["title"])}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>'
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>{paragraphs}"
+        '<p><a href="/audits">The pages</a> of this service, for people.</p>'
         '<p>The whole description, for clients and tools: <a href="/openapi.json">openapi.json</a> '
         f"(OpenAPI {escape(openapi['openapi'])}).</p>"
         f"<pre>{escape(EXAMPLE.format(base=base.rstrip('/')))}</pre>{operations}</body></html>"

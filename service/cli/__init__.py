@@ -5,7 +5,7 @@
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -268,6 +268,38 @@ def report(
         with _client(url, key) as client:
             found = client.report(audit_id)
         _end_with(found, fail_on, as_json=as_json, form=form, output=output, html=html)
+
+
+@app.command(rich_help_panel=REMOTE)
+def compare(
+    *,
+    before: Annotated[str, typer.Argument(metavar="A", help="The earlier report: an audit's id, or a JSON file.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The later report, likewise.")],
+    fail_on: Annotated[
+        Literal["critical", "warning", "never"],
+        typer.Option(help="Severity from which a finding that came back, or is new, makes the command exit with 1."),
+    ] = "warning",
+    url: Url = LOCALHOST,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two reports of one model: what was mended, what came back, what is new.
+
+    Exit codes: 0 nothing came back and nothing is new from --fail-on, 1 something is, 2 the command or its input is at
+    fault, 3 a report cannot be had.
+    """
+    with _problems():
+        from audits.comparison import compare
+        from service.cli.comparing import gate, report_of
+        from service.cli.render import render_comparison
+
+        with _client(url, key) as client:
+            found = compare(report_of(before, client), report_of(after, client))
+        if as_json:
+            _print_json(found)
+        else:
+            render_comparison(found, _console())
+        raise typer.Exit(gate(found, fail_on))
 
 
 @app.command(rich_help_panel=REMOTE)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from schemas.base import Interval
 from schemas.catalogue import CatalogueEntry
+from schemas.comparison import ComparedFinding, ComparedMetric, Comparison
 from schemas.job import Job
 from schemas.problem import Problem
 from schemas.report import (
@@ -29,11 +30,14 @@ from schemas.report import (
     Severity,
 )
 from service.access.keys import AccessKey
+from service.formats.comparison import METRIC_WORDS, compared_effects, compared_pair, compared_word
+from service.formats.words import metric as metric_name
 
 VERDICT_STYLES = {"pass": "bold white on green", "warn": "bold black on yellow", "fail": "bold white on red"}
 VERDICT_STYLES["inconclusive"] = "bold black on cyan"
 SEVERITY_STYLES = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 STATUS_STYLES = {"succeeded": "green", "failed": "red", "running": "cyan", "queued": "dim", "cancelled": "yellow"}
+CHANGE_STYLES = {"came_back": "bold red", "new": "red", "remaining": "yellow", "unanswered": "dim", "mended": "green"}
 UNANSWERED = (Outcome.INCONCLUSIVE, Outcome.ERROR)
 MAX_CLASSES = 20
 INDENT = 4
@@ -65,6 +69,40 @@ def render_problem(problem: Problem, console: Console) -> None:
     located = [f"{name} {value}" for name, value in places.items() if value is not None]
     if located and not problem.errors:
         console.print(Text("  " + ", ".join(located), "dim"))
+
+
+def render_comparison(comparison: Comparison, console: Console) -> None:
+    """Print what a change of the model or its data did: findings first, then every metric of both splits."""
+    verdicts = (comparison.verdict_before, comparison.verdict_after)
+    told = Text(" → ").join(Text(f" {one.upper()} ", VERDICT_STYLES[one]) for one in verdicts)
+    console.print(Text.assemble(told, "  ", (comparison.summary, "bold")))
+    for note in comparison.notes:
+        console.print(Text(f"  {note}", "yellow"))
+    for part in (_compared_findings(comparison.findings), _compared_metrics(comparison.metrics)):
+        if part.row_count:
+            console.print(Padding(part, (1, 0, 0, 2)))
+
+
+def _compared_findings(findings: Sequence[ComparedFinding]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for one in findings:
+        name = Text.assemble(one.title, "\n", (one.code, "dim"))
+        table.add_row(Text(compared_word(one), CHANGE_STYLES[one.change]), name, compared_effects(one))
+    return table
+
+
+def _compared_metrics(metrics: Sequence[ComparedMetric]) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("metric", "split", "before", "after", ""):
+        table.add_column(name)
+    for one in metrics:
+        cells = [
+            " ".join(filter(None, (value, interval and f"({interval})"))) for value, interval in compared_pair(one)
+        ]
+        table.add_row(
+            metric_name(one.name), one.split, *cells, METRIC_WORDS[one.change], style="bold" if one.is_primary else ""
+        )
+    return table
 
 
 def render_job(job: Job, console: Console) -> None:

@@ -1,6 +1,5 @@
 """An audit request from the command line's options, from a file, or from both."""
 
-import csv
 import json
 import os
 import re
@@ -15,11 +14,10 @@ from schemas.problem import Problem, RequestError
 from schemas.request import AuditRequest
 from service.api.validation import field_errors
 from service.cli.options import AuditOptions
+from service.texts import classes, column, columns, label, names, reported, tag
 
 SPLITS = ("train", "validation")
 
-# Before the position of a column: pos:0 is the first, pos:-1 the last.
-POSITION = "pos:"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 
 
@@ -88,23 +86,23 @@ def _said(options: AuditOptions) -> dict[str, Any]:
     fields = {
         "model.uri": absolute(options.model, here),
         "model.signature": options.signature,
-        "model.tags": _names(options.model_tags),
+        "model.tags": names(options.model_tags),
         "data.train.uri": _one_or_many(absolute(list(options.train or ()), here)),
         "data.train.label_uri": _one_or_many(absolute(list(options.train_labels or ()), here)),
         "data.validation.uri": _one_or_many(absolute(list(options.validation or ()), here)),
         "data.validation.label_uri": _one_or_many(absolute(list(options.validation_labels or ()), here)),
-        "data.label": _label(options.label),
-        "data.features": _columns(options.features),
-        "data.exclude": _columns(options.exclude),
-        **{f"data.{role}": _column(getattr(options, role)) for role in ("weight", "id", "group", "time")},
+        "data.label": label(options.label),
+        "data.features": columns(options.features),
+        "data.exclude": columns(options.exclude),
+        **{f"data.{role}": column(getattr(options, role)) for role in ("weight", "id", "group", "time")},
         "task": options.task,
         "history.uri": absolute(options.history, here),
-        "reported_metrics": [_reported(text) for text in options.reported or ()] or None,
+        "reported_metrics": [reported(text) for text in options.reported or ()] or None,
         "output.tensor": options.output_tensor,
         "output.index": options.output_index,
         "output.step": options.output_step,
         "output.kind": options.output_kind,
-        "output.classes": _classes(options.classes),
+        "output.classes": classes(options.classes),
         "output.threshold": options.threshold,
         "checks.include": options.checks or None,
         "checks.exclude": options.skipped or None,
@@ -117,7 +115,7 @@ def _said(options: AuditOptions) -> dict[str, Any]:
         "resources.max_rows": options.max_rows,
         "priority": options.priority,
         "callback.url": options.callback,
-        "tags": dict(_tag(text) for text in options.tags or ()) or None,
+        "tags": dict(tag(text) for text in options.tags or ()) or None,
     }
     for splits, key in map(_of_splits, options.data_key or ()):
         fields |= {f"data.{split}.key": key for split in splits}
@@ -140,42 +138,6 @@ def _one_or_many(values: list[str]) -> str | list[str] | None:
     if not values:
         return None
     return values[0] if len(values) == 1 else values
-
-
-def _names(text: str | None) -> list[str] | None:
-    """Names between commas; those that hold a comma stand in quotes."""
-    if text is None:
-        return None
-    cells = next(csv.reader([text], skipinitialspace=True), [])
-    return [name.strip() for name in cells if name.strip()]
-
-
-def _columns(text: str | None) -> list[str | int] | None:
-    names = _names(text)
-    return None if names is None else [_column(name) for name in names]  # type: ignore[misc]  # none is None
-
-
-def _column(text: str | None) -> str | int | None:
-    """A column's name or pattern, or its position after `pos:`."""
-    if text is None or not text.startswith(POSITION):
-        return text
-    try:
-        return int(text.removeprefix(POSITION))
-    except ValueError:
-        raise RequestError(
-            "position_unreadable",
-            f"{text}: write {POSITION}0 for the first column, {POSITION}-1 for the last.",
-            field="data",
-        ) from None
-
-
-def _label(names: Sequence[str] | str | None) -> str | int | list[str | int | None] | None:
-    """One column; several that are one-hot."""
-    if not names:
-        return None
-    if isinstance(names, str):
-        return _column(names)
-    return _column(names[0]) if len(names) == 1 else [_column(name) for name in names]
 
 
 def _of_splits(text: str) -> tuple[Sequence[str], str]:
@@ -213,35 +175,3 @@ def _limits(texts: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             found[check][limit] = value
     return {"checks.limits": found} if found else {}
-
-
-def _classes(text: str | None) -> Sequence[str | int] | None:
-    """Class labels; whole numbers only where all of them are."""
-    names = _names(text)
-    if names is None:
-        return None
-    try:
-        return [int(name) for name in names]
-    except ValueError:
-        return names
-
-
-def _reported(text: str) -> dict[str, Any]:
-    """``accuracy=0.93`` or ``accuracy``, of the validation data; of the training data after ``train:``."""
-    name, equals, value = text.partition("=")
-    split, colon, metric = name.partition(":")
-    is_split = bool(colon) and split.strip() in {"train", "validation"}
-    where = {"split": split.strip()} if is_split else {}
-    try:
-        return {"name": (metric if is_split else name).strip(), "value": float(value) if equals else None, **where}
-    except ValueError:
-        raise RequestError(
-            "reported_unreadable", f"--reported {text}: write a metric, or metric=number.", field="reported_metrics"
-        ) from None
-
-
-def _tag(text: str) -> tuple[str, str]:
-    key, colon, value = text.partition(":")
-    if not colon or not key:
-        raise RequestError("tag_unreadable", f"--tag {text}: write key:value.", field="tags")
-    return key, value

@@ -17,6 +17,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 DRAWING = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-embed.min.js", "figures.js")
 
 
+# A file that needs no other names no place that it came from; forms must name theirs, or they are refused.
+ALONE, IN_SITE = "no-referrer", "same-origin"
+
+
 @dataclass(frozen=True)
 class Page:
     """A finished page.
@@ -24,17 +28,19 @@ class Page:
     Attributes:
         html: the whole file.
         policy: its Content-Security-Policy, which the file also states itself.
+        referrer: its Referrer-Policy, likewise.
     """
 
     html: str
     policy: str
+    referrer: str = ALONE
 
     @property
     def headers(self) -> dict[str, str]:
         """For whoever serves it."""
         return {
             "Content-Security-Policy": f"{self.policy}; frame-ancestors 'none'",
-            "Referrer-Policy": "no-referrer",
+            "Referrer-Policy": self.referrer,
         }
 
 
@@ -52,19 +58,27 @@ def environment() -> Environment:
     return made
 
 
-def render(template: str, context: Mapping[str, Any], *, scripts: tuple[str, ...] = ()) -> Page:
+def render(
+    template: str,
+    context: Mapping[str, Any],
+    *,
+    scripts: tuple[str, ...] = (),
+    site: Mapping[str, Any] | None = None,
+) -> Page:
     """A page of one template.
 
     Args:
         template: name of its file.
         context: what it shows.
         scripts: files of `static` that it runs, in order.
+        site: what its head shows of the pages around it; None: it stands alone, and can send nothing anywhere.
     """
     style = static("pages.css")
     run = [static(name) for name in scripts]
-    policy = _policy(style, run)
-    filled = environment().get_template(template)
-    return Page(filled.render(**context, style=Markup(style), scripts=run, policy=policy), policy)  # noqa: S704 - our own file
+    policy = _policy(style, run, "'none'" if site is None else "'self'")
+    referrer = ALONE if site is None else IN_SITE
+    around = {"style": style, "scripts": run, "policy": policy, "referrer": referrer, "site": site}
+    return Page(environment().get_template(template).render(**context, **around), policy, referrer)
 
 
 @functools.cache
@@ -88,11 +102,11 @@ def data(value: Any) -> Markup:
     return Markup(text)  # noqa: S704 - escaped above
 
 
-def _policy(style: str, scripts: list[Markup]) -> str:
+def _policy(style: str, scripts: list[Markup], reachable: str) -> str:
     allowed = " ".join(_hash(script) for script in scripts) or "'none'"
     return (
         f"default-src 'none'; script-src {allowed}; style-src {_hash(style)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"base-uri 'none'; form-action {reachable}; connect-src {reachable}"
     )
 
 

@@ -46,9 +46,9 @@ Context = dict[str, Any]
 ELSEWHERE = {"columns", "mapping", "changed_by_cast", "weights", "weights_note", "metrics"}
 
 
-def report_page(report: Report) -> Page:
-    """The report as one HTML file that needs nothing else."""
-    return render("report.html", _context(report), scripts=DRAWING)
+def report_page(report: Report, site: Context | None = None) -> Page:
+    """The report as one HTML file that needs nothing else; with `site`, as one of the service's pages."""
+    return render("report.html", _context(report), scripts=DRAWING, site=site)
 
 
 def _context(report: Report) -> Context:
