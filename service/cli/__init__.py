@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from schemas.report import Report
     from service.cli.client import Client
-    from service.cli.exits import FailOn
+    from service.client.reports import FailOn
     from service.settings import Settings
 
 app = typer.Typer(
@@ -211,13 +211,13 @@ def submit(
 ) -> None:
     """Submit an audit to a service. Paths are the service's, below its data roots; with --upload, this machine's."""
     with _problems() as errors:
-        from service.cli.progress import ProgressDisplay, UploadDisplay
         from service.cli.requests import request_from
+        from service.client.progress import ProgressDisplay, UploadDisplay
 
         asked = request_from(options)
         with _client(url, key) as client:
             if upload:
-                from service.cli.uploading import with_uploads
+                from service.client.uploading import with_uploads
 
                 asked = with_uploads(asked, client, UploadDisplay(errors))
             job = client.submit(asked, idempotency_key)
@@ -242,7 +242,7 @@ def watch(*, audit_id: AuditId, url: Url = LOCALHOST, key: Key = None, as_json: 
     """Show the progress of an audit until it ends; exits with 3 where it ends without a report."""
     with _problems(), _client(url, key) as client:
         from service.cli.exits import ExitCode
-        from service.cli.progress import ProgressDisplay
+        from service.client.progress import ProgressDisplay
 
         with ProgressDisplay(_console(stderr=True)) as progress:
             job = client.watch(audit_id, progress)
