@@ -152,3 +152,85 @@ class TestServing:
     def test_what_fails_is_never_served(self, tmp_path: Path):
         assert self.promote(tmp_path, 1).returncode == 1
         assert sorted(path.name for path in (tmp_path / "served").iterdir()) == ["10", "2"]
+
+
+AIRFLOW = """
+import asyncio, json, sys
+from types import SimpleNamespace
+from airflow.exceptions import AirflowException, TaskDeferred
+from fitcheck.airflow import AuditTrigger, FitcheckAuditOperator
+
+sys.path.insert(0, "examples/integrations/airflow")
+import model_gate
+
+assert [task.task_id for task in model_gate.dag.tasks] == ["audit"]
+
+request = json.load(open("examples/wrong_scaling/request.json"))
+task = FitcheckAuditOperator(task_id="audit", url=sys.argv[1], request=request)
+ti = SimpleNamespace(dag_id="d" * 250, task_id="audit", run_id="r" * 250, map_index=-1, try_number=1)
+told = []
+for _ in range(2):
+    try:
+        task.execute({"ti": ti})
+    except TaskDeferred as deferred:
+        told.append(deferred)
+path, arguments = told[0].trigger.serialize()
+assert path == "fitcheck.airflow.AuditTrigger", path
+assert told[1].trigger.audit_id == arguments["audit_id"], "the same try is the same audit"
+
+async def first(trigger):
+    async for event in trigger.run():
+        return event.payload
+
+print(arguments["audit_id"], flush=True)
+event = asyncio.run(first(AuditTrigger(**arguments)))
+assert told[0].method_name == "finish"
+try:
+    task.finish({}, event)
+except AirflowException as error:
+    print("refused:", error)
+else:
+    print("passed")
+"""
+
+
+def foreign(name: str) -> str:
+    """The Python of an environment that holds a library too heavy for ours."""
+    if name not in os.environ:
+        pytest.skip(f"{name} names no Python")
+    return os.environ[name]
+
+
+@pytest.mark.parametrize(("verdict", "ending"), [("pass", "passed"), ("fail", "refused:")])
+def test_airflow_defers_follows_and_judges(url: str, jobs: FakeJobs, tmp_path: Path, verdict: str, ending: str):
+    """`FITCHECK_TEST_AIRFLOW=/path/to/python` with apache-airflow, pydantic, httpx and rich."""
+    command = [foreign("FITCHECK_TEST_AIRFLOW"), "-W", "ignore", "-c", AIRFLOW, url]
+    told = {**environment(url), "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=told, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        while running.poll() is None and not jobs.stored:
+            time.sleep(0.1)
+        if jobs.stored:
+            time.sleep(0.5)
+            jobs.succeed(jobs.stored[0].job.id, verdict)
+        out, errors = running.communicate(timeout=150)
+
+    assert running.returncode == 0, errors[-3000:]
+    assert f"\n{ending}" in out
+    assert len(jobs.stored) == 1
+
+
+def test_kubeflow_compiles_the_component(tmp_path: Path):
+    """`FITCHECK_TEST_KFP=/path/to/python` with kfp."""
+    command = [foreign("FITCHECK_TEST_KFP"), FOLDER / "kubeflow" / "component.py"]
+    told = {**os.environ, "FITCHECK_PACKAGE": "https://packages.test/fitcheck.whl"}
+    subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, timeout=150, check=True)
+    (pipeline,) = (
+        part for part in yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text()) if "components" in part
+    )
+
+    assert set(pipeline["components"]["comp-audit-model"]["inputDefinitions"]["parameters"]) == {
+        "model", "train", "validation", "label", "url", "fail_on",
+    }  # fmt: skip
+    assert "https://packages.test/fitcheck.whl" in json.dumps(pipeline["deploymentSpec"])

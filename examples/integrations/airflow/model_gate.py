@@ -6,7 +6,7 @@ from airflow.sdk import DAG
 
 from fitcheck.airflow import FitcheckAuditOperator
 
-with DAG("model_gate", start_date=datetime(2026, 1, 1), schedule="0 4 * * *", catchup=False):
+with DAG("model_gate", start_date=datetime(2026, 1, 1), schedule="0 4 * * *", catchup=False) as dag:
     FitcheckAuditOperator(
         task_id="audit",
         url="{{ var.value.fitcheck_url }}",
