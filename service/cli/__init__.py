@@ -301,13 +301,14 @@ def list_audits(
 
 
 @db.command()
-def upgrade(*, database: Database = None, state_dir: StateDir = None) -> None:
+def upgrade(*, database: Database = None, state_dir: StateDir = None, as_json: AsJson = False) -> None:
     """Create or update the tables. The service does so itself when it starts; workers go first."""
     with _problems():
         from service.cli.database import status_of, upgrade
 
         upgrade(_settings(database=database, state_dir=state_dir))
-        _print_status(status_of(_settings(database=database, state_dir=state_dir)))
+        found = status_of(_settings(database=database, state_dir=state_dir))
+        _print_json(found) if as_json else _print_status(found)
 
 
 @db.command("status")
@@ -334,6 +335,7 @@ def prune(
     keep_reports_days: Annotated[
         float | None, typer.Option(envvar="FITCHECK_KEEP_REPORTS_DAYS", help="Delete reports of audits likewise.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Delete finished audits and reports that were kept long enough. The service does so itself, from time to time."""
     with _problems():
@@ -346,7 +348,10 @@ def prune(
             keep_reports_days=keep_reports_days,
         )
         pruned = prune(settings)
-        typer.echo(f"deleted: {pruned.jobs} audits, {pruned.reports} reports")
+        if as_json:
+            _print_json(pruned)
+        else:
+            typer.echo(f"deleted: {pruned.jobs} audits, {pruned.reports} reports")
 
 
 def _print_status(found: "BaseModel") -> None:
@@ -443,7 +448,7 @@ def _end_with(
     raise typer.Exit(gate(found, fail_on))
 
 
-def _print_json(what: "BaseModel | list[Any]") -> None:
+def _print_json(what: Any) -> None:
     from pydantic_core import to_json
 
     sys.stdout.write(to_json(what, indent=2).decode() + "\n")
