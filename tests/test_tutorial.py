@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 (TRAINING,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+# Whatever happens, the service that the page starts ends with its shell.
+CLEANING = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
 
 
 def free_port() -> int:
@@ -65,7 +67,7 @@ def test_its_commands_lead_to_the_diagnosis_and_out_of_it(stocked: Path):
         "COLUMNS": "200",
     }
     done = subprocess.run(
-        ["bash", "-c", "set -euo pipefail\n" + script.replace("127.0.0.1:8000", f"127.0.0.1:{port}")],
+        ["bash", "-c", CLEANING + script.replace("127.0.0.1:8000", f"127.0.0.1:{port}")],
         cwd=stocked, env=environment, capture_output=True, text=True, timeout=850, check=False,
     )  # fmt: skip
 
