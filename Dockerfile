@@ -24,6 +24,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=bind,source=pyproject.toml,target=pyproject.toml \
     uv sync --frozen --no-dev --no-install-project
 COPY pyproject.toml uv.lock README.md ./
+COPY fitcheck fitcheck
 COPY schemas schemas
 COPY audits audits
 COPY service service
@@ -37,6 +38,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     --mount=type=bind,source=pyproject.toml,target=pyproject.toml \
     uv sync --frozen --no-dev --no-install-project --extra "${ACCELERATOR}"
 COPY pyproject.toml uv.lock README.md ./
+COPY fitcheck fitcheck
 COPY schemas schemas
 COPY audits audits
 COPY service service

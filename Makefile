@@ -53,6 +53,10 @@ openapi: setup ## Write docs/openapi.json from the routes
 schema: setup ## Write docs/report.schema.json from the types of the report
 	@$(BIN)/python -m scripts.write_report_schema
 
+.PHONY: site
+site: setup ## Build the documentation site into build/site; broken links fail
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m scripts.build_site
+
 .PHONY: soak
 soak: setup ## Kill the service's processes at random on both databases; AUDITS=60 MINUTES=10
 	@$(BIN)/python -m benchmarks.soak --audits $(or $(AUDITS),60) --minutes $(or $(MINUTES),10) --database $(or $(DATABASE),both)

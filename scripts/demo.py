@@ -29,10 +29,10 @@ from schemas.request import AuditRequest
 from service.cli.client import Client
 from service.cli.exits import ExitCode, gate
 from service.cli.options import AuditOptions
-from service.cli.progress import ProgressDisplay
 from service.cli.render import render_problem, render_report
 from service.cli.requests import request_from
 from service.cli.writing import write_report
+from service.client.progress import ProgressDisplay
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"

@@ -121,3 +121,15 @@ def test_the_engine_runs_without_the_service():
     modules = modules_after("import audits.engine")
 
     assert not {"service", "fastapi", "dbos", "sqlalchemy", "tensorflow"} & top_levels(modules)
+
+
+def test_a_client_loads_neither_the_service_nor_the_engine():
+    """It runs in notebooks and in trainings, where each second of start-up is noticed."""
+    modules = modules_after("import fitcheck, fitcheck.models")
+
+    assert not {"fastapi", "dbos", "sqlalchemy", "tensorflow", "keras", "numpy", "typer"} & top_levels(modules)
+
+
+def test_the_api_loads_no_client(modules_of_the_api: set[str]):
+    assert not {module for module in modules_of_the_api if module.startswith("service.client")}
+    assert "fitcheck" not in modules_of_the_api

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from schemas.report import Report
     from service.cli.client import Client
-    from service.cli.exits import FailOn
+    from service.client.reports import FailOn
     from service.settings import Settings
 
 app = typer.Typer(
@@ -211,13 +211,13 @@ def submit(
 ) -> None:
     """Submit an audit to a service. Paths are the service's, below its data roots; with --upload, this machine's."""
     with _problems() as errors:
-        from service.cli.progress import ProgressDisplay, UploadDisplay
         from service.cli.requests import request_from
+        from service.client.progress import ProgressDisplay, UploadDisplay
 
         asked = request_from(options)
         with _client(url, key) as client:
             if upload:
-                from service.cli.uploading import with_uploads
+                from service.client.uploading import with_uploads
 
                 asked = with_uploads(asked, client, UploadDisplay(errors))
             job = client.submit(asked, idempotency_key)
@@ -242,7 +242,7 @@ def watch(*, audit_id: AuditId, url: Url = LOCALHOST, key: Key = None, as_json: 
     """Show the progress of an audit until it ends; exits with 3 where it ends without a report."""
     with _problems(), _client(url, key) as client:
         from service.cli.exits import ExitCode
-        from service.cli.progress import ProgressDisplay
+        from service.client.progress import ProgressDisplay
 
         with ProgressDisplay(_console(stderr=True)) as progress:
             job = client.watch(audit_id, progress)
@@ -333,13 +333,14 @@ def list_audits(
 
 
 @db.command()
-def upgrade(*, database: Database = None, state_dir: StateDir = None) -> None:
+def upgrade(*, database: Database = None, state_dir: StateDir = None, as_json: AsJson = False) -> None:
     """Create or update the tables. The service does so itself when it starts; workers go first."""
     with _problems():
         from service.cli.database import status_of, upgrade
 
         upgrade(_settings(database=database, state_dir=state_dir))
-        _print_status(status_of(_settings(database=database, state_dir=state_dir)))
+        found = status_of(_settings(database=database, state_dir=state_dir))
+        _print_json(found) if as_json else _print_status(found)
 
 
 @db.command("status")
@@ -366,6 +367,7 @@ def prune(
     keep_reports_days: Annotated[
         float | None, typer.Option(envvar="FITCHECK_KEEP_REPORTS_DAYS", help="Delete reports of audits likewise.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Delete finished audits and reports that were kept long enough. The service does so itself, from time to time."""
     with _problems():
@@ -378,7 +380,10 @@ def prune(
             keep_reports_days=keep_reports_days,
         )
         pruned = prune(settings)
-        typer.echo(f"deleted: {pruned.jobs} audits, {pruned.reports} reports")
+        if as_json:
+            _print_json(pruned)
+        else:
+            typer.echo(f"deleted: {pruned.jobs} audits, {pruned.reports} reports")
 
 
 def _print_status(found: "BaseModel") -> None:
@@ -475,7 +480,7 @@ def _end_with(
     raise typer.Exit(gate(found, fail_on))
 
 
-def _print_json(what: "BaseModel | list[Any]") -> None:
+def _print_json(what: Any) -> None:
     from pydantic_core import to_json
 
     sys.stdout.write(to_json(what, indent=2).decode() + "\n")

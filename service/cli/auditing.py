@@ -13,7 +13,7 @@ from audits.sources import Roots
 from schemas.problem import ProblemError
 from schemas.report import Report
 from schemas.request import AuditRequest
-from service.cli.progress import ProgressDisplay
+from service.client.progress import ProgressDisplay
 from service.settings import get_settings
 
 # Whoever types the command may read what they may read.

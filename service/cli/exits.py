@@ -5,17 +5,15 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Literal, Self
 
 import typer
 from rich.console import Console
 
-from schemas.problem import DataError, ModelError, Problem, ProblemError, RequestError
+from schemas.problem import DataError, ModelError, ProblemError, RequestError
 from schemas.report import Report
 from service.cli.render import render_problem
-
-FailOn = Literal["critical", "warning", "never"]
-BREAKING = {"critical": {"fail"}, "warning": {"fail", "warn"}, "never": set[str]()}
+from service.client.errors import RefusedError
+from service.client.reports import FailOn, breaks
 
 
 class ExitCode(IntEnum):
@@ -26,33 +24,13 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130  # the shell's number for Ctrl-C
 
 
-class ToldError(ProblemError):
-    """A problem that the service told us, kept whole."""
-
-    told: Problem | None = None
-
-    @classmethod
-    def from_problem(cls, problem: Problem) -> Self:
-        error = super().from_problem(problem)
-        error.told = problem
-        return error
-
-    @property
-    def problem(self) -> Problem:
-        return self.told or super().problem
-
-
-class RefusedError(ToldError):
-    """The service refused the request; mending the request helps."""
-
-
 # Problems that the user mends in the command or in what it names; all others are failures.
 USERS_OWN = (RequestError, ModelError, DataError, RefusedError)
 
 
 def gate(report: Report, fail_on: FailOn) -> ExitCode:
     """What a verdict means to a pipeline that stops from severity `fail_on`."""
-    return ExitCode.GATE_BROKEN if report.verdict in BREAKING[fail_on] else ExitCode.PASSED
+    return ExitCode.GATE_BROKEN if breaks(report.verdict, fail_on) else ExitCode.PASSED
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def online(monkeypatch, jobs: FakeJobs) -> list[tuple[str, str | None]]:
         return Client(url, key, AsgiTransport(app))
 
     monkeypatch.setattr(service.cli, "_client", client)
-    monkeypatch.setattr("service.cli.client.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("service.client.calls.POLL_SECONDS", 0.01)
     return asked
 
 
@@ -427,7 +427,7 @@ class TestReading:
         assert "cancelled" in run("cancel", submitted(jobs)).stdout
 
     def test_list_follows_pages_up_to_its_limit(self, online, jobs, monkeypatch):
-        monkeypatch.setattr("service.cli.client.PAGE_ITEMS", 2)
+        monkeypatch.setattr("service.client.calls.PAGE_ITEMS", 2)
         for _ in range(5):
             submitted(jobs)
 

@@ -12,7 +12,7 @@ import service.cli
 from service.access.store import Keys
 from service.api.app import create_app
 from service.cli.client import Client
-from service.cli.uploading import pack
+from service.client.uploading import pack
 from service.jobs.database import connect, migrate
 from service.settings import Settings
 from service.uploads.store import Uploads

@@ -160,6 +160,13 @@ class TestDatabase:
 
         assert "0 audits, 0 reports" in db("prune", "--keep-jobs-days", "1", database=database)
 
+    def test_upgrade_and_prune_as_json(self, database: Path):
+        upgraded = json.loads(db("upgrade", "--json", database=database))
+        pruned = json.loads(db("prune", "--keep-jobs-days", "1", "--json", database=database))
+
+        assert upgraded["version"] == upgraded["newest_version"]
+        assert pruned == {"jobs": 0, "reports": 0, "uploads": 0}
+
     def test_prune_deletes_nothing_unasked(self, database: Path):
         result = run("db", "prune", "--database", f"sqlite:///{database}")
 

@@ -1,17 +1,17 @@
-"""`fitcheck submit --upload`: sends the files that a request names to the service, and names the uploads instead.
+"""Sends the files of this machine that a request names to the service, and names the uploads instead.
 
-A file that the service still has, by its SHA-256 and its name, is not sent again: the same command makes the same
+A file that the service still has, by its SHA-256 and its name, is not sent again: the same call makes the same
 request, so that an idempotency key goes with it.
 """
 
 import hashlib
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from audits.sources.formats import is_data
 from audits.sources.locations import DataFile, Roots, resolve, resolve_files
@@ -20,8 +20,6 @@ from audits.sources.uploads import is_upload
 from schemas.problem import RequestError
 from schemas.request import AuditRequest
 from schemas.upload import Upload
-from service.cli.client import Client
-from service.cli.progress import UploadDisplay
 
 HERE = Roots((Path("/"),))
 BLOCK_BYTES = 2**20
@@ -29,7 +27,33 @@ BLOCK_BYTES = 2**20
 LASTING = timedelta(hours=1)
 
 
-def with_uploads(request: AuditRequest, client: Client, display: UploadDisplay) -> AuditRequest:
+class Uploader(Protocol):
+    """What sends files: the calls of a client."""
+
+    def upload(self, content: Callable[[], Iterable[bytes]], *, name: str, size: int, sha256: str) -> Upload: ...
+
+    def uploads(self) -> Iterable[Upload]: ...
+
+
+class Display(Protocol):
+    """What shows the sending."""
+
+    def sending(self, name: str, size: int) -> AbstractContextManager[Callable[[int], None]]: ...
+
+    def skipped(self, name: str) -> None: ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def sending(self, name: str, size: int) -> AbstractContextManager[Callable[[int], None]]:  # noqa: ARG002
+        return nullcontext(lambda _: None)
+
+    def skipped(self, name: str) -> None:
+        pass
+
+
+def with_uploads(request: AuditRequest, client: Uploader, display: Display | None = None) -> AuditRequest:
     """The request, with every address of this machine replaced by an upload's.
 
     Raises:
@@ -37,7 +61,7 @@ def with_uploads(request: AuditRequest, client: Client, display: UploadDisplay) 
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fitcheck-")))
-        sender = _Sender(client, display)
+        sender = _Sender(client, display or Silent())
         content = request.model_dump(mode="json", exclude_unset=True)
         for field, uris in request.addresses.items():
             if any(_is_here(uri) for uri in uris):
@@ -103,7 +127,7 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 class _Sender:
     """Sends each file once."""
 
-    def __init__(self, client: Client, display: UploadDisplay) -> None:
+    def __init__(self, client: Uploader, display: Display) -> None:
         self._client = client
         self._display = display
         self._there: Mapping[tuple[str, str], Upload] | None = None
@@ -121,8 +145,8 @@ class _Sender:
             self._display.skipped(name)
             return there.uri
         size = path.stat().st_size
-        with path.open("rb") as file, self._display.sending(name, size) as advance:
-            return self._client.upload(_told(file.read, advance), name=name, size=size, sha256=sha256).uri
+        with self._display.sending(name, size) as advance:
+            return self._client.upload(lambda: _told(path, advance), name=name, size=size, sha256=sha256).uri
 
     def _uploads(self) -> Mapping[tuple[str, str], Upload]:
         if self._there is None:
@@ -133,10 +157,11 @@ class _Sender:
         return self._there
 
 
-def _told(read: Callable[[int], bytes], advance: Callable[[int], None]) -> Iterator[bytes]:
-    while block := read(BLOCK_BYTES):
-        yield block
-        advance(len(block))
+def _told(path: Path, advance: Callable[[int], None]) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
+            advance(len(block))
 
 
 def _sha256(path: Path) -> str:
