@@ -9,7 +9,8 @@ from schemas.comparison import Comparison
 from schemas.problem import RequestError
 from schemas.report import Report, Severity
 from service.cli.client import Client
-from service.cli.exits import ExitCode, FailOn
+from service.cli.exits import ExitCode
+from service.client.reports import FailOn
 
 
 def report_of(named: str, client: Client) -> Report:
