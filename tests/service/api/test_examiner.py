@@ -218,7 +218,7 @@ def test_the_readers_work_in_the_cage(ask, data: Path, suffix: str) -> None:
         ".parquet": lambda: frame.to_parquet(path),
         ".jsonl": lambda: frame.to_json(path, orient="records", lines=True),
         ".feather": lambda: frame.to_feather(path),
-        ".h5": lambda: frame.to_hdf(path, key="frame", format="table"),
+        ".h5": lambda: frame.to_hdf(path, key="frame", format="table", data_columns=True),
     }
     write[suffix]()
 
