@@ -55,7 +55,8 @@ ENDS_IN: dict[str, frozenset[str]] = {
     "loop_call": frozenset({"model_timeout"}),
     "loop_at_load": frozenset({"model_timeout"}),
     "alloc_100gb": frozenset({"model_out_of_memory", "model_timeout"}),
-    "alloc_ramp": frozenset({"model_out_of_memory"}),
+    # Whether the memory or the time is over first, the machine decides.
+    "alloc_ramp": frozenset({"model_out_of_memory", "model_timeout"}),
     "abort": frozenset({"model_crashed"}),
     "abort_exit_0": frozenset({"model_crashed"}),
     "check_fails": frozenset({"model_crashed", "model_refused_input"}),
