@@ -96,7 +96,10 @@ def running(side: Side, url: str, folder: Path) -> Iterator[str]:
         "FITCHECK_DATABASE": url,
         "FITCHECK_STATE_DIR": str(folder),
         "FITCHECK_DATA_ROOTS": str(EXAMPLES),
+        # All clients here are one caller.
         "FITCHECK_MAX_QUEUE": "1000000",
+        "FITCHECK_MAX_QUEUE_PER_CALLER": "1000000",
+        "FITCHECK_RATE_LIMIT": "0",
     }
     with (folder / "server.log").open("wb") as output:
         process = subprocess.Popen(side.command(port, url), env=os.environ | settings, stdout=output, stderr=output)
