@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from audits.models.runtime import LoadedModel, Refused
+from audits.models.runtime import LoadedModel, Refused, State
 
 FIT = 10  # rows
 
@@ -21,6 +21,7 @@ class Model(LoadedModel):
     def __init__(self, fit: int, fixed_rows: int | None = None, error: type[Exception] = ExhaustedError) -> None:
         self._tf = SimpleNamespace(errors=SimpleNamespace(ResourceExhaustedError=ExhaustedError))
         self._job = SimpleNamespace(inputs=[SimpleNamespace(shape=(fixed_rows, 1))], parameters=1)
+        self._state = State()
         self._fit = fit
         self._error = error
         self.batches: list[int] = []
