@@ -136,6 +136,8 @@ def evaluator_environment(settings: Settings, slots: int) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TF_NUM_INTRAOP_THREADS": threads,
         "OMP_NUM_THREADS": threads,
+        # joblib's pools take semaphores from a folder that no cage opens; without them it works in one thread.
+        "JOBLIB_MULTIPROCESSING": "0",
         "PYTHONUNBUFFERED": "1",
     }
     return {**ours, **kept, **settings.environment(without=SECRETS)}
