@@ -20,8 +20,12 @@ demo: setup ## Start the service, audit a real SavedModel over HTTP, show the di
 	@$(BIN)/python -m scripts.demo $(EXAMPLE) $(if $(KEEP),--keep)
 
 .PHONY: test
-test: setup lint types contracts ## Lint, check types and imports, run every test
-	@$(BIN)/pytest -n auto --dist loadfile
+test: setup lint types contracts ## Lint, check types and imports, run the tests
+	@$(BIN)/pytest -n auto --dist loadfile -m "not long"
+
+.PHONY: test-long
+test-long: setup ## Run the tests that take minutes each: the tutorial, rolling restarts, a Ray cluster, MLflow
+	@$(BIN)/pytest -m long
 
 .PHONY: lint
 lint: setup ## Check style and formatting

@@ -101,6 +101,7 @@ def cluster() -> Iterator[str]:
 # Ray forks, opens files and imports what it likes; its warnings are not ours to mend.
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.ray
+@pytest.mark.long
 def test_on_a_ray_cluster(data: Path, whole: dict[str, Any], cluster: str):
     request = request_for(data, "ray")
 
@@ -109,6 +110,7 @@ def test_on_a_ray_cluster(data: Path, whole: dict[str, Any], cluster: str):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.ray
+@pytest.mark.long
 def test_a_problem_that_a_worker_finds_reaches_the_user(data: Path, cluster: str, tmp_path: Path):
     """The label of a row in the last file is missing: nobody here reads it."""
     for path in (data / "train").rglob("*.parquet"):

@@ -41,6 +41,7 @@ def mlflow(tracking: str):
     return mlflow
 
 
+@pytest.mark.long
 @pytest.mark.tensorflow
 @pytest.mark.filterwarnings("default")  # MLflow's own
 def test_a_registered_model_is_found_where_its_file_lies(store: Path, tracking: str, mlflow):

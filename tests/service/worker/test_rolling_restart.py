@@ -94,7 +94,9 @@ class Callers:
         self.refused.append("no API answers")
 
 
+@pytest.mark.long
 @pytest.mark.postgres
+@pytest.mark.timeout(400)
 def test_replacing_every_process_under_load_loses_nothing(postgres: Callable[[], str], tmp_path: Path) -> None:
     """Each accepted audit has succeeded in the end, with one report; no process is left."""
     settings = Settings(
