@@ -93,7 +93,7 @@ def _lock(folder: Path) -> Iterator[bool]:
 @contextmanager
 def running_service(state: Path, log: Path, data_root: Path = EXAMPLES) -> Iterator[str]:
     """`fitcheck serve` on its embedded default; gives its address, and stops it at the end."""
-    address = f"http://127.0.0.1:{_free_port()}"
+    address = f"http://127.0.0.1:{free_port()}"
     with log.open("wb") as output:
         process = _start(address, state, output.fileno(), data_root)
         try:
@@ -103,7 +103,7 @@ def running_service(state: Path, log: Path, data_root: Path = EXAMPLES) -> Itera
             _stop(process)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -4,7 +4,7 @@ import numpy as np
 
 from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
-from audits.figures.spec import LOST, MAX_CELLS, by_split, figure, names_axis, nominal, told_apart, x
+from audits.figures.spec import LOST, MAX_CELLS, Row, figure, names_axis, nominal, shares_by_split, told_apart, x
 from audits.repairs.imputation import holes
 from schemas.report import Figure
 
@@ -18,25 +18,14 @@ def missing_shares(case: Case) -> Figure | None:
     if found is None:
         return None
     columns, names, (train, validation) = found
-    rows = [
+    rows: list[Row] = [
         {"column": name, "split": split, "share": float(mask[:, column].mean())}
         for column, name in zip(columns, names, strict=True)
         for split, mask in (("training", train), ("validation", validation))
     ]
-    worst = rows[int(np.argmax([float(mask[:, column].mean()) for column in columns for mask in (train, validation)]))]
+    worst = max(rows, key=lambda row: row["share"])
     title = f"{worst['share']:.0%} of the {worst['split']} values of {worst['column']} are missing"
-    body = {
-        "height": {"step": 11},
-        "mark": {"type": "bar"},
-        "encoding": {
-            "y": nominal("column", axis=names_axis()),
-            "yOffset": {"field": "split", "type": "nominal"},
-            "x": x("share", "share of values missing", axis={"format": "%", "tickCount": 4}),
-            "color": by_split(),
-        },
-    }
-    told = "; ".join(f"{row['column']}, {row['split']}: {row['share']:.1%}" for row in rows)
-    return figure("missing_shares", title, f"{title}. {told}.", rows, body)
+    return shares_by_split("missing_shares", title, rows, "column", "share of values missing")
 
 
 def missing_map(case: Case) -> Figure | None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from audits.evidence.case import Case
 from audits.evidence.labels import UNKNOWN
-from audits.figures.spec import by_split, figure, names_axis, nominal, told_apart, x
+from audits.figures.spec import shares_by_split, told_apart
 from schemas.report import Figure
 
 MAX_CLASSES = 15
@@ -31,15 +31,4 @@ def class_shares(case: Case) -> Figure | None:
     title = (
         f"{names[most]} makes up {train[most]:.1%} of the training and {validation[most]:.1%} of the validation rows"
     )
-    body = {
-        "height": {"step": 11},
-        "mark": {"type": "bar"},
-        "encoding": {
-            "y": nominal("class", axis=names_axis()),
-            "yOffset": {"field": "split", "type": "nominal"},
-            "x": x("share", "share of the rows", axis={"format": "%", "tickCount": 4}),
-            "color": by_split(),
-        },
-    }
-    told = "; ".join(f"{row['class']}, {row['split']}: {row['share']:.1%}" for row in rows)
-    return figure("class_shares", title, f"{title}. {told}.", rows, body)
+    return shares_by_split("class_shares", title, rows, "class", "share of the rows")

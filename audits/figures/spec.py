@@ -5,7 +5,7 @@ name of a field or in an expression, where Vega would read a dot, a bracket or a
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -159,6 +159,30 @@ def nominal(field: str, title: str | None = None, **more: Any) -> Spec:
 
 def by_split(**more: Any) -> Spec:
     return {"field": "split", "type": "nominal", "scale": SPLITS, **more}
+
+
+def shares_by_split(kind: str, title: str, rows: Sequence[Row], field: str, axis: str) -> Figure:
+    """A bar for each name and split.
+
+    Args:
+        kind: of the figure.
+        title: of the figure.
+        rows: each with the name in `field`, a `split` and its `share`.
+        field: what is named.
+        axis: title of the axis of shares.
+    """
+    body = {
+        "height": {"step": 11},
+        "mark": {"type": "bar"},
+        "encoding": {
+            "y": nominal(field, axis=names_axis()),
+            "yOffset": {"field": "split", "type": "nominal"},
+            "x": x("share", axis, axis={"format": "%", "tickCount": 4}),
+            "color": by_split(),
+        },
+    }
+    told = "; ".join(f"{row[field]}, {row['split']}: {row['share']:.1%}" for row in rows)
+    return figure(kind, title, f"{title}. {told}.", rows, body)
 
 
 def names_axis(limit: int = 150) -> Spec:

@@ -9,7 +9,6 @@ import socket
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import NoReturn
 
 from audits.isolation import kernel
@@ -63,8 +62,7 @@ def _let_go(descriptor: int, parent: int, printed: int) -> None:
     with suppress(OSError):
         # Its own files in /proc are root's while the process is hidden, as its parent is.
         kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
-        # When memory runs out, the kernel takes the model and not the evaluator.
-        Path("/proc/self/oom_score_adj").write_text("1000")
+    kernel.sacrifice(1000)
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 0)
     os.dup2(nowhere, 1)  # what the model prints is no output of ours; errors go to the operator's log, within limits

@@ -17,12 +17,11 @@ from typing import Protocol
 
 import structlog
 
-from audits.isolation.kernel import PR_SET_DUMPABLE, die_with_parent, hide, prctl
+from audits.isolation.kernel import PR_SET_DUMPABLE, die_with_parent, hide, prctl, sacrifice
 from schemas.job import Progress
 from schemas.problem import EvaluatorError, Problem, ProblemError
 from schemas.report import Report
 from schemas.request import AuditRequest
-from service.worker.processes import sacrifice_first
 from service.worker.protocol import Examined, Frame, Order, receive_order, send
 
 log = structlog.get_logger(__name__)
@@ -58,7 +57,7 @@ def isolate(server: int, scratch: Path) -> None:
         signal.signal(number, signal.SIG_DFL)
     # The files of a hidden process in /proc are root's: it is shown for as long as it writes to one.
     prctl(PR_SET_DUMPABLE, 1)
-    sacrifice_first()
+    sacrifice(500)
     hide()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.umask(0o077)
