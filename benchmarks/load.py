@@ -13,7 +13,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import psycopg
 import sqlalchemy as sa
 
 from benchmarks.document import rows_of, write_between
+from scripts.demo import free_port
 
 ROUNDS = 3
 POLL_SECONDS = 1.0
@@ -89,9 +89,7 @@ def database(kind: str, folder: Path) -> Iterator[str]:
 @contextmanager
 def running(side: Side, url: str, folder: Path) -> Iterator[str]:
     """The application on a free port; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     settings = {
         "FITCHECK_DATABASE": url,
         "FITCHECK_STATE_DIR": str(folder),

@@ -18,7 +18,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,13 +26,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import sqlalchemy as sa
 
+from scripts.demo import free_port
 from service.jobs.database import connect
 from service.jobs.leases import started_at
 from service.jobs.tables import audit, report, workflow
@@ -44,12 +44,6 @@ SLOTS = 3
 FINAL = {"succeeded", "failed", "cancelled"}
 SERVE = "from service.settings import Settings; from service.worker.supervisor import run_serve; import sys; "
 SERVE += "sys.exit(run_serve(Settings(), evaluator='benchmarks.sleeping'))"
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
