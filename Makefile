@@ -62,8 +62,8 @@ site: setup ## Build the documentation site into build/site; broken links fail
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m scripts.build_site
 
 .PHONY: soak
-soak: setup ## Kill the service's processes at random on both databases; AUDITS=60 MINUTES=10
-	@$(BIN)/python -m benchmarks.soak --audits $(or $(AUDITS),60) --minutes $(or $(MINUTES),10) --database $(or $(DATABASE),both)
+soak: setup ## Kill processes, fill the disk, turn the clock at random, on both databases; AUDITS=200 MINUTES=25
+	@$(BIN)/python -m benchmarks.soak --audits $(or $(AUDITS),200) --minutes $(or $(MINUTES),25) --database $(or $(DATABASE),both)
 
 .PHONY: examples
 examples: setup ## Train the models of examples/ anew and write their data
