@@ -422,13 +422,15 @@ def _data_section(case: Case, submitted: Case, opened: Opened) -> dict[str, Json
 
 
 def environment(model: Model) -> dict[str, JsonValue]:
-    """What ran the audit, and how well it was locked in."""
+    """What ran the audit, what it took, and how well it was locked in."""
     isolation = getattr(model, "isolation", None)
+    usage: dict[str, JsonValue] = getattr(model, "usage", dict)()
     return {
         "fitcheck": version("fitcheck"),
         "python": platform.python_version(),
         "tensorflow": getattr(model, "tensorflow_version", None),
         "device": getattr(model, "device", None),
+        **usage,
         "platform": platform.platform(terse=True),
         "isolation": None if isolation is None else isolation.model_dump(),
     }

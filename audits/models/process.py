@@ -14,11 +14,11 @@ import numpy as np
 from audits.artefacts import Array, ModelDescription
 from audits.models.conversation import Conversation
 from audits.models.frames import Frame
-from audits.models.runtime import Device
+from audits.models.runtime import USAGE, Device
 from audits.sources.graph.files import model_files
 from audits.sources.model.opening import Export
 from schemas.isolation import Sandbox
-from schemas.problem import ModelError
+from schemas.problem import ModelError, ProblemError
 
 FRAME_BYTES = 64 * 2**20  # of the inputs that are sent at once
 
@@ -144,6 +144,21 @@ class ModelProcess:
     def variables(self, keys: Sequence[str]) -> dict[str, Array]:
         """Values of the checkpoint by key; those that are missing or too large are left out."""
         return dict(self._conversation.ask(Frame({"variables": list(keys)})).arrays) if keys else {}
+
+    def usage(self) -> dict[str, int | None]:
+        """What the predictions took until now; empty where the process has ended.
+
+        Returns:
+            `device_memory_bytes`, the most that was held on the GPU, None on the CPU; `rows_a_call`, where more did
+            not fit into memory, else None.
+        """
+        try:
+            told = self._conversation.ask(Frame({"usage": True})).header.get("usage")
+        except ProblemError:
+            return {}
+        # The process runs code of the model's: of what it says, only numbers go into the report.
+        numbers = told if isinstance(told, dict) else {}
+        return {name: value if type(value := numbers.get(name)) is int else None for name in USAGE}
 
     @property
     def pid(self) -> int:

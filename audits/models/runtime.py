@@ -22,6 +22,7 @@ Outputs = dict[str, Array]
 
 # What one call may take in: small models run fastest on thousands of rows, while the activations of large ones,
 # which grow with their weights, must fit into memory.
+USAGE = ("device_memory_bytes", "rows_a_call")
 MAX_BATCH_ROWS, MIN_BATCH_ROWS = 4096, 16
 BATCH_BYTES = 8 * 2**20
 BATCH_PARAMETER_ROWS = 2**29
@@ -116,6 +117,8 @@ def _size(shape: Any) -> int:
 class LoadedModel:
     """A signature that is ready to be called."""
 
+    _most_rows: int | None = None  # that fit into memory at a time, once more did not
+
     def __init__(self, job: Job) -> None:
         self._tf = import_tensorflow()
         self._tf.get_logger().setLevel("ERROR")  # what it thinks of old graphs is not for the operator's log
@@ -135,7 +138,7 @@ class LoadedModel:
     def predict(self, inputs: Mapping[str, Array]) -> Outputs:
         """Outputs by name, each (rows, ...), for inputs by name, each (rows, ...)."""
         rows = len(next(iter(inputs.values())))
-        size = self._fixed_rows() or self._batch_rows(inputs)
+        size = self._fixed_rows() or min(self._batch_rows(inputs), self._most_rows or MAX_BATCH_ROWS)
         parts: list[Outputs] = []
         first = 0
         while first < rows or not parts:
@@ -150,10 +153,20 @@ class LoadedModel:
                     raise Refused(
                         "model_out_of_memory", "The model does not fit into memory, even with one row."
                     ) from error
-                size = max(1, size // 2)
+                size = self._most_rows = max(1, size // 2)
                 continue
             first += size
         return _joined(parts)
+
+    def usage(self) -> dict[str, int | None]:
+        """What the calls took until now.
+
+        Returns:
+            `device_memory_bytes`, the most that was held on the GPU, None on the CPU; `rows_a_call`, where more did
+            not fit into memory, else None.
+        """
+        held = None if self.device == "cpu" else self._tf.config.experimental.get_memory_info("GPU:0")["peak"]
+        return dict(zip(USAGE, (held, self._most_rows), strict=True))
 
     def variables(self, keys: Sequence[str]) -> Outputs:
         """Values of the checkpoint by key; those that are missing or too large are left out."""

@@ -39,14 +39,20 @@ def _serve_one(connection: socket.socket) -> None:
     while True:
         asked = frames.receive(connection, texts_as_bytes=True)
         try:
-            keys = asked.header.get("variables")
-            frames.send(connection, Frame({}, model.predict(asked.arrays) if keys is None else model.variables(keys)))
+            frames.send(connection, _answer(model, asked))
         except Refused as refused:
             frames.send(connection, _problem(refused))
         except ClosedError:
             raise
         except FrameError:
             frames.send(connection, _problem(TOO_LARGE))
+
+
+def _answer(model: LoadedModel, asked: Frame) -> Frame:
+    if "usage" in asked.header:
+        return Frame({"usage": model.usage()})
+    keys = asked.header.get("variables")
+    return Frame({}, model.predict(asked.arrays) if keys is None else model.variables(keys))
 
 
 def _problem(refused: Refused) -> Frame:

@@ -22,6 +22,7 @@ class Model(LoadedModel):
         self._tf = SimpleNamespace(errors=SimpleNamespace(ResourceExhaustedError=ExhaustedError))
         self._job = SimpleNamespace(inputs=[SimpleNamespace(shape=(fixed_rows, 1))], parameters=1)
         self._state = State()
+        self.device = "cpu"
         self._fit = fit
         self._error = error
         self.batches: list[int] = []
@@ -46,6 +47,28 @@ def test_batches_are_halved_until_they_fit(error: type[Exception]) -> None:
     assert tried == sorted(tried, reverse=True)
     assert len(tried) < 10
     assert max(model.batches[len(tried) :]) <= FIT
+
+
+def test_what_fits_is_kept_to_and_told() -> None:
+    """Not tried anew at each call: on a GPU, each failure takes seconds."""
+    model = Model(FIT)
+    assert model.usage() == {"device_memory_bytes": None, "rows_a_call": None}
+    model.predict({"x": np.zeros((1000, 1))})
+    model.batches.clear()
+    model.predict({"x": np.zeros((1000, 1))})
+
+    assert max(model.batches) <= FIT
+    assert model.usage()["rows_a_call"] == model.batches[0]
+
+
+def test_the_memory_of_the_device_is_told() -> None:
+    model = Model(FIT)
+    model.device = "gpu (a fake)"
+    model._tf.config = SimpleNamespace(
+        experimental=SimpleNamespace(get_memory_info=lambda name: {"current": 1, "peak": {"GPU:0": 5}[name]})
+    )
+
+    assert model.usage()["device_memory_bytes"] == 5
 
 
 def test_one_row_that_does_not_fit_is_a_clear_failure() -> None:

@@ -323,6 +323,20 @@ def test_weights_that_cannot_be_restored(saved_models: Path, tmp_path: Path) -> 
     assert str(tmp_path) not in caught.value.detail
 
 
+def test_what_it_took_is_told_in_numbers_alone(started, monkeypatch) -> None:
+    model = started("sum", device="cpu")
+    assert model.usage() == {"device_memory_bytes": None, "rows_a_call": None}
+
+    # what the process says may be the model's doing
+    told = {"usage": {"device_memory_bytes": "<script>", "rows_a_call": 7, "more": 1}}
+    monkeypatch.setattr(model._conversation, "ask", lambda _: frames.Frame(told))
+    assert model.usage() == {"device_memory_bytes": None, "rows_a_call": 7}
+    monkeypatch.undo()
+
+    os.kill(model.pid, signal.SIGKILL)
+    assert model.usage() == {}
+
+
 def test_closing_ends_the_process(saved_models: Path) -> None:
     with start_model(described(saved_models / "sum")) as model:
         pid = model._conversation.child.pid
