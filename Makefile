@@ -21,7 +21,7 @@ demo: setup ## Start the service, audit a real SavedModel over HTTP, show the di
 
 .PHONY: test
 test: setup lint types contracts ## Lint, check types and imports, run the tests
-	@$(BIN)/pytest -n auto --dist loadfile -m "not long"
+	@$(BIN)/pytest -n auto --dist loadfile --max-worker-restart 0 -m "not long"
 
 .PHONY: test-long
 test-long: setup ## Run the tests that take minutes each: the tutorial, rolling restarts, a Ray cluster, MLflow

@@ -344,16 +344,19 @@ def healthy(task: Task, n_train: int, n_validation: int, **world: Any) -> Case:
     return case_of(shown, validation, answer, request=request_for(task=task))
 
 
-def test_healthy_models_are_left_alone():
+@pytest.mark.parametrize(
+    ("every", "allowed"), [pytest.param(1, 2, id="all", marks=pytest.mark.long), pytest.param(5, 0, id="some")]
+)
+def test_healthy_models_are_left_alone(every: int, allowed: int):
     """57 worlds in which nothing is wrong; that few validation rows are few is no false alarm.
 
     The budget is one false finding in five audits; this asks for less than one in twenty.
     """
     alarms = {}
-    for world in [*HEALTHY, *WITH_CATEGORIES]:
+    for world in [*HEALTHY, *WITH_CATEGORIES][::every]:
         _, results = examined(healthy(**world), set(CODES) - {"metrics.small_validation"})
         assert Outcome.ERROR not in {result.outcome for result in results.values()}
         if faults_found(results):
             alarms[str(world)] = faults_found(results)
 
-    assert len(alarms) <= 2, alarms
+    assert len(alarms) <= allowed, alarms
