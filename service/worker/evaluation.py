@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from schemas.job import Progress
+from schemas.job import Progress, Stage
 from schemas.problem import EvaluatorError, ProblemError
 from schemas.report import Report
 from service.jobs.claims import Assignment, Superseded
@@ -102,11 +102,13 @@ def _await_hello(frames: Frames, stopped: Callable[[], bool]) -> None:
 
 def _follow(frames: Frames, progress: Callable[[Progress], None], stopped: Callable[[], bool]) -> Report:
     outcome: Report | ProblemError | None = None
+    stage: Stage = "opening"
     while True:
         frame = _next(frames, outcome)
         if frame is not None and frame.ended is not None:
-            return _conclude(outcome, frame.ended)
+            return _conclude(outcome, frame.ended, stage)
         if frame is not None and frame.progress is not None:
+            stage = frame.progress.stage
             progress(frame.progress)
         elif frame is not None:
             outcome = _outcome(frame) or outcome
@@ -130,7 +132,7 @@ def _outcome(frame: Frame) -> Report | ProblemError | None:
     return ProblemError.from_problem(frame.problem) if frame.problem is not None else frame.report
 
 
-def _conclude(outcome: Report | ProblemError | None, ended: Ended) -> Report:
+def _conclude(outcome: Report | ProblemError | None, ended: Ended, stage: Stage) -> Report:
     """The report; a process that ended without a word has crashed, whatever its exit status says."""
     if isinstance(outcome, Report):
         return outcome
@@ -145,8 +147,9 @@ def _conclude(outcome: Report | ProblemError | None, ended: Ended) -> Report:
     how = f"by {signal_name(ended.signal)}" if ended.signal else f"with exit status {ended.code}"
     raise EvaluatorError(
         "evaluator_crashed",
-        f"The evaluation ended {how} and without a result: native code crashed on this model or these data. "
-        "Other audits are not affected.",
+        f"The evaluation ended {how} and without a result in the stage {stage!r}: native code crashed on this model or "
+        "these data. A damaged file can do that to its reader: write the data anew, and export the model anew. Other "
+        "audits are not affected.",
     )
 
 
