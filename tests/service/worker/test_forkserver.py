@@ -143,7 +143,7 @@ def test_a_crash_fails_its_audit_alone(server: Server, model: str, words: str) -
     assert not isinstance(raised.value, InfrastructureError)
     assert raised.value.code == "evaluator_crashed"
     assert words in raised.value.detail
-    assert "in the stage 'opening'" in raised.value.detail
+    assert "in the stage 'collecting'" in raised.value.detail  # which it had told
     assert evaluate(server, "quick").verdict == "pass"
 
 
