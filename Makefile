@@ -61,6 +61,10 @@ schema: setup ## Write docs/report.schema.json from the types of the report
 site: setup ## Build the documentation site into build/site; broken links fail
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m scripts.build_site
 
+.PHONY: fuzz-api
+fuzz-api: setup ## Send generated requests to a real service; no 5xx, nothing undocumented; MINUTES=10 SEED=
+	@$(BIN)/python -m scripts.fuzz_api --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+
 .PHONY: audit-dependencies
 audit-dependencies: setup ## Ask osv.dev whether a locked package has a known vulnerability; fails where it cannot be asked
 	@$(BIN)/python -m scripts.dependencies audit
