@@ -67,10 +67,27 @@ HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
 # The command in exec form is process 1 itself and receives the stop signal.
 CMD ["fitcheck", "worker"]
 
-FROM runtime AS api
+# All of it but what could be run: there is no shell in the API's image, and no tool.
+FROM runtime AS api-files
+USER 0:0
 COPY --from=build-api /app/.venv /app/.venv
-ENV FITCHECK_HOST=0.0.0.0 \
+RUN --mount=type=bind,source=deploy/images/remove_programs.py,target=/tmp/remove_programs.py \
+    ["python", "/tmp/remove_programs.py", "/"]
+
+FROM scratch AS api
+COPY --from=api-files / /
+ENV PATH=/app/.venv/bin:/usr/local/bin \
+    LANG=C.UTF-8 \
+    HOME=/tmp \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    FITCHECK_DATA_ROOTS=/data \
+    FITCHECK_STATE_DIR=/var/lib/fitcheck \
+    FITCHECK_HOST=0.0.0.0 \
     FITCHECK_PORT=8000
+WORKDIR /var/lib/fitcheck
+USER 65532:65532
+STOPSIGNAL SIGTERM
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['FITCHECK_PORT']}/healthz\", timeout=2)"]

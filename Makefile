@@ -9,7 +9,7 @@ EXAMPLES := random_labels imbalanced missing_values wrong_scaling
 help: ## Show this list
 	@echo 'fitcheck: finds out why a trained TensorFlow model performs poorly'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install everything into .venv; quick when nothing changed
@@ -60,6 +60,18 @@ schema: setup ## Write docs/report.schema.json from the types of the report
 .PHONY: site
 site: setup ## Build the documentation site into build/site; broken links fail
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m scripts.build_site
+
+.PHONY: fuzz-api
+fuzz-api: setup ## Send generated requests to a real service; no 5xx, nothing undocumented; MINUTES=10 SEED=
+	@$(BIN)/python -m scripts.fuzz_api --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+
+.PHONY: audit-dependencies
+audit-dependencies: setup ## Ask osv.dev whether a locked package has a known vulnerability; fails where it cannot be asked
+	@$(BIN)/python -m scripts.dependencies audit
+
+.PHONY: sbom
+sbom: setup ## Write what each image holds as CycloneDX into build/sbom, validated
+	@$(BIN)/python -m scripts.dependencies sbom
 
 .PHONY: soak
 soak: setup ## Kill processes, fill the disk, turn the clock at random, on both databases; AUDITS=200 MINUTES=25

@@ -7,7 +7,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -41,6 +41,7 @@ from audits.repairs.witness import as_the_model_saw
 from audits.results import CheckResult
 from audits.sources import Roots, read_history
 from audits.sources.locations import resolve
+from audits.sources.looked_at import LookedAt
 from audits.sources.staging import staged
 from schemas.base import finite
 from schemas.isolation import Sandbox
@@ -122,14 +123,14 @@ def _audit(
         tell("opening", 0.4, "starting the model")
         begun[0] = time.monotonic()
 
-    opened = open_artefacts(request, description, where, means.safety, starting)
-    try:
-        with closing(means.executor(opened, time.monotonic() - begun[0])) as executor:
-            case = _collect(opened, executor, history, limits, tell)
+    with ExitStack() as started:
+        with means.files.stay_the_same():
+            opened = open_artefacts(request, description, where, means.safety, starting)
+            started.callback(opened.model.close)
+            with closing(means.executor(opened, time.monotonic() - begun[0])) as executor:
+                case = _collect(opened, executor, history, limits, tell)
         _require_known_labels(case)
         return _examine(case, opened, codes, audit_id, tell)
-    finally:
-        opened.model.close()
 
 
 class _Means:
@@ -140,6 +141,7 @@ class _Means:
     ) -> None:
         """Raises `ray_missing` or `ray_not_configured` before anything is opened."""
         self.roots, self.safety = roots, safety
+        self.files = LookedAt(request, roots)
         self._request, self._parts = request, parts
         self._address = ray_address or ""
         self._ray = require_ray(ray_address) if request.resources.engine == "ray" else None

@@ -22,6 +22,8 @@ REGISTRY = "https://registry.npmjs.org/{package}/-/{package}-{version}.tgz"
 # OASIS' schema of SARIF as Microsoft publishes it.
 SARIF = "https://registry.npmjs.org/@microsoft/jest-sarif/-/jest-sarif-1.0.0-beta.0.tgz"
 
+CYCLONEDX = "https://registry.npmjs.org/@cyclonedx/cyclonedx-library/-/cyclonedx-library-10.3.0.tgz"
+
 
 @dataclass(frozen=True)
 class Vendored:
@@ -122,6 +124,30 @@ VENDORED = (
         "lib/schemas/sarif-2.1.0-rtm.5.json",
         TESTS / "sarif-schema-2.1.0.json.gz",
         "2d99159ae54a3eea97f81781cff48780548657c35949f4b7f25e99a2ba4de4f8",
+    ),
+    Vendored(
+        CYCLONEDX,
+        "res/schema/bom-1.5.SNAPSHOT.schema.json",
+        TESTS / "bom-1.5.schema.json.gz",
+        "7e88444a06e0924f13dc3833cda313872c772763b47a4e1ac55e77992b8f0a44",
+    ),
+    Vendored(
+        CYCLONEDX,
+        "res/schema/jsf-0.82.SNAPSHOT.schema.json",
+        TESTS / "jsf-0.82.schema.json.gz",
+        "8bae002c25e723db7ee1f26afde680ae1a2b1a8f6b4b4b0fd65dc3becb090aae",
+    ),
+    Vendored(
+        CYCLONEDX,
+        "res/schema/spdx.SNAPSHOT.schema.json",
+        TESTS / "spdx.schema.json.gz",
+        "4b345e2329f209f34e960ae2a8e7cb46a166907e6a45e94978565925dc47b359",
+    ),
+    Vendored(
+        CYCLONEDX,
+        "LICENSE",
+        TESTS / "LICENSE.cyclonedx.txt",
+        "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4",
     ),
 )
 

@@ -8,6 +8,7 @@ import hashlib
 import posixpath
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -16,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from audits.sources.https import PORTS, download
+from audits.sources.https import DEADLINE_SECONDS, PORTS, download
 from schemas.data import MAX_URI_CHARACTERS
 from schemas.problem import DataError, ModelError, ProblemError, RequestError
 
@@ -265,6 +266,7 @@ class _Store:
     def fetch(self, address: str, into: Scratch) -> tuple[Path, list[Path]]:
         path = address.split("://", 1)[1].rstrip("/")
         scheme = address.split("://", 1)[0]
+        deadline = time.monotonic() + DEADLINE_SECONDS
         with _explained(address, self._field):
             is_glob = _WILDCARDS.search(path) is not None
             names = sorted(self._files.glob(path)) if is_glob else [path]
@@ -276,7 +278,7 @@ class _Store:
         inside = base.split("://", 1)[1].strip("/")
         with _explained(address, self._field):
             for name, size in files:
-                self._copy(name, size, folder / _relative(name, inside))
+                self._copy(name, size, folder / _relative(name, inside), deadline)
         paths = [folder / _relative(name, inside) for name in names]
         return (folder if is_glob else paths[0]), paths
 
@@ -300,7 +302,8 @@ class _Store:
                 field=self._field,
             )
 
-    def _copy(self, name: str, size: int, target: Path) -> None:
+    def _copy(self, name: str, size: int, target: Path, deadline: float) -> None:
+        """A store that sends a block now and then must not keep us: the deadline is that of all files together."""
         if target.exists():
             return
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -308,6 +311,8 @@ class _Store:
         with self._files.open(name, "rb") as source, target.open("xb") as file:
             while block := source.read(COPIED_AT_ONCE):
                 left -= len(block)
+                if time.monotonic() > deadline:
+                    raise OSError(f"it takes longer than {DEADLINE_SECONDS:g} seconds")
                 if left < 0:
                     raise OSError(f"{name} grows while it is read")
                 file.write(block)

@@ -2,6 +2,9 @@
 
 import json
 import os
+import select
+import signal
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,11 +12,15 @@ from functools import wraps
 from typing import Any, NoReturn
 
 from audits.isolation.kernel import die_with_parent
+from audits.sources.https import DEADLINE_SECONDS
 from audits.sources.locations import Roots
 from audits.sources.remote import Scratch, fetch, is_remote, named_by, scratch
-from schemas.problem import EvaluatorError, Problem, ProblemError
+from schemas.problem import DataError, EvaluatorError, Problem, ProblemError
 from schemas.report import Report
 from schemas.request import AuditRequest
+
+GRACE_SECONDS = 60.0  # to find out by itself, and to say which address it was
+BLOCK_BYTES = 2**16
 
 
 def staged(audit: Callable[..., Report]) -> Callable[..., Report]:
@@ -55,15 +62,39 @@ def fetch_apart(request: AuditRequest, remote: tuple[str, ...], into: Scratch) -
         os.close(reading)
         _fetch_all(addresses, remote, into, parent, writing)
     os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        told = pipe.read()
-    os.waitpid(child, 0)
+    try:
+        told = _read_all(reading, time.monotonic() + len(addresses) * DEADLINE_SECONDS + GRACE_SECONDS)
+    finally:
+        os.close(reading)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
     if not told:
         raise EvaluatorError("fetch_failed", "The process that fetches files ended before it was done. Try again.")
     answer = json.loads(told)
     if "problem" in answer:
         raise ProblemError.from_problem(Problem.model_validate(answer["problem"]))
     into.restore(answer)
+
+
+def _read_all(reading: int, deadline: float) -> bytes:
+    """What the other side writes until it closes the pipe.
+
+    Raises:
+        DataError: nothing came in time: a store's client may wait for ever in one call.
+    """
+    told = bytearray()
+    poll = select.poll()
+    poll.register(reading, select.POLLIN)
+    while poll.poll(1000 * max(0.0, deadline - time.monotonic())):
+        block = os.read(reading, BLOCK_BYTES)
+        if not block:
+            return bytes(told)
+        told += block
+    raise DataError(
+        "data_unreadable",
+        "Fetching what lies elsewhere takes too long. Name fewer or smaller files, or copy them below a data root.",
+        field="data",
+    )
 
 
 def _fetch_all(

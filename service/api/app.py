@@ -84,7 +84,6 @@ def create_app(
     app.state.limiter = RateLimiter(settings.rate_limit, settings.rate_burst)
     app.state.sessions = Sessions(settings)
     app.state.following = Following(jobs)
-    app.state.metrics = Metrics(jobs, app.state.following.count)
     roots = Roots(settings.data_roots, settings.remote, uploads=settings.uploads_dir, closed=settings.closed)
     app.state.roots = roots
     app.state.examiner = examiner
@@ -94,6 +93,7 @@ def create_app(
         else examiner.examine
     )
     app.state.isolation = functools.partial(probe, settings.sandbox)
+    app.state.metrics = Metrics(jobs, app.state.following.count, app.state.isolation)
     app.openapi = functools.partial(openapi.document, app)  # type: ignore[method-assign]  # FastAPI's own way
     for router in (routes.audits, upload_routes.uploads, routes.findings, routes.health, pages):
         app.include_router(router)

@@ -34,9 +34,11 @@ async def read_audit_request(request: Request, caller: Caller) -> AuditRequest: 
         UnsupportedMediaTypeError, BodyTooLargeError, MalformedJsonError, InvalidRequestError: as they say.
     """
     _require_json(request.headers.get("Content-Type", ""))
-    content = _parse(await _read(request, MAX_BODY_BYTES))
+    body = await _read(request, MAX_BODY_BYTES)
+    content = _parse(body)
     try:
-        return AuditRequest.model_validate(content)
+        # As JSON: true is no number there, and "1" is none either.
+        return AuditRequest.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise InvalidRequestError(field_errors(error.errors(include_url=False), content, AuditRequest)) from None
 

@@ -19,13 +19,15 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 
 from audits.isolation import require_isolation
+from audits.isolation.cage import DATA_HEADROOM
 from audits.sources import Roots
 from schemas.problem import RequestError
 from schemas.request import AuditRequest
 from service.api.unchanged import Unchanged, identity_of
-from service.machine import cores
+from service.machine import cores, memory_bytes
 from service.settings import Settings
 from service.worker.evaluation import connect, is_warm, signal_name
+from service.worker.examination import MEMORY_BYTES
 from service.worker.keeping import KeptForkServer, evaluator_environment, run_folder
 from service.worker.protocol import ConnectionLost, Ended, Examined, Frame, Frames, Order, send
 
@@ -42,7 +44,16 @@ TEND_SECONDS = 0.1
 READY_SECONDS = 1.0
 RETRY_SECONDS = 5.0
 EFFECT = "audits are queued without being examined"
+# What one may hold, as the kernel counts it, and what of the machine's memory all of them together may: slots, the API
+# and the page cache want the rest.
+EXAMINATION_BYTES = int(MEMORY_BYTES * DATA_HEADROOM)
+SHARE_OF_MEMORY = 0.5
 RECYCLE_AFTER = 100_000  # it forks and does nothing else, so next to nothing leaks
+
+
+def places() -> int:
+    """Examinations at a time: two a core, as many as half of the memory holds at their worst, and at least one."""
+    return max(1, min(2 * cores(), int(SHARE_OF_MEMORY * memory_bytes()) // EXAMINATION_BYTES))
 
 
 class UnexaminedError(Exception):
@@ -65,7 +76,7 @@ class Examiner:
         self._roots = Roots(settings.data_roots, uploads=settings.uploads_dir, closed=settings.closed)
         self._unchanged = Unchanged()
         self._waiting = threading.BoundedSemaphore(MAX_WAITING)
-        self._places = threading.BoundedSemaphore(2 * cores())
+        self._places = threading.BoundedSemaphore(places())
         self._fork_server: KeptForkServer | None = None
 
     @asynccontextmanager

@@ -5,10 +5,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from schemas.isolation import LEVELS, Isolation
 from service.jobs.errors import DatabaseUnavailable
 from service.jobs.interface import Jobs, Statistics
 
@@ -19,9 +26,9 @@ KEEP_SECONDS = 5.0  # several scrapers, and those who reload, cost the database 
 class Metrics:
     """What `/metrics` answers."""
 
-    def __init__(self, jobs: Jobs, followers: Callable[[], int]) -> None:
+    def __init__(self, jobs: Jobs, followers: Callable[[], int], isolation: Callable[[], Isolation]) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Service(jobs, followers))
+        self._registry.register(_Service(jobs, followers, isolation))
 
     def text(self) -> bytes:
         """The metrics in Prometheus' text format."""
@@ -29,9 +36,10 @@ class Metrics:
 
 
 class _Service(Collector):
-    def __init__(self, jobs: Jobs, followers: Callable[[], int]) -> None:
+    def __init__(self, jobs: Jobs, followers: Callable[[], int], isolation: Callable[[], Isolation]) -> None:
         self._jobs = jobs
         self._followers = followers
+        self._isolation = isolation
         self._lock = threading.Lock()
         self._read_at = float("-inf")
         self._last: Statistics | None = None
@@ -47,6 +55,7 @@ class _Service(Collector):
         yield GaugeMetricFamily(
             "fitcheck_followers", "Event streams that are open in this process.", value=self._followers()
         )
+        yield from _isolation(self._isolation())
         if statistics is not None:
             yield from _gauges(statistics)
             yield from _counters(statistics)
@@ -60,6 +69,22 @@ class _Service(Collector):
                     self._last = None
                 self._read_at = time.monotonic()
             return self._last
+
+
+def _isolation(found: Isolation) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "fitcheck_isolation_level",
+        "What locks models in on the machine that answers: 0 none, 1 weak, 2 strong, 3 full.",
+        value=LEVELS.index(found.level),
+    )
+    labels = {
+        "level": found.level,
+        "landlock_abi": str(found.landlock_abi),
+        "seccomp": str(found.seccomp).lower(),
+        "network": found.network,
+        "missing": ", ".join(found.missing),
+    }
+    yield InfoMetricFamily("fitcheck_isolation", "Likewise, with what is missing.", value=labels)
 
 
 def _gauges(statistics: Statistics) -> Iterator[Metric]:

@@ -117,6 +117,20 @@ UPLOAD_BODY = {
         },
     },
 }
+# One of a stream, which OpenAPI 3.2 describes by `itemSchema`; readers of 3.1 pass over it.
+SERVER_SENT_EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string", "enum": ["state", "progress"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": REF.format(model="JobEvent")},
+        },
+        "retry": {"type": "integer"},
+    },
+}
 # What any request may be answered with, and what only those to the API proper.
 ALWAYS = (
     HTTPStatus.REQUEST_URI_TOO_LONG,

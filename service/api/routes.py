@@ -28,9 +28,10 @@ from service.api.metrics import MEDIA_TYPE as METRICS_MEDIA_TYPE
 from service.api.metrics import Metrics
 from service.api.middleware import IS_HEAD
 from service.api.negotiation import negotiate
-from service.api.openapi import AUDIT_BODY, header, problems
+from service.api.openapi import AUDIT_BODY, SERVER_SENT_EVENT, header, problems
 from service.api.problems import NoWorkerError
 from service.api.uploads import uploads_of
+from service.api.validation import WrittenInt
 from service.formats.registry import FORMATS
 from service.jobs.errors import AuditNotFound
 from service.jobs.interface import JobFilter, Jobs
@@ -79,7 +80,7 @@ IdempotencyKey = Annotated[
 ]
 
 LastEventId = Annotated[
-    int,
+    WrittenInt,
     Header(
         alias="Last-Event-ID",
         ge=0,
@@ -100,7 +101,7 @@ class ListQuery(BaseModel):
         [], max_length=MAX_TAGS, description="`key:value`; jobs that carry all of these tags."
     )
     cursor: str | None = Field(None, max_length=1024, description="`next_cursor` of the page before.")
-    limit: int = Field(50, ge=1, le=MAX_PAGE, description="Jobs a page.")
+    limit: WrittenInt = Field(50, ge=1, le=MAX_PAGE, description="Jobs a page.")
 
     @field_validator("tag")
     @classmethod
@@ -261,7 +262,7 @@ def get_report(audit: AuditId, owner: Owner, jobs: JobsOf, request: Request) -> 
     response_description="Server-sent events, `state` and `progress`, up to the one with a final status. The data of "
     "each is a `JobEvent`. Comments come when nothing else does.",
     responses={
-        HTTPStatus.OK: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}},
+        HTTPStatus.OK: {"content": {EVENT_STREAM: {"itemSchema": SERVER_SENT_EVENT}}},
         HTTPStatus.NO_CONTENT: {"description": "`Last-Event-ID` is the last one: nothing comes any more."},
         **problems(
             HTTPStatus.UNAUTHORIZED,

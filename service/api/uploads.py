@@ -12,6 +12,7 @@ from schemas.upload import Upload, UploadPage
 from service.api.access import Caller, Owner, authenticate
 from service.api.openapi import UPLOAD_BODY, header, problems
 from service.api.receiving import receive_upload
+from service.api.validation import WrittenInt
 from service.uploads.errors import UploadNotFound
 from service.uploads.store import Uploads
 
@@ -59,7 +60,7 @@ class UploadListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     cursor: str | None = Field(None, max_length=1024, description="`next_cursor` of the page before.")
-    limit: int = Field(50, ge=1, le=MAX_PAGE, description="Uploads a page.")
+    limit: WrittenInt = Field(50, ge=1, le=MAX_PAGE, description="Uploads a page.")
 
 
 uploads = APIRouter(prefix="/v1/uploads", tags=["uploads"], dependencies=[Depends(authenticate)])

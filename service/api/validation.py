@@ -1,15 +1,31 @@
 """Invalid fields, named as the client wrote them."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from pydantic_core import ErrorDetails
 
 from schemas.problem import FieldError
 
 MAX_ERRORS = 100
 _NOTHING = object()
+
+
+def _as_written(value: Any) -> Any:
+    """Refuse texts that only read as a number, such as ``+5`` and ``5.0``.
+
+    Raises:
+        ValueError: which pydantic turns into an error of the field.
+    """
+    if isinstance(value, str) and not re.fullmatch("-?[0-9]+", value):
+        raise ValueError("write a whole number in digits")
+    return value
+
+
+# A whole number in a query or a header.
+WrittenInt = Annotated[int, BeforeValidator(_as_written)]
 
 
 def field_errors(errors: Iterable[ErrorDetails], content: Any, model: type[BaseModel]) -> list[FieldError]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from audits.evidence import collect
 from audits.evidence.case import Case
 from audits.registry import CHECKS
 from audits.results import CheckResult
-from audits.sources import Roots
+from audits.sources import Roots, looked_at
 from schemas.job import Progress
 from schemas.problem import DataError, EvaluatorError, ModelError, ProblemError, RequestError
 from schemas.report import Report
@@ -135,6 +136,26 @@ KINDS = {"binary": "probability", "multiclass": "probability", "regression": "va
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Workbench:
     return Workbench(monkeypatch)
+
+
+def test_data_that_change_while_they_are_read_are_a_problem(run: Workbench, tmp_path: Path):
+    """The heads of one file and the rows of another are data that nobody has."""
+    train = tmp_path / "train.csv"
+    train.write_text("a,y\n")
+
+    class Told(list):
+        def append(self, progress: Progress) -> None:
+            if progress.stage == "collecting":
+                train.write_text("b,y\n1,0\n")
+
+    run.told = Told()
+    run.monkeypatch.setattr(looked_at, "resolve", lambda address, *_, **__: [tmp_path / address])
+    with pytest.raises(DataError) as caught:
+        run()
+
+    assert (caught.value.code, caught.value.file) == ("data_changed", str(train))
+    assert run.model is not None
+    assert run.model.closed
 
 
 def outcomes(report: Report) -> dict[str, str]:

@@ -7,6 +7,8 @@ import fnmatch
 import json
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,77 @@ def test_the_images_run_as_an_unprivileged_user_and_receive_signals(target: str)
 
     assert users[-1] == "65532:65532"
     assert commands[-1].startswith("[")
+
+
+def test_the_image_of_the_api_holds_no_program_but_python() -> None:
+    """It begins with nothing, and takes over what is left when the programs are gone."""
+    assert base_of("api") == "scratch"
+    copied = [rest for word, rest in stages()["api"] if word in {"COPY", "ADD", "RUN"}]
+    assert copied == ["--from=api-files / /"]
+
+    *_, (word, last) = stages()["api-files"]
+    assert word == "RUN"
+    assert last.endswith('["python", "/tmp/remove_programs.py", "/"]')
+    bound = re.search(r"source=(\S+?),target=/tmp/remove_programs.py", last)
+    assert bound is not None
+    assert (ROOT / bound[1]).is_file()
+    assert f"!{Path(bound[1]).parent}" in (ROOT / ".dockerignore").read_text().splitlines()
+    # In shell form, it could not be run.
+    for word, rest in lineage("api"):
+        if word in {"CMD", "ENTRYPOINT", "HEALTHCHECK"}:
+            assert "[" in rest
+
+
+def test_both_images_are_set_up_alike() -> None:
+    """The API's begins with nothing, so that it says anew what the other inherits."""
+
+    def variables(target: str) -> dict[str, str]:
+        texts = [rest for word, rest in lineage(target) if word == "ENV"]
+        return dict(pair.split("=", 1) for text in texts for pair in shlex.split(text))
+
+    api, worker = variables("api"), variables("worker")
+    differing = {name for name in worker if api.get(name) != worker[name]}
+
+    assert differing == {"PATH"}
+    assert api["PATH"].split(":")[0] == worker["PATH"].split(":")[0]
+    for word in ("WORKDIR", "STOPSIGNAL", "USER"):
+        assert [rest for name, rest in lineage("api") if name == word][-1] == [
+            rest for name, rest in lineage("worker") if name == word
+        ][-1]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """What of a Debian image matters here."""
+    files = (
+        *("usr/bin/dash", "usr/bin/apt-get", "usr/sbin/useradd", "usr/lib/apt/methods/http", "var/lib/dpkg/status"),
+        *("usr/local/bin/python3.12", "usr/local/bin/pip3", "usr/local/bin/idle3", "usr/local/bin/python3.12-config"),
+        *("usr/local/lib/libpython3.12.so.1.0", "usr/local/lib/python3.12/os.py"),
+        *("usr/local/lib/python3.12/ensurepip/__init__.py", "usr/local/lib/python3.12/site-packages/pip/__main__.py"),
+        *("usr/lib/x86_64-linux-gnu/libc.so.6", "etc/passwd", "etc/ssl/certs/ca-certificates.crt"),
+        *("app/.venv/bin/fitcheck", "app/.venv/lib/python3.12/site-packages/service/__init__.py"),
+    )
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "bin").symlink_to("usr/bin")
+    (tmp_path / "lib64").symlink_to("usr/lib")
+    (tmp_path / "usr/bin/sh").symlink_to("dash")
+    (tmp_path / "usr/local/bin/python").symlink_to("python3.12")
+    return tmp_path
+
+
+def test_programs_are_removed_and_what_python_needs_stays(root: Path) -> None:
+    script = ROOT / "deploy/images/remove_programs.py"
+    subprocess.run([sys.executable, "-I", script, root], check=True, timeout=60)
+    left = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+    assert left == {
+        *("usr/local/bin/python", "usr/local/bin/python3.12", "usr/local/lib/libpython3.12.so.1.0"),
+        *("usr/local/lib/python3.12/os.py", "usr/lib/x86_64-linux-gnu/libc.so.6"),
+        *("etc/passwd", "etc/ssl/certs/ca-certificates.crt"),
+        *("app/.venv/bin/fitcheck", "app/.venv/lib/python3.12/site-packages/service/__init__.py"),
+    }
 
 
 @pytest.mark.parametrize("target", ["api", "worker"])

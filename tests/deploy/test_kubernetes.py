@@ -15,6 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from service.api import examiner
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -132,6 +133,78 @@ def test_workers_are_given_time_to_finish_and_to_hand_over(built: list[Manifest]
         assert pod["spec"]["terminationGracePeriodSeconds"] > seconds + 5
 
     assert workers
+
+
+def components(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """Component -> its pod, of those that take or do audits."""
+    found = {pod["metadata"]["labels"].get("app.kubernetes.io/component", ""): pod for pod in pods(manifests)}
+    return {name: pod for name, pod in found.items() if name == "api" or name.startswith("worker")}
+
+
+def test_api_and_workers_share_the_uploads(built: list[Manifest]) -> None:
+    """What a client sent to one pod is read by another, which must not change it."""
+    (settings,) = of_kind(built, "ConfigMap")
+    folder = settings["data"]["FITCHECK_UPLOADS_DIR"]
+    for name, pod in components(built).items():
+        (container,) = pod["spec"]["containers"]
+        mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+        (volume,) = [v for v in pod["spec"]["volumes"] if v["name"] == mounts[folder]["name"]]
+        is_read_only = name != "api"
+        assert volume["persistentVolumeClaim"]["claimName"] == "fitcheck-uploads"
+        assert mounts[folder].get("readOnly", False) is is_read_only
+        assert volume["persistentVolumeClaim"].get("readOnly", False) is is_read_only
+
+    assert {"api", "worker-cpu"} <= components(built).keys()
+
+
+def test_uploads_are_shared_by_as_many_nodes_as_there_are(built: list[Manifest]) -> None:
+    """A volume of one node would keep every pod on another from starting; the trial has one node."""
+    (claim,) = [m for m in of_kind(built, "PersistentVolumeClaim") if m["metadata"]["name"] == "fitcheck-uploads"]
+    is_trial = bool(of_kind(built, "StatefulSet"))
+
+    assert claim["spec"]["accessModes"] == (["ReadWriteOnce"] if is_trial else ["ReadWriteMany"])
+
+
+def test_every_claim_that_is_mounted_is_there_or_told_to_be_made(built: list[Manifest]) -> None:
+    mounted = {
+        volume["persistentVolumeClaim"]["claimName"]
+        for pod in pods(built)
+        for volume in pod["spec"]["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    made = {m["metadata"]["name"] for m in of_kind(built, "PersistentVolumeClaim")}
+
+    assert mounted - made <= {"fitcheck-data"}
+    assert "`fitcheck-data`" in (MANIFESTS / "base/kustomization.yaml").read_text()
+
+
+def test_replicas_of_the_api_sign_sessions_alike(built: list[Manifest]) -> None:
+    """Each with a secret of its own would log a browser out at every other click."""
+    (api,) = components(built)["api"]["spec"]["containers"]
+    (taken,) = [source["secretRef"]["name"] for source in api["envFrom"] if "secretRef" in source]
+    made = {secret["metadata"]["name"]: secret["data"] for secret in of_kind(built, "Secret")}
+
+    assert taken == "fitcheck" or made[taken]["FITCHECK_SESSION_SECRET"]
+    deployment = (ROOT / "docs/deployment.md").read_text()
+    assert "--from-literal=FITCHECK_SESSION_SECRET=" in deployment
+    for placeholder in re.findall(r"@\w+@", (MANIFESTS / "overlays/trial/secrets.env.example").read_text()):
+        assert f"s/{placeholder}/" in deployment
+
+
+def test_examinations_fit_into_the_memory_of_the_api(built: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them at their worst, beside what the API itself asks for; a container sees the cores of its node."""
+    (api,) = components(built)["api"]["spec"]["containers"]
+    limit, asked = (quantity(api["resources"][kind]["memory"]) for kind in ("limits", "requests"))
+    monkeypatch.setattr(examiner, "memory_bytes", lambda: limit)
+    monkeypatch.setattr(examiner, "cores", lambda: 64)
+
+    assert examiner.places() * examiner.EXAMINATION_BYTES + asked <= limit
+
+
+def quantity(text: str) -> int:
+    """Bytes."""
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", text).groups()
+    return int(number) * {"Mi": 2**20, "Gi": 2**30}[unit]
 
 
 def test_access_keys_reach_the_api_alone(built: list[Manifest]) -> None:

@@ -155,6 +155,26 @@ class TestStores:
 
         assert caught.value.code == "data_too_large"
 
+    def test_a_store_that_trickles_is_left(self, memory, place: Scratch, monkeypatch) -> None:
+        """In all, not a file: each block may come in time, and each file."""
+        monkeypatch.setattr(remote, "DEADLINE_SECONDS", 0.3)
+        monkeypatch.setattr(remote, "COPIED_AT_ONCE", 1)
+        for number in range(3):
+            memory.pipe(f"/bucket/slow/{number}.csv", b"a,y\n")
+        read = type(memory.open("/bucket/slow/0.csv")).read
+
+        def trickle(file: object, size: int = -1) -> bytes:
+            time.sleep(0.04)
+            return read(file, size)
+
+        monkeypatch.setattr("fsspec.implementations.memory.MemoryFile.read", trickle, raising=False)
+        begun = time.monotonic()
+        with pytest.raises(ProblemError, match=r"longer than 0\.3 seconds") as caught:
+            resolve("memory://bucket/slow", Roots((), ("memory://bucket",), place), field="data.train.uri")
+
+        assert caught.value.code == "data_unreadable"
+        assert time.monotonic() - begun < 2
+
     def test_too_many_files(self, memory, place: Scratch, monkeypatch) -> None:
         monkeypatch.setattr(remote, "MAX_FILES", 1)
         with pytest.raises(ProblemError) as caught:

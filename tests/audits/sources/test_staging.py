@@ -1,10 +1,13 @@
 """What an audit fetches lies in a scratch folder, which nothing that it says mentions."""
 
+import os
+import time
 from pathlib import Path
 
 import fsspec
 import pytest
 
+from audits.sources import staging
 from audits.sources.locations import Roots, resolve
 from audits.sources.remote import Scratch
 from audits.sources.staging import fetch_apart, staged
@@ -74,6 +77,20 @@ class TestFetchedApart:
             fetch_apart(self.request("memory://apart/x.csv"), self.ALLOWED, Scratch(tmp_path))
 
         assert caught.value.code == "fetch_failed"
+
+    def test_one_that_hangs_is_ended(self, store, tmp_path: Path, monkeypatch) -> None:
+        """A store's client may wait for ever in one call."""
+        monkeypatch.setattr(staging, "fetch", lambda *_, **__: time.sleep(60))
+        monkeypatch.setattr(staging, "DEADLINE_SECONDS", 0.0)
+        monkeypatch.setattr(staging, "GRACE_SECONDS", 0.2)
+        begun = time.monotonic()
+        with pytest.raises(DataError) as caught:
+            fetch_apart(self.request("memory://apart/x.csv"), self.ALLOWED, Scratch(tmp_path))
+
+        assert (caught.value.code, caught.value.field) == ("data_unreadable", "data")
+        assert time.monotonic() - begun < 10
+        with pytest.raises(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
 
     def test_nothing_is_started_where_nothing_lies_elsewhere(self, tmp_path: Path, monkeypatch) -> None:
         monkeypatch.setattr("os.fork", lambda: 1 / 0)

@@ -1,5 +1,6 @@
 """A client of the application whose every answer is held against the OpenAPI document."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -134,7 +135,21 @@ def _agrees(response: httpx.Response, answer: dict, document: dict) -> None:
         return
     media_type = response.headers["Content-Type"].split(";")[0]
     content = answer["content"][media_type]
-    if response.content:
-        schema = {**content["schema"], "components": document["components"]}
-        read = response.json() if "json" in media_type else response.text
-        jsonschema.Draft202012Validator(schema).validate(read)
+    if not response.content:
+        return
+    if "itemSchema" in content:
+        for event in _events(response.text):
+            _validate(event, content["itemSchema"], document)
+            _validate(json.loads(event["data"]), content["itemSchema"]["properties"]["data"]["contentSchema"], document)
+        return
+    _validate(response.json() if "json" in media_type else response.text, content["schema"], document)
+
+
+def _validate(read: object, schema: dict, document: dict) -> None:
+    jsonschema.Draft202012Validator({**schema, "components": document["components"]}).validate(read)
+
+
+def _events(stream: str) -> list[dict]:
+    """The server-sent events, without those that only say when to come back."""
+    events = [dict(re.findall(r"^(\w+): (.*)$", block, re.MULTILINE)) for block in stream.split("\n\n")]
+    return [event for event in events if "data" in event]

@@ -116,13 +116,29 @@ class TestInvalidRequests:
 
         assert error["field"] == "data.train.uri"
         assert "valid string" in error["detail"]
-        assert "valid list" in error["detail"]
+        assert "valid array" in error["detail"]
 
     def test_an_item_of_a_list_is_named_by_its_place(self, client, body):
         body["data"]["train"]["uri"] = ["a", 7]
         errors = submit(client, body).json()["errors"]
 
         assert "data.train.uri.1" in [e["field"] for e in errors]
+
+    @pytest.mark.parametrize(
+        ("fields", "field"),
+        [
+            ({"priority": False}, "priority"),
+            ({"priority": "1"}, "priority"),
+            ({"output": {"threshold": "0.5"}}, "output.threshold"),
+            ({"resources": {"max_rows": True}}, "resources.max_rows"),
+            ({"tags": {"build": 7}}, "tags.build"),
+        ],
+    )
+    def test_what_is_of_another_type_is_not_read_as_what_it_resembles(self, client, body, fields, field):
+        """The OpenAPI document allows it as little: true is no number."""
+        answer = submit(client, {**body, **fields})
+
+        assert (answer.status_code, [e["field"] for e in answer.json().get("errors", [])]) == (422, [field])
 
     def test_a_body_that_is_no_object_is_refused(self, client):
         answer = submit(client, [1])
@@ -366,6 +382,7 @@ class TestListing:
             ({"limit": 0}, "limit"),
             ({"limit": 201}, "limit"),
             ({"limit": "x"}, "limit"),
+            ({"limit": "+5"}, "limit"),
             ({"statu": "queued"}, "statu"),
         ],
     )

@@ -50,7 +50,12 @@ def test_who_has_the_last_event_is_told_not_to_come_back(client, body, jobs):
 
 @pytest.mark.parametrize(
     ("headers", "status"),
-    [({"Last-Event-ID": "x"}, 422), ({"Last-Event-ID": "-1"}, 422), ({"Accept": "text/html"}, 406)],
+    [
+        ({"Last-Event-ID": "x"}, 422),
+        ({"Last-Event-ID": "-1"}, 422),
+        ({"Last-Event-ID": "+0.0"}, 422),
+        ({"Accept": "text/html"}, 406),
+    ],
 )
 def test_what_makes_no_sense_is_refused(client, body, headers, status):
     job = submit(client, body).json()

@@ -117,6 +117,24 @@ def test_others_are_answered_while_one_hangs(fake: Examiner) -> None:
         assert not hanging.done()
 
 
+@pytest.mark.parametrize(
+    ("cores", "gibibytes", "expected"),
+    [
+        (1, 64, 2),
+        (16, 20, 4),  # ten gibibytes, and two and a half each
+        (16, 4, 1),  # at its worst, one takes more than half
+    ],
+)
+def test_all_examinations_together_leave_half_of_the_memory(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, cores: int, gibibytes: int, expected: int
+) -> None:
+    monkeypatch.setattr(examining, "cores", lambda: cores)
+    monkeypatch.setattr(examining, "memory_bytes", lambda: gibibytes * 2**30)
+    examiner = Examiner(settings, module=FAKE)
+
+    assert [examiner._places.acquire(blocking=False) for _ in range(expected + 1)] == [True] * expected + [False]
+
+
 def test_no_more_threads_wait_than_can_be_spared(fake: Examiner, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes beyond is not kept waiting."""
     monkeypatch.setattr(fake, "_waiting", threading.BoundedSemaphore(1))

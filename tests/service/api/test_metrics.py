@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from schemas.isolation import Isolation
 from service.api import metrics
 from service.jobs.errors import DatabaseUnavailable
 from service.jobs.interface import Statistics
@@ -23,10 +24,19 @@ NUMBERS = Statistics(
 )
 
 
+LOCKED_IN = Isolation(level="full", landlock_abi=7, seccomp=True, network="denied")
+
+
 @pytest.fixture
 def samples(client, jobs) -> dict[tuple[str, frozenset], float]:
     jobs.numbers = NUMBERS
+    lock_in(client, jobs, LOCKED_IN)
     return read(client.get("/metrics"))
+
+
+def lock_in(client, jobs, found: Isolation) -> None:
+    """Have the application run on a machine that offers this."""
+    client.app.state.metrics = metrics.Metrics(jobs, lambda: 0, lambda: found)
 
 
 def read(answer) -> dict[tuple[str, frozenset], float]:
@@ -53,9 +63,11 @@ def test_everything_is_told(samples):
     assert value("fitcheck_stage_seconds_sum", stage="opening") == 9.5
     assert value("fitcheck_database_up") == 1
     assert value("fitcheck_followers") == 0
+    assert value("fitcheck_isolation_level") == 3
 
 
 def test_many_scrapers_cost_one_look(client, jobs, monkeypatch):
+    lock_in(client, jobs, LOCKED_IN)  # finding that out takes a while, once
     looks = []
     monkeypatch.setattr(type(jobs), "statistics", lambda _: looks.append(1) or NUMBERS)
     for _ in range(5):
@@ -67,11 +79,27 @@ def test_many_scrapers_cost_one_look(client, jobs, monkeypatch):
 def test_a_database_that_is_away_is_told_too(client, jobs):
     """A scrape that fails would hide why."""
     jobs.broken = DatabaseUnavailable()
+    told = {name: value for (name, _), value in read(client.get("/metrics")).items()}
 
-    assert read(client.get("/metrics")) == {
-        ("fitcheck_database_up", frozenset()): 0,
-        ("fitcheck_followers", frozenset()): 0,
+    assert told.pop("fitcheck_isolation_level") in range(4)
+    assert told == {"fitcheck_database_up": 0, "fitcheck_followers": 0, "fitcheck_isolation_info": 1}
+
+
+@pytest.mark.parametrize(("level", "expected"), [("none", 0), ("weak", 1), ("strong", 2)])
+def test_what_locks_models_in_is_told_with_what_is_missing(client, jobs, level, expected):
+    found = Isolation(level=level, seccomp=True, missing=["landlock", "read a file outside"])
+    lock_in(client, jobs, found)
+    told = read(client.get("/metrics"))
+    labels = {
+        "level": level,
+        "landlock_abi": "0",
+        "seccomp": "true",
+        "network": "allowed",
+        "missing": "landlock, read a file outside",
     }
+
+    assert told["fitcheck_isolation_level", frozenset()] == expected
+    assert told["fitcheck_isolation_info", frozenset(labels.items())] == 1
 
 
 def test_it_is_of_the_type_that_prometheus_reads(client):

@@ -15,6 +15,7 @@ from service.api.access import caller_of
 from service.api.app import create_app
 from service.jobs.database import connect, migrate
 from service.jobs.errors import DatabaseUnavailable
+from service.jobs.interface import JobFilter
 from service.pages.session import SESSION, Sessions
 from service.settings import Settings
 from service.uploads.store import Uploads
@@ -456,6 +457,59 @@ class TestSession:
         assert answer.status_code == 303
         assert jobs.stored[0].caller == caller_of("first-key")
         assert browser.get(answer.headers["Location"]).status_code == 200
+
+
+class TestStrangers:
+    """What is another caller's answers as what never was, on every page that takes an id."""
+
+    NOBODYS = "0190c3b4-0000-7000-8000-000000000000"
+
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("GET", "/audits/{id}"),
+            ("GET", "/audits/{id}/events"),
+            ("GET", "/audits/{id}/report"),
+            ("GET", "/audits/{id}/report?format=json"),
+            ("POST", "/audits/{id}/cancel"),
+            ("GET", "/audits/events?id={id}"),
+            ("GET", "/audits/events?id={mine}&id={id}"),
+            ("GET", "/compare?a={id}&b={mine}"),
+            ("GET", "/compare?a={mine}&b={id}"),
+            ("GET", "/compare?id={id}&id={mine}"),
+        ],
+    )
+    def test_anothers_audit_is_as_one_that_never_was(self, browser_of, jobs, method, path):
+        finished, theirs = (submitted(jobs, caller_of("second-key")) for _ in range(2))
+        mine = submitted(jobs, caller_of("first-key"))
+        for one in (finished, mine):
+            jobs.succeed(one)
+        browser = logged_in(browser_of(**KEYS))
+        form = {"token": token_in(browser.get("/audits"))} if method == "POST" else None
+
+        def answer(id_: str) -> tuple[int, str]:
+            told = browser.request(method, path.format(id=id_, mine=mine), data=form)
+            return told.status_code, told.text.replace(id_, "ID")
+
+        nobodys = answer(self.NOBODYS)
+        assert nobodys[0] == 404
+        assert answer(finished) == nobodys
+        assert answer(theirs) == nobodys
+        assert jobs.get(theirs, caller=None).status == "queued"
+
+    @pytest.mark.parametrize("query", [{}, {"status": "queued"}, {"tag": "team:a"}])
+    def test_lists_hold_ones_own_alone_whatever_is_filtered_by(self, browser_of, jobs, query):
+        theirs = submitted(jobs, caller_of("second-key"), tags={"team": "a"})
+
+        assert theirs not in logged_in(browser_of(**KEYS)).get("/audits", params=query).text
+
+    def test_anothers_cursor_leads_to_ones_own(self, browser_of, jobs):
+        theirs = [submitted(jobs, caller_of("second-key")) for _ in range(3)]
+        cursor = jobs.list(caller=caller_of("second-key"), where=JobFilter(), cursor=None, limit=1).next_cursor
+        page = logged_in(browser_of(**KEYS)).get("/audits", params={"cursor": cursor})
+
+        assert page.status_code == 200
+        assert not [one for one in theirs if one in page.text]
 
 
 class TestOtherPages:
