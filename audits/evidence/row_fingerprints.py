@@ -46,6 +46,17 @@ def fingerprints(rows: Rows) -> Array:
     return _combine(len(rows), columns)
 
 
+def with_labels(marks: Array, labels: Array) -> Array:
+    """(rows,) uint64; equal for rows whose fingerprints are and whose labels agree to six significant digits.
+
+    Args:
+        marks: (rows,) fingerprints of the features.
+        labels: (rows,) class indices, or quantities.
+    """
+    with np.errstate(over="ignore"):
+        return _mix(marks + _mix(_number_bits(labels).astype(np.uint64) + MULTIPLIER))
+
+
 def _digest(row: Array) -> int:
     """Of an image, where a loop over its values would be slow."""
     rounded = _number_bits(row).astype(np.uint32)

@@ -3,9 +3,10 @@
 What it measures: the share of validation rows whose features, to six significant digits, stand in the training
     data (over all rows), or that lie closer to a training row with the same texts than training rows lie to each
     other (on the sample); against the share that the training rows reach among themselves, since tables of few
-    values repeat by chance. Images are reduced to some hundred values and freed of their brightness and contrast;
-    near copies are those that correlate with a training image almost perfectly. The metric without the copies, and
-    its inflation by them, with a paired bootstrap interval.
+    values repeat by chance. Where features alone repeat that often, copies are rows of the same label as well.
+    Images are reduced to some hundred values and freed of their brightness and contrast; near copies are those that
+    correlate with a training image almost perfectly. The metric without the copies, and its inflation by them, with
+    a paired bootstrap interval.
 Why it matters: a model recites what it has seen. A metric over copies measures memory, not generalisation.
 When it is inconclusive: the inflation, when fewer than `min_rows` clean validation rows are left.
 How to fix: remove duplicates before splitting, and split by the entity behind the rows.
@@ -22,8 +23,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from audits.artefacts import Array, Rows
 from audits.evidence.case import Case, Subject
-from audits.evidence.copies import shared
+from audits.evidence.copies import among, shared
 from audits.evidence.images import ImageForm, reduced
+from audits.evidence.row_fingerprints import with_labels
 from audits.evidence.scoring import quantile_interval
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
@@ -56,12 +58,17 @@ def duplicate_leakage(case: Case) -> CheckResult:
     limits = cast(DuplicateLeakage, case.limits[CODE])
     exact, near = _exact(case), _near(case, limits)
     beyond_chance = [found for found in (exact, near) if found.is_beyond_chance(limits)]
+    rows = near.rows | exact.rows[case.validation.sample.index]
+    if not beyond_chance:
+        labelled = _exact_with_labels(case)
+        beyond_chance = [labelled] if labelled.is_beyond_chance(limits) else []
+        rows = labelled.rows[case.validation.sample.index]
     if not beyond_chance:
         return CheckResult.passed(smallest=max(limits.min_share, rule_of_three(case.validation.n)))
     copies = max(beyond_chance, key=lambda found: found.share)
     low, high = copies.interval
     by_chance = copies.chance
-    inflation, clean_rows = _inflation(case, near.rows | exact.rows[case.validation.sample.index])
+    inflation, clean_rows = _inflation(case, rows)
     summary = (
         f"{copies.share:.0%} of the validation rows are {copies.kind} copies of training rows"
         + (f" ({copies.among} it is {by_chance:.1%})" if by_chance > 0 else "")
@@ -133,6 +140,14 @@ class _Copies:
 
 def _exact(case: Case) -> _Copies:
     return _Copies("exact", case.seen, np.flatnonzero(case.seen), shared(case.train.marks))
+
+
+def _exact_with_labels(case: Case) -> _Copies:
+    """Rows of few values share their features by chance, and hardly ever the label of a quantity as well."""
+    train, validation = (with_labels(s.fingerprints, s.labels) for s in (case.train, case.validation))
+    train.sort()
+    rows = among(validation, train)
+    return _Copies("exact", rows, np.flatnonzero(rows), shared(train))
 
 
 def _near(case: Case, limits: DuplicateLeakage) -> _Copies:

@@ -36,6 +36,8 @@ CODE = "preprocessing.outliers"
 EQUAL = 0.01
 # Of a column that leaves its range more often than this, another scale is likelier than errors in single values.
 MAX_ERRORS = 0.15
+# Of which most values lie outside, the column holds no outliers: it holds something else.
+MAX_OUTSIDE = 0.5
 
 
 def outliers(case: Case) -> CheckResult:
@@ -62,7 +64,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     beyond = {unit: fence.beyond(case.space.values(subject.rows, unit)) for unit, fence in fences.items()}
     p_values = np.array([fence.p_value(beyond[unit]) for unit, fence in fences.items()])
     q_values = benjamini_hochberg(p_values)
-    flagged = [unit for unit, q in zip(fences, q_values, strict=True) if q < limits.fdr]
+    flagged = [u for u, q in zip(fences, q_values, strict=True) if q < limits.fdr and beyond[u].mean() < MAX_OUTSIDE]
     if not flagged:
         return None
     rows = np.asarray(np.any([beyond[u] for u in flagged], axis=0))

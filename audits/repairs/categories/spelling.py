@@ -116,9 +116,13 @@ def _as_float(text: str) -> float | None:
 def as_cast(known: Iterable[str], unseen: Sequence[str]) -> Mapped:
     """Numbers in another dress ("1,5", "12 kg", "true") as the known texts, all numbers, write them.
 
-    Empty where the known texts are no numbers, some unseen text is none, or all are plain numbers already.
+    Empty where the known texts are no numbers, some unseen text is none, all are plain numbers already, or all are
+    known texts but for case and blanks ("YES" for "yes"): the type is the same then, the spelling is not.
     """
     targets = list(known)
+    bare_targets = {target.strip().casefold() for target in targets}
+    if all(value.strip().casefold() in bare_targets for value in unseen):
+        return {}
     if not targets or any(_as_float(value) is None and _TRUTH.get(value.casefold()) is None for value in targets):
         return {}
     numbers = {value: number(value) for value in unseen}

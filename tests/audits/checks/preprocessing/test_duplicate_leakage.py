@@ -8,7 +8,7 @@ from audits.checks.preprocessing.duplicate_leakage import CODE
 from schemas.report import Outcome, Severity
 from tests.audits.checks.preprocessing.test_image_geometry import answering, pictures
 from tests.audits.checks.remedies import defined_by, remedy_of
-from tests.factories import Part, case, case_of, copied, memoriser, result_of, splits
+from tests.factories import Part, case, case_of, copied, fitted, memoriser, result_of, splits
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
@@ -19,6 +19,26 @@ def test_fires_on_copies(share: float, layout: str):
     assert result.outcome is Outcome.FAIL
     assert result.finding.effect.estimate == pytest.approx(share, abs=0.05)
     assert result.finding.evidence["kind"] == "exact"
+
+
+def coarse(part: Part, train: Part, rng: np.random.Generator) -> Part:
+    """Two values a column: most rows share their features with some other row."""
+    return part.with_numbers((part.numbers > train.numbers.mean(axis=0)).astype(float))
+
+
+@pytest.mark.parametrize(("share", "outcome"), [(0.3, Outcome.FAIL), (0.0, Outcome.PASS)])
+def test_rows_of_few_values_are_copies_where_the_label_agrees_too(share: float, outcome: Outcome):
+    """The features of nearly every validation row stand in the training data by chance, its label does not."""
+    train, validation = splits("regression", columns=5)
+    parts = coarse(train, train, np.random.default_rng(0)), coarse(validation, train, np.random.default_rng(0))
+    spoilt = copied(share)(parts[1], parts[0], np.random.default_rng(1))
+
+    one = case_of(parts[0], spoilt, fitted(parts[0], "regression"))
+    result = result_of(CODE, one)
+
+    assert one.seen.mean() > 0.9
+    assert result.outcome is outcome
+    assert share == 0 or result.finding.effect.estimate == pytest.approx(share, abs=0.05)
 
 
 def test_fires_on_near_copies():

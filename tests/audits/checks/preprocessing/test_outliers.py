@@ -40,6 +40,13 @@ def test_a_few_wild_rows_ruin_a_regression():
     assert result.finding.affected.share_of_rows < 0.05
 
 
+def test_a_column_that_mostly_lies_outside_holds_something_else():
+    """Cutting it would leave one value of the column: no repair, and later no column to look at."""
+    one, _ = examined(case("regression", fault=outlying(0.9, 20.0)), {CODE})
+
+    assert one.trials == ()
+
+
 def test_names_the_rows_beyond_the_fence():
     one = case("regression", fault=outlying(0.05, 100.0))
     train = one.train.sample.rows["c0"]

@@ -76,6 +76,11 @@ def test_casts_only_between_numbers():
     assert as_cast(["1"], ["1.0"]) == {}
 
 
+def test_truth_values_in_another_case_are_spelled_otherwise_and_of_the_same_type():
+    assert as_cast(["no", "yes"], ["NO", "Yes "]) == {}
+    assert as_cast(["no", "yes"], ["NO", "true"]) == {"NO": "no", "true": "yes"}
+
+
 def test_what_is_no_wrong_decoding_stays():
     assert mended_encoding("naïve") == "naïve"
     assert mended_encoding("naÃ¯ve") == "naïve"
