@@ -159,6 +159,11 @@ class Case:
         """(validation rows,) True where an exact copy stands among the training rows."""
         return among(self.validation.fingerprints, self.train.marks)
 
+    @property
+    def proven(self) -> tuple[Any, ...]:
+        """The confirmed trials of validation rows, in the order in which they were made."""
+        return tuple(trial for trial in self.trials if trial.confirmed and trial.of == "validation")
+
     @cached_property
     def untouched(self) -> Array:
         """(mended rows,) False where a value is lost for good: a confirmed repair had to guess it, or it is an id that
@@ -167,8 +172,8 @@ class Case:
         untouched = np.ones(len(self.mended), dtype=bool)
         for ids in ids_out_of_range(self.internals, self.space, self.mended.rows):
             untouched &= ~ids.rows
-        for trial in self.trials:
-            if trial.confirmed and trial.suspicion.guesses and trial.suspicion.rows is not None:
+        for trial in self.proven:
+            if trial.suspicion.guesses and trial.suspicion.rows is not None:
                 untouched &= ~trial.suspicion.rows
         return untouched
 

@@ -16,7 +16,7 @@ from typing import Protocol, cast
 import numpy as np
 from pydantic import JsonValue
 
-from audits.artefacts import Array
+from audits.artefacts import Array, SplitName
 from audits.evidence.case import Case, Subject
 from audits.evidence.features import concatenate
 from audits.evidence.labels import UNKNOWN
@@ -84,13 +84,23 @@ class Suspect(Protocol):
 
 @dataclass(frozen=True)
 class Trial:
-    """A repair that was tried."""
+    """A repair that was tried.
+
+    Attributes:
+        suspicion: what was tried.
+        confirmation: what the model said.
+        gain: of the primary metric, on the rows that were repaired.
+        after: those rows, repaired.
+        reason: why it is no cause, or None.
+        of: the split whose rows were repaired and judged.
+    """
 
     suspicion: Suspicion
     confirmation: Confirmation
     gain: Estimate
     after: Subject
-    reason: str | None  # why it is no cause, or None
+    reason: str | None
+    of: SplitName = "validation"
 
     @property
     def confirmed(self) -> bool:
