@@ -144,10 +144,7 @@ def weighted(case: Case, split: SplitEvidence) -> Judged:
 
 def groups_of(case: Case, rows: SplitEvidence | Subject) -> Array | None:
     """Group codes of the rows that `judged` keeps."""
-    groups = rows.groups if isinstance(rows, Subject) else rows.roles.get("group")
-    if groups is None:
-        return None
-    return groups[_known(case, rows)]
+    return None if rows.groups is None else rows.groups[_known(case, rows)]
 
 
 def _known(case: Case, rows: SplitEvidence | Subject) -> Array:
