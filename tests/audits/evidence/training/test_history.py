@@ -80,6 +80,14 @@ def test_unstable_training_is_told():
     assert "climbed away" in notes(loss=np.r_[FALLING, np.linspace(0.3, 2, 20)])
 
 
+def test_a_loss_that_was_logged_for_fewer_epochs_is_not_unstable():
+    """Padding is no NaN that training gave."""
+    shorter = {"loss": [1.0, 0.8, 0.7, 0.65], "val_loss": [1.0, 0.9, 0.8, 0.75, 0.7, 0.7]}
+
+    assert history_of(case(history=shorter)).instability is None
+    assert history_of(case(history=shorter | {"loss": [1.0, 0.8, float("nan")]})).instability.epoch == 2
+
+
 def test_losses_that_were_still_falling():
     straight = [float(v) for v in np.linspace(1, 0.2, 40)]
     both = history_of(case(history={"loss": straight, "val_loss": straight}))
