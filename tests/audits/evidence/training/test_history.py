@@ -76,8 +76,8 @@ def test_a_loss_that_rises_with_a_level_accuracy(end: float, told: bool):
 
 
 def test_unstable_training_is_told():
-    assert "no number from epoch 31 on" in notes(loss=np.where(T < 30, FALLING, np.nan))
-    assert "climbed away" in notes(loss=np.r_[FALLING, np.linspace(0.3, 2, 20)])
+    assert "NaN or infinite from epoch 31 on" in notes(loss=np.where(T < 30, FALLING, np.nan))
+    assert "rose again from its minimum" in notes(loss=np.r_[FALLING, np.linspace(0.3, 2, 20)])
 
 
 def test_a_loss_that_was_logged_for_fewer_epochs_is_not_unstable():
