@@ -19,7 +19,6 @@ from audits.artefacts import Model, ModelDescription, Split
 from audits.checks.preprocessing import label_encoding, target_leakage
 from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.control import MIN_CONTROL_ROWS
-from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace
 from audits.evidence.fold import RawSplit
 from audits.evidence.internals import describe_internals
@@ -254,19 +253,10 @@ def _require_known_labels(case: Case) -> None:
 def _evidence(raw: RawSplit, meaning: OutputMeaning) -> SplitEvidence:
     labels = narrowed(meaning.labels.encode(raw.labels, raw.name))
     predictions: Predictions = meaning.read_many(raw.outputs[meaning.tensor])
-    named = raw.roles.get("group")
-    groups = None if named is None else dependent_rows(named)
     at = raw.sample_index
     raw_labels = raw.labels[at] if raw.labels.ndim == 1 else labels[at]
-    sample = Subject(
-        raw.sample_rows,
-        labels[at],
-        raw_labels,
-        predictions.at(at),
-        at,
-        None if groups is None else groups[at],
-    )
-    return SplitEvidence(raw.name, labels, predictions, raw.fingerprints, raw.roles, sample)
+    sample = Subject(raw.sample_rows, labels[at], raw_labels, predictions.at(at), at)
+    return SplitEvidence.of(raw.name, labels, predictions, raw.fingerprints, raw.roles, sample)
 
 
 def _examine(case: Case, opened: Opened, codes: set[str], audit_id: str, tell: _Teller) -> Report:

@@ -19,7 +19,6 @@ from audits.artefacts import Array, Batch, Column, ModelDescription, ModelIntern
 from audits.checks.preprocessing import target_leakage
 from audits.evidence.case import Case, SplitEvidence, Subject
 from audits.evidence.collect import collect
-from audits.evidence.entities import dependent_rows
 from audits.evidence.features import FeatureSpace, Layout
 from audits.evidence.fold import RawSplit
 from audits.evidence.meaning.understanding import Head, understand
@@ -565,11 +564,9 @@ def case_of(
 def _evidence(raw: RawSplit, meaning: OutputMeaning) -> SplitEvidence:
     labels, at = meaning.labels.encode(raw.labels, raw.name), raw.sample_index
     predictions = meaning.read(raw.outputs[meaning.tensor])
-    groups = None if "group" not in raw.roles else dependent_rows(raw.roles["group"])
     read = raw.labels[at] if raw.labels.ndim == 1 else labels[at]
-    drawn = None if groups is None else groups[at]
-    sample = Subject(raw.sample_rows, labels[at], read, predictions.at(at), at, drawn)
-    return SplitEvidence(raw.name, labels, predictions, raw.fingerprints, raw.roles, sample)
+    sample = Subject(raw.sample_rows, labels[at], read, predictions.at(at), at)
+    return SplitEvidence.of(raw.name, labels, predictions, raw.fingerprints, raw.roles, sample)
 
 
 def _description(train: Part, meaning: OutputMeaning, parameters: int | None) -> ModelDescription:

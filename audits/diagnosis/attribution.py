@@ -31,8 +31,8 @@ class Attribution:
     """What each proven repair contributes to the primary metric.
 
     Attributes:
-        values: code -> Shapley value, with its paired bootstrap interval.
-        alone: code -> gain of this repair alone.
+        values: code -> Shapley value, with its paired bootstrap interval; the sum, where a code has several repairs.
+        alone: code -> gain of this code's repairs alone.
         together: gain of all repairs.
         interaction: `together` less the sum of `alone`: above 0 where repairs need each other, below where they
             repair the same loss. Exactly 0 for a single repair.
@@ -50,20 +50,21 @@ class Attribution:
 
 
 def attribute(case: Case, results: Mapping[str, CheckResult]) -> Attribution | None:
-    """The contributions of all proven repairs, in the order in which they were proven; None without any.
+    """The contributions of all proven repairs of validation rows, in the order in which they were proven; None without
+    any.
 
     Repairs of the data come from the trials; repairs of the outputs, which come last in every combination, from the
-    results.
+    results. A code may have two: one that the model bore witness to, and one of what that left.
     """
-    proven = [trial.suspicion for trial in case.trials if trial.confirmed]
-    repairs: dict[str, Repair] = {one.code: one.replay or one.apply for one in proven}
-    repairs |= {code: r.repair for code, r in results.items() if r.repair is not None}
+    proven = [trial.suspicion for trial in case.proven]
+    repairs: list[tuple[str, Repair]] = [(one.code, one.replay or one.apply) for one in proven]
+    repairs += [(code, r.repair) for code, r in results.items() if r.repair is not None]
     if not repairs:
         return None
     subject = case.validation.sample
     if len(repairs) > FEW_REPAIRS and len(subject) > MAX_ROWS:
         subject = subject.at(np.sort(case.rng("attribution rows").choice(len(subject), MAX_ROWS, replace=False)))
-    states = combinations(subject, list(repairs.values()))
+    states = combinations(subject, [repair for _, repair in repairs])
     columns = tuple(part for state in states for part in (state.labels, case.scorer.answers(state.predictions)))
 
     def scores(weights: Array | None, *of: Array) -> Array:
@@ -71,7 +72,7 @@ def attribute(case: Case, results: Mapping[str, CheckResult]) -> Attribution | N
         return np.stack([np.asarray(case.scorer.score_answers(y, a, weights)) for y, a in pairs], axis=-1)
 
     draws = case.scorer.resample(columns, scores, case.rng("attribution"), subject.groups)
-    return _attribution(list(repairs), scores(None, *columns), draws, len(subject))
+    return _attribution([code for code, _ in repairs], scores(None, *columns), draws, len(subject))
 
 
 def combinations(subject: Subject, repairs: Sequence[Repair]) -> list[Subject]:
@@ -97,7 +98,9 @@ def shapley_values(scores: Array) -> Array:
 
 
 def _attribution(codes: list[str], scores: Array, draws: Array, n: int) -> Attribution:
-    singles = 1 << np.arange(len(codes))
+    """`codes` names the repair of each bit."""
+    places = {code: [j for j, other in enumerate(codes) if other == code] for code in codes}
+    singles = np.array([sum(1 << j for j in bits) for bits in places.values()])
 
     def interaction(of: Array) -> Array:
         base = of[..., 0]
@@ -105,8 +108,10 @@ def _attribution(codes: list[str], scores: Array, draws: Array, n: int) -> Attri
 
     values, value_draws = shapley_values(scores), shapley_values(draws)
     return Attribution(
-        values={code: _estimate(values[j], value_draws[:, j], n) for j, code in enumerate(codes)},
-        alone={code: float(scores[single] - scores[0]) for code, single in zip(codes, singles, strict=True)},
+        values={
+            code: _estimate(values[bits].sum(), value_draws[:, bits].sum(axis=-1), n) for code, bits in places.items()
+        },
+        alone={code: float(scores[single] - scores[0]) for code, single in zip(places, singles, strict=True)},
         together=_estimate(scores[-1] - scores[0], draws[:, -1] - draws[:, 0], n),
         interaction=_estimate(interaction(scores), interaction(draws), n),
     )

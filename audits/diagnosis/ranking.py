@@ -98,9 +98,12 @@ def rank(case: Case, results: Mapping[str, CheckResult], attribution: Attributio
 
 
 def _counted_once(code: str, result: CheckResult, attribution: Attribution | None) -> CheckResult:
-    """With the repair's Shapley value in place of what it gained when its turn came."""
+    """With the repair's Shapley value in place of what it gained when its turn came.
+
+    A finding about the training file has no such gain, also where a repair of its code served the validation rows.
+    """
     value = attribution.values.get(code) if attribution is not None else None
-    return result if value is None else replace(result, recovered=value)
+    return result if value is None or result.recovered is None else replace(result, recovered=value)
 
 
 def _interaction(attribution: Attribution) -> str:

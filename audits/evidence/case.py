@@ -73,6 +73,28 @@ class SplitEvidence:
     roles: Mapping[str, Array]
     sample: Subject
 
+    @classmethod
+    def of(
+        cls,
+        name: SplitName,
+        labels: Array,
+        predictions: Predictions,
+        fingerprints: Array,
+        roles: Mapping[str, Array],
+        sample: Subject,
+    ) -> "SplitEvidence":
+        """The split of a sample that does not know its groups yet."""
+        split = cls(name, labels, predictions, fingerprints, roles, sample)
+        if split.groups is None:
+            return split
+        return replace(split, sample=replace(sample, groups=split.groups[sample.index]))
+
+    @cached_property
+    def groups(self) -> Array | None:
+        """(rows,) whole numbers of rows that stand or fall together, where a group column was named."""
+        named = self.roles.get("group")
+        return None if named is None else dependent_rows(named)
+
     @cached_property
     def marks(self) -> Array:
         """The fingerprints, sorted."""
@@ -159,6 +181,11 @@ class Case:
         """(validation rows,) True where an exact copy stands among the training rows."""
         return among(self.validation.fingerprints, self.train.marks)
 
+    @property
+    def proven(self) -> tuple[Any, ...]:
+        """The confirmed trials of validation rows, in the order in which they were made."""
+        return tuple(trial for trial in self.trials if trial.confirmed and trial.of == "validation")
+
     @cached_property
     def untouched(self) -> Array:
         """(mended rows,) False where a value is lost for good: a confirmed repair had to guess it, or it is an id that
@@ -167,22 +194,20 @@ class Case:
         untouched = np.ones(len(self.mended), dtype=bool)
         for ids in ids_out_of_range(self.internals, self.space, self.mended.rows):
             untouched &= ~ids.rows
-        for trial in self.trials:
-            if trial.confirmed and trial.suspicion.guesses and trial.suspicion.rows is not None:
+        for trial in self.proven:
+            if trial.suspicion.guesses and trial.suspicion.rows is not None:
                 untouched &= ~trial.suspicion.rows
         return untouched
 
     @cached_property
     def train_score(self) -> tuple[float, tuple[float, float]]:
         """The training metric over all rows, with its interval."""
-        return self._scored(self.train.labels, self.train.predictions, "train score", self.train.roles)
+        return self._scored(self.train, "train score")
 
     @cached_property
     def validation_score(self) -> tuple[float, tuple[float, float]]:
         """The validation metric over all rows as submitted, with its interval."""
-        return self._scored(
-            self.validation.labels, self.validation.predictions, "validation score", self.validation.roles
-        )
+        return self._scored(self.validation, "validation score")
 
     @cached_property
     def mended_score(self) -> tuple[float, tuple[float, float]]:
@@ -193,14 +218,10 @@ class Case:
         interval = self.scorer.interval(self.mended.labels, answers, self.rng("mended score"), self.mended.groups)
         return self.score(self.mended), interval
 
-    def _scored(
-        self, labels: Array, predictions: Predictions, purpose: str, roles: Mapping[str, Array]
-    ) -> tuple[float, tuple[float, float]]:
-        answers = self.scorer.answers(predictions)
-        named = roles.get("group")
-        groups = None if named is None else dependent_rows(named)
-        interval = self.scorer.interval(labels, answers, self.rng(purpose), groups)
-        return self.scorer.score_of_answers(labels, answers), interval
+    def _scored(self, split: SplitEvidence, purpose: str) -> tuple[float, tuple[float, float]]:
+        answers = self.scorer.answers(split.predictions)
+        interval = self.scorer.interval(split.labels, answers, self.rng(purpose), split.groups)
+        return self.scorer.score_of_answers(split.labels, answers), interval
 
     @cached_property
     def encoder(self) -> control.ControlEncoder:

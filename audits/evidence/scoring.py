@@ -50,6 +50,10 @@ class Scorer:
     def perfect(self) -> float:
         return 1.0
 
+    def skill(self, score: float) -> float:
+        """0 for a constant answer, 1 for perfect ones, below 0 for worse than constant."""
+        return (score - self.chance) / (self.perfect - self.chance)
+
     def answers(self, predictions: Predictions) -> Array:
         """(rows,) decisions, or values with the fallback where there is no answer."""
         if self.metric == "balanced_accuracy":

@@ -148,7 +148,7 @@ def _primary(case: Case, split: SplitEvidence) -> Estimate:
 
 def _resampled(case: Case, split: SplitEvidence, name: str, statistic: Statistic) -> Estimate:
     columns = (split.labels, case.scorer.answers(split.predictions))
-    rng, groups = case.rng(f"{name} of {split.name}"), split.roles.get("group")
+    rng, groups = case.rng(f"{name} of {split.name}"), split.groups
     # these depend on the class shares, which another sample would not repeat
     draws = case.scorer.resample(columns, statistic, rng, groups, stratified=False)
     return estimate(float(statistic(None, *columns)), quantile_interval(draws), split.n)

@@ -148,12 +148,12 @@ def _columns(finding: Finding, case: Case) -> Sequence[str]:
 
 def _repaired(case: Case, submitted: Case, code: str) -> Subject | None:
     """The validation rows after the confirmed repair, where they are the same rows in the same order."""
-    for trial in case.trials:
+    for trial in case.proven:
         after = trial.after
         same = (
             len(after) == len(submitted.validation.sample) and (after.index == submitted.validation.sample.index).all()
         )
-        if trial.suspicion.code == code and trial.confirmed and same:
+        if trial.suspicion.code == code and same:
             return after  # type: ignore[no-any-return]
     return None
 

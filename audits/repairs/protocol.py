@@ -16,7 +16,7 @@ from typing import Protocol, cast
 import numpy as np
 from pydantic import JsonValue
 
-from audits.artefacts import Array
+from audits.artefacts import Array, SplitName
 from audits.evidence.case import Case, Subject
 from audits.evidence.features import concatenate
 from audits.evidence.labels import UNKNOWN
@@ -84,13 +84,23 @@ class Suspect(Protocol):
 
 @dataclass(frozen=True)
 class Trial:
-    """A repair that was tried."""
+    """A repair that was tried.
+
+    Attributes:
+        suspicion: what was tried.
+        confirmation: what the model said.
+        gain: of the primary metric, on the rows that were repaired.
+        after: those rows, repaired.
+        reason: why it is no cause, or None.
+        of: the split whose rows were repaired and judged.
+    """
 
     suspicion: Suspicion
     confirmation: Confirmation
     gain: Estimate
     after: Subject
-    reason: str | None  # why it is no cause, or None
+    reason: str | None
+    of: SplitName = "validation"
 
     @property
     def confirmed(self) -> bool:
@@ -120,7 +130,7 @@ def mend(case: Case, suspects: Sequence[tuple[str, Suspect]], on_trial: Callable
                 candidates.append(trial)
         open_suspects = {code: suspect for code, suspect in open_suspects.items() if code not in failed}
         chosen = _most_effective([trial for trial in candidates if trial.confirmed])
-        proven = (chosen,) if chosen else _hidden_by_labels(case, mended, candidates, open_suspects)
+        proven = (chosen,) if chosen else _hidden_by_labels(case, mended, candidates, open_suspects, failed, on_trial)
         if not proven:
             trials += candidates
             break
@@ -134,13 +144,22 @@ def mend(case: Case, suspects: Sequence[tuple[str, Suspect]], on_trial: Callable
 def _looked_at(
     case: Case, code: str, suspect: Suspect, failed: set[str], on_trial: Callable[[str], None]
 ) -> Trial | None:
-    """The trial of what the detector suspects; a detector that crashes costs its own check alone."""
-    try:
+    """The trial of what the detector suspects."""
+
+    def attempt() -> Trial | None:
         suspicion = suspect(case, case.train.sample, case.mended)
         if suspicion is None:
             return None
         on_trial(code)
         return try_repair(case, case.mended, suspicion, suspect)
+
+    return _guarded(code, failed, attempt)
+
+
+def _guarded(code: str, failed: set[str], attempt: Callable[[], Trial | None]) -> Trial | None:
+    """What the attempt gives; a detector or a repair that crashes costs its own check alone."""
+    try:
+        return attempt()
     except EvaluatorError:
         raise
     except Exception:
@@ -157,7 +176,12 @@ def _most_effective(confirmed: list[Trial]) -> Trial | None:
 
 
 def _hidden_by_labels(
-    case: Case, subject: Subject, refuted: list[Trial], suspects: Mapping[str, Suspect]
+    case: Case,
+    subject: Subject,
+    refuted: list[Trial],
+    suspects: Mapping[str, Suspect],
+    failed: set[str],
+    on_trial: Callable[[str], None],
 ) -> tuple[Trial, ...]:
     """A repair of features and one of labels that each show only once the other is made; empty if there is none.
 
@@ -166,28 +190,40 @@ def _hidden_by_labels(
     """
     suspect = suspects.get(LABELS)
     for first in refuted:
-        if suspect is None or first.suspicion.code == LABELS:
+        if suspect is None or LABELS in failed or first.suspicion.code == LABELS:
             continue
-        suspicion = suspect(case, case.train.sample, first.after)
-        if suspicion is None:
+        second = _looked_at(replace(case, mended=first.after), LABELS, suspect, failed, on_trial)
+        if second is None:
             continue
-        second = try_repair(case, first.after, suspicion, suspect)
         both = second.after
         together = gain_of(case, subject, both, f"repair {first.suspicion.code} and {LABELS}")
         # turning the answers around and then the labels would gain twice, and nothing together
         if not second.confirmed or _insufficient(together, cast(Repairable, case.limits[LABELS]).min_gain):
             continue
-        labels_alone = subject.with_labels(both.labels)
-        again = replace(first.suspicion, apply=_always(both))
-        first_again = try_repair(case, labels_alone, again, suspects[first.suspicion.code])
-        if first_again.confirmed:
-            first_again = replace(first_again, suspicion=first.suspicion)
+        first_again = _in_presence(case, first, subject.with_labels(both.labels), both, suspects, failed, on_trial)
+        if first_again is not None and first_again.confirmed:
             return first_again, second
     return ()
 
 
-def _always(subject: Subject) -> Callable[[Subject], Subject]:
-    return lambda _: subject
+def _in_presence(
+    case: Case,
+    trial: Trial,
+    before: Subject,
+    after: Subject,
+    suspects: Mapping[str, Suspect],
+    failed: set[str],
+    on_trial: Callable[[str], None],
+) -> Trial | None:
+    """The trial again, where another repair stands on both sides of it."""
+    code = trial.suspicion.code
+
+    def attempt() -> Trial:
+        on_trial(code)
+        again = replace(trial.suspicion, apply=lambda _: after)
+        return replace(try_repair(case, before, again, suspects[code]), suspicion=trial.suspicion)
+
+    return _guarded(code, failed, attempt)
 
 
 def try_repair(case: Case, subject: Subject, suspicion: Suspicion, suspect: Suspect) -> Trial:

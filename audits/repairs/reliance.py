@@ -86,9 +86,10 @@ class Imitation:
         )
 
     def confirmation(self, intervention: str) -> Confirmation:
+        """Of a fault that was made on purpose; confirmed where the loss is certain."""
         low, high = self.interval
         return Confirmation(
-            confirmed=True,
+            confirmed=low > 0,
             intervention=intervention,
             metric=self.metric,
             before=self.before,
@@ -98,13 +99,19 @@ class Imitation:
         )
 
     def explained(self) -> Estimate:
-        """What the loss explains of the gap between the splits: not more than there is."""
-        low, high = self.interval
-        return Estimate(
-            estimate=min(cast(float, self.cost.estimate), self.gap),
-            interval=(min(low, self.gap), min(high, max(self.gap, low))),
-            n=self.cost.n,
-        )
+        """What the loss explains of the gap between the splits."""
+        return explained(self.cost, self.gap)
+
+
+def explained(cost: Estimate, gap: float) -> Estimate:
+    """What a loss of the training metric explains of the gap between the splits: not more than there is."""
+    most = max(gap, 0.0)
+    low, high = cast("tuple[float, float]", cost.interval)
+    return Estimate(
+        estimate=min(cast(float, cost.estimate), most),
+        interval=(min(low, most), min(high, max(most, low))),
+        n=cost.n,
+    )
 
 
 def imitate(case: Case, columns: Mapping[str, Callable[[Array], Array]], purpose: str) -> Imitation:

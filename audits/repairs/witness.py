@@ -78,7 +78,9 @@ def _training_alone(case: Case, compare: Suspect) -> Witnessed | None:
     if not convinces(case, sample, after):
         return None
     trial = try_repair(case, sample, replace(suspicion, apply=_known(suspicion, sample, after)), compare)
-    return Witnessed("training", trial, case.score(sample), case.score(after)) if trial.confirmed else None
+    if not trial.confirmed:
+        return None
+    return Witnessed("training", replace(trial, of="train"), case.score(sample), case.score(after))
 
 
 def _both(case: Case, suspect: Suspect) -> Witnessed | None:

@@ -44,11 +44,14 @@ def no_signal(case: Case) -> CheckResult:
         if p_values[name] < ALPHA / len(tested):
             return CheckResult.passed(smallest=limits.max_skill)
     scores = {name: matrix.scores[name] for name in ("train->train", "train->validation")}
-    skills = {name: _skill(case, cast(float, score)) for name, score in scores.items()}
-    upper = min(_skill(case, cast("tuple[float, float]", matrix.intervals[name])[1]) for name in skills)
+    skill = case.scorer.skill
+    skills = {name: skill(cast(float, score)) for name, score in scores.items()}
+    ends = {name: cast("tuple[float, float]", matrix.intervals[name]) for name in skills}
+    # the rows that exclude most
+    tightest = min(ends, key=lambda name: ends[name][1])
+    lower, upper = (skill(end) for end in ends[tightest])
     if max(skills.values()) > 2 * limits.max_skill or upper > limits.max_upper_skill:
         return CheckResult.inconclusive(f"a skill of up to {upper:.2f} cannot be excluded", smallest=upper)
-    best = max(skills.values())
     finding = Finding(
         code=CODE,
         family="overfitting",
@@ -60,8 +63,8 @@ def no_signal(case: Case) -> CheckResult:
         f"A skill beyond {upper:.2f} is excluded. Regularisation alone will not help.",
         effect=Effect(
             name="skill_of_the_control_learner",
-            estimate=best,
-            interval=(min(0.0, best), upper),
+            estimate=skills[tightest],
+            interval=(lower, upper),
             limit=limits.max_skill,
         ),
         p_value=min(p_values.values()),
@@ -69,6 +72,7 @@ def no_signal(case: Case) -> CheckResult:
         evidence={
             "p_values": dict(p_values),
             "scores": dict(matrix.scores),
+            "skill_of": tightest,
         },
         remedy=_remedy(case),
     )
@@ -91,10 +95,6 @@ def _permutation_p(case: Case, labels: Array, answers: Array, purpose: str) -> f
     observed = float(case.scorer.score_answers(labels, answers))
     draws = [float(case.scorer.score_answers(rng.permutation(labels), answers)) for _ in range(PERMUTATIONS)]
     return float((1 + np.sum(np.asarray(draws) >= observed)) / (1 + PERMUTATIONS))
-
-
-def _skill(case: Case, score: float) -> float:
-    return (score - case.scorer.chance) / (case.scorer.perfect - case.scorer.chance)
 
 
 def _remedy(case: Case) -> Remedy:

@@ -54,7 +54,9 @@ def overtraining(case: Case) -> CheckResult:
         return _silent(history, turn, limits)
     exported = history.exported
     turned = f"the validation loss turned up after epoch {turn.best_epoch + 1}"
-    if exported is not None and losses[exported.epoch] <= (1 + limits.min_rise) * float(np.nanmin(losses)):
+    best = float(np.nanmin(losses))
+    # a fraction of the size, since the loss may be negative (a likelihood)
+    if exported is not None and losses[exported.epoch] - best <= limits.min_rise * abs(best):
         return CheckResult.passed(reason=f"{turned}, but epoch {exported.epoch + 1} was exported")
     if turn.verdict == "suspect":
         return CheckResult.inconclusive(

@@ -1,9 +1,10 @@
 """A column is constant in one split.
 
-What it measures: columns that hold one value in one split and several in the other. A column that was constant in
-    training and varies in validation moves weights that were never trained: it is set back and the model run again. A
-    column that varies in training and is constant in validation was lost on the way; nothing brings it back, so that
-    the same constant is written into the training rows to see what the model loses by it.
+What it measures: columns that hold one value in one split and several, or another one, in the other. A column that
+    was constant in training and holds other values in validation moves weights that were never trained: it is set
+    back and the model run again. A column that varies in training and is constant in validation was lost on the way;
+    nothing brings it back, so that the same constant is written into the training rows to see what the model loses by
+    it.
 Why it matters: a join that fails fills a column with one default. The model answers on, without what it relied on.
 When it is inconclusive: fewer than `min_rows` validation rows.
 How to fix: repair the join or the export that lost the column; drop columns that are constant in training.
@@ -43,19 +44,24 @@ def constant_feature(case: Case) -> CheckResult:
     result = judge(
         case,
         CODE,
-        title="Columns that were constant in training vary in the validation data",
+        title="Columns that were constant in training hold other values in the validation data",
         summary="When we {intervention} and run the same model again, {metric} goes from {before} to {after}.",
     )
     return result if result.outcome is Outcome.FAIL else _lost(case, limits) or _idle(case) or result
 
 
 def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | None:
-    """Columns that hold one value in the reference and others in the subject."""
+    """Columns that hold one value in the reference and others, or another one, in the subject."""
     limits = cast(ConstantFeature, case.limits[CODE])
     if case.space.layout == "image" or len(subject) < limits.min_rows:
         return None
     ours, theirs = _constants(case, reference), _constants(case, subject)
-    found = {name: value for name, value in ours.items() if value is not None and name not in theirs}
+    found = {
+        name: value
+        for name, value in ours.items()
+        # what is missing altogether is told by missing_values
+        if value is not None and (name not in theirs or theirs[name] not in (None, value))
+    }
     varied = [name for name in _names(case) if name not in ours]
     if not found:
         return None
@@ -143,7 +149,7 @@ def _lost(case: Case, limits: ConstantFeature) -> CheckResult | None:
 def _idle(case: Case) -> CheckResult | None:
     """Columns that are constant everywhere: an observation."""
     ours, theirs = _constants(case, case.train.sample), _constants(case, case.mended)
-    idle = {name: value for name, value in ours.items() if name in theirs}
+    idle = {name: value for name, value in ours.items() if name in theirs and theirs[name] == value}
     if not idle:
         return None
     names = first_of(idle)

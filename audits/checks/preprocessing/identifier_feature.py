@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 from audits.artefacts import Array
 from audits.evidence.case import Case
 from audits.repairs.categories.codes import column_values
-from audits.repairs.reliance import reliance
+from audits.repairs.reliance import explained, reliance
 from audits.results import CheckResult
 from schemas.limits.preprocessing import IdentifierFeature
 from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
@@ -89,7 +89,8 @@ def identifier_feature(case: Case) -> CheckResult:
         gain_interval=_turned(ours),
         n=rows,
     )
-    return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=ours)
+    recovered = explained(ours, case.train_score[0] - case.mended_score[0])
+    return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=recovered)
 
 
 def _turned(estimate: Estimate) -> tuple[float, float] | None:

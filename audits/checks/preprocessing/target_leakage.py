@@ -25,7 +25,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.evidence.labels import UNKNOWN
-from audits.repairs.reliance import reliance, shuffled
+from audits.repairs.reliance import explained, reliance, shuffled
 from audits.results import CheckResult
 from schemas.limits.preprocessing import TargetLeakage
 from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
@@ -114,7 +114,7 @@ def target_leakage(case: Case) -> CheckResult:
         finding=finding,
         confirmation=confirmation,
         # in the training data alone, the leak is what the training promised too much
-        recovered=leak.reliance if gone else None,
+        recovered=explained(leak.reliance, case.train_score[0] - case.mended_score[0]) if gone else None,
     )
 
 

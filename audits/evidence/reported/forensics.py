@@ -107,7 +107,8 @@ def read_claim(case: Case, reported: ReportedMetric) -> Claim | None:
     value, unit = float(reported.value), 1.0
     if reported.name.casefold().startswith("neg_"):
         value = abs(value)
-    if bounded and 1 < abs(value) <= 100:
+    # no share exceeds 1, so that such a number is in per cent; far below 0 it is an R2 as it is
+    if bounded and 1 < value <= 100:
         unit = 0.01
     digits = max(0, -int(Decimal(repr(value)).normalize().as_tuple().exponent))
     if bounded and unit == 1.0:
@@ -144,10 +145,7 @@ def weighted(case: Case, split: SplitEvidence) -> Judged:
 
 def groups_of(case: Case, rows: SplitEvidence | Subject) -> Array | None:
     """Group codes of the rows that `judged` keeps."""
-    groups = rows.groups if isinstance(rows, Subject) else rows.roles.get("group")
-    if groups is None:
-        return None
-    return groups[_known(case, rows)]
+    return None if rows.groups is None else rows.groups[_known(case, rows)]
 
 
 def _known(case: Case, rows: SplitEvidence | Subject) -> Array:

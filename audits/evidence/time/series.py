@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from audits.artefacts import Array
-from audits.evidence.case import Case, SplitEvidence, Subject
+from audits.evidence.case import Case, Subject
+from audits.evidence.entities import NO_ENTITY, comparable_times, entity_codes
 from audits.statistics.series import block_codes, block_length
 
 MIN_STEPS = 30
@@ -110,10 +111,10 @@ def dependent_blocks(case: Case, subject: Subject) -> Array | None:
     """
     if subject.groups is not None or "time" not in case.validation.roles or len(subject) < MIN_STEPS:
         return None
-    times = _numbers(case.validation.roles["time"])
-    if times is None:
+    times = _times(case)
+    if times is None or not _are_known(times[1]):
         return None
-    order = np.argsort(times[subject.index], kind="stable")
+    order = np.argsort(times[1][subject.index], kind="stable")
     length = max(block_length(influence[order]) for influence in _influences(case, subject))
     return None if length <= 1 else block_codes(order, length)
 
@@ -137,10 +138,17 @@ def _order_of(steps: _Steps, subject: Subject) -> Array:
 
 
 def _steps(case: Case) -> _Steps | None:
-    parts = [_frame(split, place) for place, split in enumerate((case.train, case.validation))]
-    if any(part is None for part in parts):
+    times = _times(case)
+    if times is None or not all(_are_known(of_split) for of_split in times):
         return None
-    rows = pd.concat([part for part in parts if part is not None], ignore_index=True)
+    rows = pd.DataFrame(
+        {
+            "group": _series_codes(case),
+            "time": np.concatenate(times),
+            "label": np.concatenate([case.train.labels, case.validation.labels]).astype(np.float64),
+            "train": np.arange(case.train.n + case.validation.n) < case.train.n,
+        }
+    )
     validation = rows[~rows["train"]]
     distinct = validation.drop_duplicates(["group", "time"])
     if len(distinct) < max(MIN_STEPS, MIN_DISTINCT * len(validation)):
@@ -159,34 +167,23 @@ def _steps(case: Case) -> _Steps | None:
     )
 
 
-def _frame(split: SplitEvidence, place: int) -> pd.DataFrame | None:
-    times = _numbers(split.roles.get("time"))
-    if times is None:
-        return None
-    group = split.roles.get("group")
-    return pd.DataFrame(
-        {
-            "group": "" if group is None else pd.Series(group).astype(str),
-            "time": times,
-            "label": np.asarray(split.labels, dtype=np.float64),
-            "train": place == 0,
-        }
-    )
+def _times(case: Case) -> tuple[Array, Array] | None:
+    """(rows,) of each split, on one scale; None where they cannot be compared."""
+    train, validation = (split.roles.get("time") for split in (case.train, case.validation))
+    return None if train is None or validation is None else comparable_times(train, validation)
 
 
-def _numbers(times: Array | None) -> Array | None:
-    """(rows,) float64 whatever the column held; None where it is no time."""
-    if times is None:
-        return None
-    if times.dtype.kind == "M":
-        told = np.where(np.isnat(times), np.nan, times.astype("datetime64[ns]").astype(np.int64).astype(np.float64))
-    elif times.dtype.kind in "iuf":
-        told = times.astype(np.float64)
-    else:
-        parsed = pd.to_datetime(pd.Series(times, dtype=object), errors="coerce", utc=True, format="mixed")
-        stamps = parsed.to_numpy(dtype="datetime64[ns]")
-        told = np.where(np.isnat(stamps), np.nan, stamps.astype(np.int64).astype(np.float64))
-    return told if np.isfinite(told).mean() >= MIN_TIMED else None
+def _are_known(times: Array) -> bool:
+    return bool(np.isfinite(times).mean() >= MIN_TIMED)
+
+
+def _series_codes(case: Case) -> Array:
+    """(training rows and validation rows,) which series a row belongs to; without a group it is one of its own."""
+    train, validation = (split.roles.get("group") for split in (case.train, case.validation))
+    if train is None or validation is None:
+        return np.zeros(case.train.n + case.validation.n, dtype=np.int64)
+    codes = np.concatenate(entity_codes(train, validation))
+    return np.where(codes == NO_ENTITY, -1 - np.arange(len(codes)), codes)
 
 
 def _file_order(case: Case) -> _Steps | None:

@@ -1,7 +1,7 @@
 """The training history as evidence: aligned curves, the best and the exported epoch, and what the curves tell."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -35,11 +35,13 @@ class History:
         series: metric -> (epochs,), NaN where nothing was logged.
         exported: the epoch that the model at hand is of; None where it could not be told.
         reading: what was decided while the log was read.
+        logged: metric -> epochs that were logged; all of them for one that is not named.
     """
 
     series: Mapping[str, Array]
     exported: ExportedEpoch | None = None
     reading: tuple[str, ...] = ()
+    logged: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
@@ -62,7 +64,8 @@ class History:
     @cached_property
     def instability(self) -> Instability | None:
         losses = self.series.get("loss")
-        return None if losses is None else instability(losses)
+        # a log that ended before the others' says nothing of the epochs after
+        return None if losses is None else instability(losses[: self.logged.get("loss")])
 
     def still_falling(self, min_fall: float) -> Fall | None:
         """The training loss, where it and the validation loss (if any) were still falling when training ended."""
@@ -159,11 +162,11 @@ class History:
 def describe_instability(found: Instability) -> str:
     epoch = found.epoch + 1
     if found.kind == "not_finite":
-        return f"the training loss is no number from epoch {epoch} on"
+        return f"the training loss is NaN or infinite from epoch {epoch} on"
     if found.kind == "climbs":
         return (
-            f"the training loss climbed away from its minimum of epoch {epoch}, by {found.size:.0%} of the way that it "
-            "had come down"
+            f"the training loss rose again from its minimum in epoch {epoch}, losing {found.size:.0%} of what it had "
+            "gained"
         )
     return f"the training loss spiked in {found.spikes} epochs, highest in epoch {epoch}"
 
@@ -176,8 +179,9 @@ def history_of(case: Case) -> History | None:
     if isinstance(cached, History):
         return cached
     epochs = max((len(values) for values in case.history.values()), default=0)
+    logged = {name: len(values) for name, values in case.history.items()}
     series = {name: _aligned(values, epochs) for name, values in case.history.items()}
-    history = History(series, exported_epoch(case, series), tuple(getattr(case.history, "notes", ())))
+    history = History(series, exported_epoch(case, series), tuple(getattr(case.history, "notes", ())), logged)
     case.extras[_CACHE] = history
     return history
 

@@ -84,7 +84,7 @@ def unseen_categories(case: Case, code: str, limits: CategoryMismatch) -> CheckR
     if not loud:
         return CheckResult(Outcome.PASS, finding=finding, ranks=False)
     proof = made.confirmation(f"write the unseen categories of {', '.join(columns)} into as many training rows")
-    return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=made.cost)
+    return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof, recovered=made.explained())
 
 
 def _categories(case: Case) -> Iterator[Unseen]:

@@ -1,5 +1,6 @@
 """What is due to each of several repairs."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -89,6 +90,25 @@ def test_two_faults_come_apart():
     for value in attribution.values.values():
         assert value.interval[0] <= value.estimate <= value.interval[1]
         assert value.interval[0] > 0
+
+
+def test_two_repairs_of_one_code_count_together():
+    """As where the model bore witness to one fault, and the splits' comparison to what that left."""
+    attribution, mended = attributed(
+        case(fault=both(scaled(4.0, columns=[0, 1, 2]), holes(0.3, [5])), n_train=1000, n_validation=800)
+    )
+    renamed = [replace(t, suspicion=replace(t.suspicion, code=SCALE)) for t in mended.proven]
+
+    merged = diagnosis.attribute(replace(mended, trials=tuple(renamed)), {})
+
+    assert attribution is not None
+    assert merged is not None
+    assert list(merged.values) == [SCALE]
+    assert merged.values[SCALE].estimate == pytest.approx(merged.together.estimate)
+    assert merged.values[SCALE].interval == pytest.approx(merged.together.interval)
+    assert merged.together.estimate == pytest.approx(attribution.together.estimate)
+    assert merged.alone[SCALE] == pytest.approx(merged.together.estimate)
+    assert merged.interaction.estimate == pytest.approx(0.0)
 
 
 def test_repairs_that_need_each_other_interact():

@@ -8,7 +8,19 @@ from audits.evidence.case import Case
 from audits.results import CheckResult
 from schemas.report import Outcome
 from tests.audits.diagnosis.findings import MEMORY, SCALE, found
-from tests.factories import case, case_of, copied, examined, fitted, memoriser, miscut, request_for, scaled, splits
+from tests.factories import (
+    Task,
+    case,
+    case_of,
+    copied,
+    examined,
+    fitted,
+    memoriser,
+    miscut,
+    request_for,
+    scaled,
+    splits,
+)
 
 
 def told(one: Case, attribution: diagnosis.Attribution | None = None, **results: CheckResult) -> dict[str, float]:
@@ -54,6 +66,17 @@ def test_what_a_repair_leaves_is_unexplained():
 
     assert gap.gap > 0.25
     assert gap.unexplained == pytest.approx(max(0.0, healthy.train_score[0] - healthy.validation_score[0]), abs=0.04)
+
+
+@pytest.mark.parametrize("task", ["regression", "binary"])
+def test_a_repair_of_the_training_file_is_no_term(task: Task):
+    """The validation rows are as the model saw them: made on them, the repair would ruin the metric."""
+    attribution, kinds, results = of(case(task, train_fault=scaled(1000.0)))
+
+    assert results[SCALE].finding is not None
+    assert attribution is None
+    assert set(kinds) <= {"unexplained", "label_shift", "overfitting", "threshold"}
+    assert sum(kinds.values()) < 0.1
 
 
 def test_a_repaired_fault_is_the_gap():

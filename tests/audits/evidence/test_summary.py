@@ -19,6 +19,8 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
+from audits.checks.metrics.incomplete_report import incomplete_report
+from audits.checks.metrics.reported_mismatch import reported_mismatch
 from audits.evidence.case import Case
 from audits.evidence.summary import summarise_metrics
 from tests.factories import case, case_of, constant, fitted, request_for, result_of, splits
@@ -40,6 +42,24 @@ def test_the_metrics_of_a_classifier_are_scikit_learns():
         "brier": np.mean((scores - labels) ** 2),
     }
     assert {name: values[name].estimate for name in expected} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_rows_without_a_group_are_groups_of_their_own(task: str):
+    """Texts with holes, as a table has them, and the same rows with a name of its own in each hole."""
+    train, validation = splits(task, n_train=200, n_validation=200, groups=15)
+    holes = np.arange(200) >= 100  # last, so that both count the groups in one order
+
+    def told(names: np.ndarray) -> dict[str, object]:
+        parts = [replace(part, groups=names) for part in (train, validation)]
+        one = case_of(*parts, fitted(train, task), request=request_for(task=task, reported_metrics=["accuracy=0.5"]))
+        incomplete_report(one)
+        reported_mismatch(one)
+        return summarise_metrics(one).validation.values
+
+    names = np.array([f"g{k}" for k in np.arange(200) // 20], dtype=object)
+
+    assert told(np.where(holes, None, names)) == told(np.where(holes, [f"alone {k}" for k in range(200)], names))
 
 
 def weighted_case(task: str, **request: object) -> tuple[Case, np.ndarray]:

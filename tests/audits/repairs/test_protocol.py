@@ -328,3 +328,30 @@ def test_a_detector_that_crashes_costs_its_own_check_alone():
 
     assert mended.failed == {"preprocessing.outliers"}
     assert [trial.suspicion.code for trial in mended.trials if trial.confirmed] == [scaling_mismatch.CODE]
+
+
+def test_labels_that_crash_behind_another_repair_cost_their_own_check_alone():
+    """They are looked at once more on the rows that a refuted repair left."""
+    one = case(n_validation=400)
+
+    def spoil(case: Case, reference: Subject, subject: Subject) -> Suspicion:
+        return suspicion(lambda faulty: case.rerun(faulty, faulty.rows))
+
+    def crashing(case: Case, reference: Subject, subject: Subject) -> None:
+        if subject is not one.mended:
+            raise ValueError("a bug")
+
+    mended = mend(one, [(CODE, spoil), (label_encoding.CODE, crashing)])
+
+    assert mended.failed == {label_encoding.CODE}
+    assert [trial.confirmed for trial in mended.trials] == [False]
+
+
+def test_what_is_tried_behind_another_repair_is_told():
+    one = case("binary", signal=4.0, fault=both(scaled(4.0), permuted_labels(1, 0)))
+    told: list[str] = []
+
+    mend(one, [(CODE, scaling_mismatch.suspect), (label_encoding.CODE, label_encoding.suspect)], told.append)
+
+    assert told.count(label_encoding.CODE) >= 1
+    assert told.count(CODE) >= 2

@@ -21,6 +21,19 @@ def test_fires_on_labels_that_have_nothing_to_do_with_the_features(task: Task, m
     assert result.finding.p_value > 0.01
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_skill_that_is_told_is_that_of_the_rows_that_exclude_most(seed: int):
+    """Estimate and interval are of the same rows, and the one lies in the other."""
+    one = case(model=memoriser, signal=0.0, n_train=300, n_validation=80, seed=seed)
+
+    effect = result_of(CODE, one).finding.effect
+
+    name = min(("train->train", "train->validation"), key=lambda name: one.control.intervals[name][1])
+    assert effect.estimate == pytest.approx(one.scorer.skill(one.control.scores[name]))
+    assert effect.interval == pytest.approx([one.scorer.skill(end) for end in one.control.intervals[name]])
+    assert effect.interval[0] <= effect.estimate <= effect.interval[1]
+
+
 def test_fires_on_a_hundred_rows_of_noise():
     """The question that this product was made for: rounded random labels."""
     result = result_of(CODE, case(model=memoriser, signal=0.0, n_train=100, n_validation=200))

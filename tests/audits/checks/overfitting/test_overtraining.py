@@ -5,8 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audits.checks.overfitting import overtraining
 from audits.checks.overfitting.overtraining import CODE
 from audits.evidence.case import Case
+from audits.evidence.training.exported import ExportedEpoch
+from audits.evidence.training.history import History
 from schemas.report import Outcome, Severity
 from tests.factories import case, memoriser, result_of
 
@@ -117,6 +120,17 @@ def test_stays_silent_when_the_best_epoch_was_exported():
 
     assert result.outcome is Outcome.PASS
     assert "was exported" in result.reason
+
+
+@pytest.mark.parametrize(("exported", "outcome"), [("best", Outcome.PASS), ("last", Outcome.FAIL)])
+def test_a_negative_loss_has_a_best_epoch_too(exported: str, outcome: Outcome, monkeypatch: pytest.MonkeyPatch):
+    """A log-likelihood: more than the minimum by a fraction of it would lie below it."""
+    series = {name: np.array(values) - 5 for name, values in curve(rise=3.0).items()}
+    epoch = int(np.argmin(series["val_loss"])) if exported == "best" else 59
+    told = History(series, ExportedEpoch(epoch, "exact", ("val_loss",)))
+    monkeypatch.setattr(overtraining, "history_of", lambda _: told)
+
+    assert result_of(CODE, case(history={"loss": [1.0]})).outcome is outcome
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -88,7 +88,7 @@ def test_a_loss_that_was_still_falling_says_why():
 def test_a_training_that_was_unstable_says_why():
     result = result_of(CODE, case(model=constant(0.5), history={"loss": [*LEVEL, float("nan")]}))
 
-    assert "no number from epoch 41 on" in result.finding.summary
+    assert "NaN or infinite from epoch 41 on" in result.finding.summary
     assert "Lower the learning rate" in result.finding.remedy.text
 
 

@@ -13,7 +13,9 @@ from audits.checks.preprocessing import category_mismatch
 from audits.checks.preprocessing.category_mismatch import CODE
 from audits.evidence.case import Case
 from audits.registry import CHECKS
-from schemas.report import Outcome, Severity
+from audits.repairs.categories import unseen
+from audits.repairs.reliance import Imitation
+from schemas.report import Estimate, Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
 from tests.factories import (
     Part,
@@ -209,6 +211,25 @@ def test_unseen_categories_that_cost_are_a_finding():
     assert result.finding.severity is Severity.WARNING
     assert result.confirmation.after < result.confirmation.before
     assert result.recovered.estimate > 0.01
+
+
+@pytest.mark.parametrize(("gap", "told"), [(0.05, 0.05), (-0.02, 0.0), (0.5, 0.2)])
+def test_what_unseen_categories_cost_explains_no_more_than_the_gap(
+    gap: float, told: float, monkeypatch: pytest.MonkeyPatch
+):
+    made = Imitation("balanced_accuracy", Estimate(estimate=0.2, interval=(0.1, 0.3), n=500), 0.9, 0.7, gap, True)
+    monkeypatch.setattr(unseen, "imitate", lambda *_: made)
+
+    result = result_of(CODE, spelled(lambda v: "Zzyzx 17", share=0.4))
+
+    assert result.recovered.estimate == told
+
+
+@pytest.mark.parametrize(("low", "confirmed"), [(0.01, True), (-0.01, False)])
+def test_a_fault_made_in_training_is_confirmed_where_its_loss_is_certain(low: float, confirmed: bool):
+    made = Imitation("r2", Estimate(estimate=0.1, interval=(low, 0.3), n=500), 0.9, 0.8, 0.5, True)
+
+    assert made.confirmation("do it").confirmed is confirmed
 
 
 def test_unseen_categories_that_cost_nothing_are_an_observation():

@@ -56,6 +56,38 @@ def test_fires_on_a_column_that_was_constant_in_training_alone():
     assert result.confirmation.after > result.confirmation.before + 0.1
 
 
+@pytest.mark.parametrize("layout", ["table", "vector"])
+@pytest.mark.parametrize("site", [0.0, 7.0])
+def test_fires_on_a_column_that_is_another_constant_in_each_split(site: float, layout: str):
+    """No row shows that the value is new: only the other file does."""
+    train, validation = splits(columns=5, n_validation=300, layout=layout)
+    answer = fitted(train, "binary")
+
+    def at(part: Part, value: float) -> Part:
+        if layout == "table":
+            return Part(part.x.assign(site=value), part.y)
+        return Part(np.column_stack([part.x, np.full(len(part), value)]), part.y)
+
+    one = case_of(at(train, site), at(validation, 999.0), lambda m: np.clip(answer(m[:, :5]) + m[:, 5] - site, 0, 1))
+    result = result_of(CODE, one)
+
+    assert result.outcome is Outcome.FAIL
+    assert result.finding.affected.columns == ["site" if layout == "table" else "x[5]"]
+    assert result.confirmation.confirmed
+
+
+def test_another_constant_that_the_model_ignores_is_not_told_as_the_same():
+    train, validation = splits()
+    parts = (Part(p.x.assign(site=value), p.y) for p, value in ((train, 0.0), (validation, 999.0)))
+    answer = fitted(train, "binary")
+
+    result = result_of(CODE, case_of(*parts, lambda m: answer(m[:, :6])))
+
+    assert result.outcome is Outcome.PASS
+    assert result.finding is None
+    assert "not a cause" in result.reason
+
+
 def test_what_is_recovered_is_no_more_than_the_gap():
     one = case(fault=frozen(0, 1, 2, 3, 4), seed=2)
 

@@ -39,6 +39,16 @@ def test_fires_on_a_model_that_knows_rows_by_their_number(texts: bool):
     assert result.confirmation.after < result.confirmation.before
 
 
+def test_an_identifier_explains_no_more_than_the_gap():
+    """Shuffled, its training labels are others', which is worse than the answers to new rows."""
+    one = by_heart()
+
+    result = result_of(CODE, one)
+
+    assert result.finding.effect.estimate > one.train_score[0] - one.validation_score[0]
+    assert result.recovered.estimate == pytest.approx(one.train_score[0] - one.validation_score[0])
+
+
 def test_an_identifier_that_the_model_ignores_is_an_observation():
     result = result_of(CODE, by_heart(used=False))
 

@@ -55,6 +55,11 @@ def test_rounding_and_per_cent_are_understood(name: str, value: float, meant: fl
     assert read.tolerance == pytest.approx(tolerance)
 
 
+@pytest.mark.parametrize(("value", "meant"), [(-3.2, -3.2), (-40.0, -40.0), (0.85, 0.85), (85, 0.85)])
+def test_an_r2_below_minus_one_is_no_per_cent(value: float, meant: float):
+    assert claim("r2", value, task="regression").value == pytest.approx(meant)
+
+
 def test_a_prefix_says_of_which_split_the_number_is():
     assert claim("train_accuracy", 0.9).split == "train"
     assert claim("val_accuracy", 0.9, split="train").split == "validation"

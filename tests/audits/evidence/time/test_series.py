@@ -44,6 +44,34 @@ def test_times_in_every_form(kind: str):
     assert series_of(one, one.mended).horizon == 1
 
 
+def test_dates_that_begin_with_the_day_are_read_so():
+    """The first of February is no second of January, also in a split that holds no day beyond the twelfth."""
+    one = forecast_case(n_train=400, n_validation=300)
+    for name in ("train", "validation"):
+        days = pd.Timestamp("2024-01-01") + pd.to_timedelta(getattr(one, name).roles["time"], unit="D")
+        one = with_roles(one, name, time=days.strftime("%d.%m.%Y").to_numpy(dtype=object))
+    series = series_of(one, one.mended)
+
+    assert series.order.tolist() == list(range(300))
+    assert series.naive == pytest.approx(one.mended.rows["lag1"].to_numpy())
+
+
+def test_a_group_is_the_same_however_its_column_was_read():
+    """Whole numbers in one split, and floats in the other, where a value is missing."""
+    one = forecast_case("independent", lags=(1,))
+    one = with_roles(one, "train", group=np.arange(one.train.n) % 2)
+    group = (np.arange(one.validation.n) % 2).astype(float)
+    group[-1] = np.nan
+    one = with_roles(one, "validation", group=group)
+    series = series_of(one, one.mended)
+
+    rank = np.argsort(series.order)
+    assert np.isnan(series.naive[-1])
+    assert series.naive[:2] == pytest.approx(one.train.labels[-2:])
+    assert series.naive[2:-1] == pytest.approx(one.mended.labels[:-3])
+    assert len(np.unique(rank)) == one.validation.n
+
+
 def test_texts_that_are_no_times():
     one = forecast_case()
     told = with_roles(one, "validation", time=np.full(one.validation.n, "spring", dtype=object))

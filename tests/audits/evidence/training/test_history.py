@@ -76,8 +76,16 @@ def test_a_loss_that_rises_with_a_level_accuracy(end: float, told: bool):
 
 
 def test_unstable_training_is_told():
-    assert "no number from epoch 31 on" in notes(loss=np.where(T < 30, FALLING, np.nan))
-    assert "climbed away" in notes(loss=np.r_[FALLING, np.linspace(0.3, 2, 20)])
+    assert "NaN or infinite from epoch 31 on" in notes(loss=np.where(T < 30, FALLING, np.nan))
+    assert "rose again from its minimum" in notes(loss=np.r_[FALLING, np.linspace(0.3, 2, 20)])
+
+
+def test_a_loss_that_was_logged_for_fewer_epochs_is_not_unstable():
+    """Padding is no NaN that training gave."""
+    shorter = {"loss": [1.0, 0.8, 0.7, 0.65], "val_loss": [1.0, 0.9, 0.8, 0.75, 0.7, 0.7]}
+
+    assert history_of(case(history=shorter)).instability is None
+    assert history_of(case(history=shorter | {"loss": [1.0, 0.8, float("nan")]})).instability.epoch == 2
 
 
 def test_losses_that_were_still_falling():
