@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from pydantic import ValidationError
 from pydantic_core import from_json
+from starlette.concurrency import run_in_threadpool
 
 from schemas.request import AuditRequest
 from service.api.access import Caller
@@ -23,8 +24,9 @@ from service.api.validation import field_errors
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64  # no request is deeper than six
 
-# Whole texts, so that what is in them is passed over, and brackets.
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+# Whole texts, so that what is in them is passed over, and brackets. A text that does not end is one match all the
+# same: begun anew at each of its quotes, the search would take time by the square of its length.
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 async def read_audit_request(request: Request, caller: Caller) -> AuditRequest:  # noqa: ARG001 - asked first
@@ -34,8 +36,12 @@ async def read_audit_request(request: Request, caller: Caller) -> AuditRequest: 
         UnsupportedMediaTypeError, BodyTooLargeError, MalformedJsonError, InvalidRequestError: as they say.
     """
     _require_json(request.headers.get("Content-Type", ""))
-    body = await _read(request, MAX_BODY_BYTES)
-    content = _parse(body)
+    # What is large takes its time, in which others are answered.
+    return await run_in_threadpool(_parse, await _read(request, MAX_BODY_BYTES))
+
+
+def _parse(body: bytes) -> AuditRequest:
+    content = _json(body)
     try:
         # As JSON: true is no number there, and "1" is none either.
         return AuditRequest.model_validate_json(body, strict=True)
@@ -60,7 +66,7 @@ async def _read(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def _parse(body: bytes) -> Any:
+def _json(body: bytes) -> Any:
     if not body.strip():
         raise MalformedJsonError("it is empty")
     if _depth(body) > MAX_DEPTH:

@@ -1,11 +1,14 @@
 """What a request must keep to: how many, how long, how deep, from where; and what every answer carries."""
 
+import asyncio
 import json
+import time
 
 import pytest
+from pydantic_core import from_json
 
 from schemas.problem import ProblemError
-from service.api import limits
+from service.api import bodies, limits
 from service.api.limits import RateLimiter
 
 KEYS = {"api_keys": ("alice", "bob")}
@@ -101,6 +104,29 @@ class TestRequests:
         answer = client.post("/v1/audits", content=body[: 4 * 2**20], headers={"Content-Type": "application/json"})
 
         assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
+
+    def test_a_text_without_end_is_refused_at_once(self, client):
+        """Each of its quotes may begin a text: looked at anew from each of them, this takes half a minute."""
+        body = '"' + '\\"' * 32_000
+        begun = time.monotonic()
+        answer = client.post("/v1/audits", content=body, headers={"Content-Type": "application/json"})
+
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
+        assert time.monotonic() - begun < 5
+
+    def test_others_are_answered_while_a_body_is_parsed(self, client, body, monkeypatch):
+        parsed = []
+
+        def parse(content, **options):
+            with pytest.raises(RuntimeError, match="no running event loop"):
+                asyncio.get_running_loop()
+            parsed.append(content)
+            return from_json(content, **options)
+
+        monkeypatch.setattr(bodies, "from_json", parse)
+
+        assert client.post("/v1/audits", json=body).status_code == 202
+        assert len(parsed) == 1
 
     def test_shallow_json_is_judged_by_its_fields(self, client):
         body = json.dumps({"a": [[[{"b": 1}]]]})
