@@ -34,7 +34,8 @@ PACKED_AT_ONCE = 2**16
 # https://www.rfc-editor.org/rfc/rfc1952, .../rfc8878, and the formats' own descriptions
 _MAGIC: tuple[tuple[bytes, Compression], ...] = (
     (b"\x1f\x8b", "gzip"),
-    (b"BZh", "bzip2"),
+    # after the size of the blocks, the first block or the end; "BZh" alone may begin the name of a column
+    *((b"BZh%d" % size + block, "bzip2") for size in range(1, 10) for block in (b"1AY&SY", b"\x17rE8P\x90")),
     (b"\xfd7zXZ\x00", "xz"),
     (b"\x28\xb5\x2f\xfd", "zstandard"),
 )

@@ -71,6 +71,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     *((b"\x80" + bytes([protocol]), "pickle") for protocol in range(2, 6)),
     (b"%PDF", "PDF"),
 )
+# The name of a column may begin like these; what they stand for goes on in bytes that no text holds.
+_MAY_BEGIN_TEXT = frozenset({b"PAR1", b"ARROW1", b"FEA1", b"ORC", b"$FL2", b"RDX3"})
+_NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _TO_PARQUET = "Read it with {reader} and write Parquet: frame.to_parquet(path, index=False)."
 # What to do with what is not read.
 _ADVICE: Mapping[str, str] = {
@@ -108,6 +111,7 @@ _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _SHARD = re.compile(r"-\d+-of-\d+$")
 _SVMLIGHT = re.compile(rb"\s*[+-]?[\d.]+(\s+qid:\d+)?(\s+\d+:[+-]?[\d.eE+-]+)+\s*(#.*)?")
 START_BYTES = 4096
+TELLING_BYTES = 512
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ def identify(path: Path, *, field: str) -> Identified:
 
 def _content(start: bytes) -> str:
     for magic, name in _MAGIC:
-        if start.startswith(magic):
+        if start.startswith(magic) and (magic not in _MAY_BEGIN_TEXT or _NOT_TEXT.search(start, 0, TELLING_BYTES)):
             return name
     if start[128:].startswith(b"\x00\x01MI") or start[512:].startswith(b"\x89HDF\r\n\x1a\n"):
         return "MATLAB" if start.startswith(b"MATLAB") else "hdf5"
@@ -192,7 +196,7 @@ def _content(start: bytes) -> str:
     if start.startswith(_WIDE_MARKS):
         return "csv"
     # a NUL further down is named by the reader
-    if b"\0" in start[:512]:
+    if b"\0" in start[:TELLING_BYTES]:
         return "binary data"
     return _text(start)
 

@@ -126,7 +126,7 @@ def test_rows_that_will_not_be_read_are_not_judged(body, check, tmp_path: Path) 
 
 
 def test_a_file_that_is_not_what_its_name_says(refused, tmp_path: Path) -> None:
-    (tmp_path / "v.csv").write_bytes(b"PAR1 and more")
+    (tmp_path / "v.csv").write_bytes(b"PAR1\x15 and more")
 
     assert refused("priority", 1).code == "data_format_mismatch"
 

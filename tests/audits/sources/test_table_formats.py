@@ -489,13 +489,13 @@ def test_snapshots_are_refused_with_what_to_write(tmp_path: Path, opened: Open) 
     ("start", "advice"),
     [
         (b"SQLite format 3\0", "read_sql"),
-        (b"ORC....", "read_orc"),
+        (b"ORC\n\x03..", "read_orc"),
         (b"\x80\x04\x95", "could run code"),
         (b"MATLAB 5.0 MAT-file", "loadmat"),
         (b"\xd0\xcf\x11\xe0", "read_excel"),
         (b"@RELATION iris\n@DATA\n", "loadarff"),
         (b"1 1:0.5 7:2\n0 2:1\n", "load_svmlight_file"),
-        (b"FEA1", "version 2"),
+        (b"FEA1\0\0\0\0", "version 2"),
     ],
 )
 def test_other_formats_say_what_to_convert_to(tmp_path: Path, opened: Open, start: bytes, advice: str) -> None:
