@@ -75,7 +75,7 @@ PAIRS = [
 def root(saved_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data, beside the models."""
     folder = tmp_path_factory.mktemp("kinds")
-    assert folder.parent == saved_models.parent
+    assert folder.is_relative_to(saved_models.parent)
     for split in ("train", "validation"):
         for ending, write in {**TABLES, **OTHERS}.items():
             write(frame(split), folder / f"{split}{ending}")
@@ -83,10 +83,11 @@ def root(saved_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def service(saved_models: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def service(saved_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     state = tmp_path_factory.mktemp("state")
-    with running_service(state, state / "log", root.parent) as address, httpx.Client(base_url=address) as client:
-        yield client
+    with running_service(state, state / "log", saved_models.parent) as address:
+        with httpx.Client(base_url=address) as client:
+            yield client
 
 
 @pytest.fixture(scope="module")
