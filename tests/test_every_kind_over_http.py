@@ -85,9 +85,9 @@ def root(saved_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def service(saved_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     state = tmp_path_factory.mktemp("state")
-    with running_service(state, state / "log", saved_models.parent) as address:
-        with httpx.Client(base_url=address) as client:
-            yield client
+    roots = saved_models.parent
+    with running_service(state, state / "log", roots) as address, httpx.Client(base_url=address) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
