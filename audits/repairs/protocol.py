@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 
 MAX_HARM = 0.01
 MAX_ROUNDS = 5
-# Two repairs whose gains differ by less than this explain the same loss; the more specific one is believed.
+# Two repairs whose gains differ by less than this, or by less than this share of the larger one, explain the same loss;
+# the more specific one is believed. Only R2, which has no lower end, is gained by more than 1.
 EQUAL_GAIN = 0.02
 # Placebo rows that go through the model in one call.
 MAX_PLACEBO_ROWS = 50_000
@@ -172,7 +173,8 @@ def _most_effective(confirmed: list[Trial]) -> Trial | None:
     if not confirmed:
         return None
     best = max(cast(float, trial.gain.estimate) for trial in confirmed)
-    return next(trial for trial in confirmed if cast(float, trial.gain.estimate) >= best - EQUAL_GAIN)
+    least = best - EQUAL_GAIN * max(best, 1.0)
+    return next(trial for trial in confirmed if cast(float, trial.gain.estimate) >= least)
 
 
 def _hidden_by_labels(

@@ -39,6 +39,9 @@ MIN_GROUP_ROWS = 8
 MAX_EXCHANGES = 500
 # More rows sharpen a profile of ten quantiles no further.
 MAX_PROFILE_ROWS = 2_000
+# Of what the moved columns differ by where they stand. Between two columns that are all but the same, noise in one of
+# them makes an exchange cheaper, and leaves it as unlike as it was.
+MIN_EXPLAINED = 0.1
 
 
 def feature_order(case: Case) -> CheckResult:
@@ -78,7 +81,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         return None
     fall = target.cost(source, np.arange(columns)) - target.cost(source, order)
     by_chance = _largest_fall_by_chance(case, reference, len(subject), limits.splits, enough=fall)
-    if fall <= by_chance:
+    if fall <= by_chance or fall < MIN_EXPLAINED * target.misfit(source, moved):
         return None
     names = [case.space.units[i] for i in moved]
 
@@ -143,6 +146,11 @@ class _Profile:
     def cost(self, other: "_Profile", order: Array) -> float:
         """How badly the other's columns, taken in `order`, resemble mine."""
         return _total(self.distances(other), self.correlations, other.correlations, order)
+
+    def misfit(self, other: "_Profile", columns: Array) -> float:
+        """What these columns of the other, where they stand, add to the cost."""
+        apart = np.abs(self.correlations - other.correlations)[columns].sum() / len(self.correlations)
+        return float(self.distances(other)[columns, columns].sum() + apart)
 
     def assign(self, other: "_Profile") -> Array:
         """(columns,) the other's column that belongs at each of my positions."""

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from audits.artefacts import Array
-from audits.checks.preprocessing import feature_order, label_encoding, missing_values, outliers, scaling_mismatch
+from audits.checks.preprocessing import (
+    feature_order,
+    label_encoding,
+    missing_values,
+    outliers,
+    scaling_mismatch,
+    sentinel_values,
+)
 from audits.evidence.case import Case, Subject
 from audits.repairs.protocol import Suspicion, gain_of, largest_placebo_gain, mend, try_repair
 from schemas.report import Effect, Remedy
@@ -23,6 +30,7 @@ from tests.factories import (
     permuted_labels,
     reordered,
     scaled,
+    sentinels,
 )
 
 CODE = scaling_mismatch.CODE
@@ -221,6 +229,17 @@ def test_two_faults_at_once_come_apart(task: str, fault, codes: set[str]):
 
     assert {trial.suspicion.code for trial in mended.trials if trial.confirmed} == codes
     assert mended.score(mended.mended) > 0.7 * healthy.validation_score[0]
+
+
+def test_where_a_ruined_r2_gains_thousands_the_more_specific_repair_is_believed():
+    """-9999 costs R2 thousands; to cut all outliers, these too, gains more than to read it as missing, by some tens."""
+    one = case("regression", signal=4.0, fault=both(sentinels(-9999.0, 0.2), outlying(0.1, 20.0, [1])))
+    suspects = [(m.CODE, m.suspect) for m in (sentinel_values, outliers)]
+
+    mended = mend(one, suspects)
+
+    confirmed = [trial.suspicion.code for trial in mended.trials if trial.confirmed]
+    assert confirmed == [sentinel_values.CODE, outliers.CODE]
 
 
 def test_each_repair_is_measured_in_the_presence_of_the_other():

@@ -7,7 +7,7 @@ from audits.checks.preprocessing import feature_order
 from audits.checks.preprocessing.feature_order import CODE
 from schemas.report import Outcome
 from tests.audits.checks.remedies import defined_by, remedy_of
-from tests.factories import case, examined, on_column, reordered, result_of, splits
+from tests.factories import Part, case, examined, on_column, reordered, result_of, splits
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -48,6 +48,27 @@ def test_the_remedys_code_puts_the_columns_back(layout: str):
     back = defined_by(remedy_of(result))["put_back"](spoilt.x)
 
     np.testing.assert_array_equal(np.asarray(back), np.asarray(validation.x))
+
+
+def twins(part: Part, train: Part, rng: np.random.Generator) -> Part:
+    """The first two columns are all but the same."""
+    values = part.numbers
+    values[:, 1] = values[:, 0] + 0.03 * train.numbers[:, 0].std() * rng.normal(size=len(values))
+    return part.with_numbers(values)
+
+
+def noisy_twin(part: Part, train: Part, rng: np.random.Generator) -> Part:
+    values = twins(part, train, rng).numbers
+    values[:, 0] += 1.5 * train.numbers[:, 0].std() * rng.normal(size=len(values))
+    return part.with_numbers(values)
+
+
+@pytest.mark.parametrize("seed", [2, 3, 5])
+def test_noise_in_one_of_two_columns_that_are_alike_is_no_exchange(seed: int):
+    """As their classes are spread, the one or the other order is cheaper by next to nothing."""
+    one = case("regression", n_train=1500, n_validation=1500, seed=seed, train_fault=twins, fault=noisy_twin)
+
+    assert feature_order.suspect(one, one.train.sample, one.mended) is None
 
 
 def test_the_repair_is_judged_on_rows_that_it_was_not_found_on():
