@@ -10,9 +10,10 @@ import pytest
 from audits.artefacts import Array, Discretisation, ModelInternals, Place
 from audits.models.process import start_model
 from audits.sources import describe_model
+from audits.sources.graph.dataflow import Dataflow
 from audits.sources.graph.internals import layer_of, read_internals
 from audits.sources.graph.messages import saved_model_class
-from audits.sources.graph.values import constant
+from audits.sources.graph.values import GraphValues, constant
 from schemas.problem import EvaluatorError, ModelError
 
 Read = Callable[..., ModelInternals]
@@ -197,8 +198,83 @@ class TestConstants:
     def test_bytes_that_do_not_fit_are_no_value(self, dtype: int, content: bytes) -> None:
         assert constant(self.attribute(dtype, [1], content=content)) is None
 
+    def test_a_text_that_is_left_out_is_empty(self) -> None:
+        assert constant(self.attribute(7, [2])).tolist() == [b"", b""]
+
     def test_huge_constants_are_not_unpacked(self) -> None:
         assert constant(self.attribute(1, [10**9], floats=[1.0])) is None
+
+    @pytest.mark.parametrize("shape", [[-1], [2, -1], [-1, -1], [2**32, 2**32], [2**62, 4], [2**31, 2**31, 0, -1]])
+    def test_shapes_that_no_value_has(self, shape: list[int]) -> None:
+        assert constant(self.attribute(1, shape, floats=[1.0])) is None
+
+
+class Graph:
+    """A graph written by hand."""
+
+    def __init__(self) -> None:
+        self.meta_graph = saved_model_class()().meta_graphs.add()
+
+    def add(self, name: str, op: str, *inputs: str, **masks: int) -> str:
+        node = self.meta_graph.graph.nodes.add(name=name, op=op, inputs=inputs)
+        for key, value in masks.items():
+            node.attributes[key].int = value
+        return name
+
+    def constant(self, name: str, dtype: int, shape: list[int], **values) -> str:
+        made = self.meta_graph.graph.nodes.add(name=name, op="Const").attributes["value"]
+        made.CopyFrom(TestConstants.attribute(dtype, shape, **values))
+        return name
+
+    def values(self, restore_op: str = "") -> GraphValues:
+        return GraphValues(Dataflow(self.meta_graph.graph), restore_op)
+
+    def value(self, name: str) -> Array | None:
+        values = self.values()
+        return values.of(values.flow.source(name))
+
+
+class TestHostileValues:
+    def test_a_number_is_no_name_in_the_checkpoint(self) -> None:
+        """bytes(10**11) would be as many zeros."""
+        graph = Graph()
+        graph.add("variable", "VarHandleOp")
+        graph.constant("names", 9, [1], longs=[10**11])
+        graph.add("restored", "RestoreV2", "prefix", "names", "slices")
+        graph.add("assigned", "AssignVariableOp", "variable", "restored")
+        assert graph.values().key_of == {}
+
+        texts = Graph()
+        texts.add("variable", "VarHandleOp")
+        texts.constant("names", 7, [1], strings=[b"w"])
+        texts.add("restored", "RestoreV2", "prefix", "names", "slices")
+        texts.add("assigned", "AssignVariableOp", "variable", "restored")
+        assert texts.values().key_of == {"variable": "w"}
+
+    def test_arrays_that_blow_up_where_they_meet(self) -> None:
+        graph = Graph()
+        graph.constant("column", 1, [10**6, 1], floats=[1.0])
+        graph.constant("row", 1, [1, 10**6], floats=[1.0])
+        graph.add("sum", "AddV2", "column", "row")
+
+        assert graph.value("sum") is None
+
+    def test_texts_that_grow_by_doubling(self) -> None:
+        graph = Graph()
+        graph.constant("t0", 7, [1], strings=[b"x"])
+        for step in range(35):
+            graph.add(f"t{step + 1}", "Add", f"t{step}", f"t{step}")
+
+        assert graph.value("t35") is None
+
+    def test_an_axis_that_is_none(self) -> None:
+        graph = Graph()
+        graph.constant("x", 1, [2], floats=[1.0])
+        graph.constant("axes", 3, [2], ints=[0, 1])
+        graph.constant("infinity", 1, [], floats=[np.inf])
+
+        for axis in ("axes", "infinity"):
+            assert graph.value(graph.add(f"expanded_{axis}", "ExpandDims", "x", axis)) is None
 
 
 @pytest.mark.parametrize(
