@@ -90,6 +90,26 @@ class GraphValues:
                 self._known[tensor.key] = self._computed(tensor, depth)
         return self._known[tensor.key]
 
+    def columns(self, tensor: Tensor, width: int) -> range | None:
+        """The columns that a StridedSlice cuts out of a matrix of so many; None where it does anything else."""
+        attributes = tensor.node.attributes
+        begins, ends, ellipsis, new, single = (
+            attributes[name].int if name in attributes else 0
+            for name in ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+        )
+        first, last, step = (self.of(self._input(tensor, place)) for place in (1, 2, 3))
+        if first is None or last is None or step is None or any(one.shape != (2,) for one in (first, last, step)):
+            return None
+        takes_every_row = ellipsis == 1 or (begins & ends & 1 and not ellipsis)
+        if tensor.op != "StridedSlice" or not takes_every_row or new or single & 1 or not (step == 1).all():
+            return None
+        start = None if begins & 2 else int(first[1])
+        if single & 2:
+            chosen = range(width)[int(first[1]) :][:1]
+        else:
+            chosen = range(width)[start : None if ends & 2 else int(last[1])]
+        return chosen or None
+
     def _computed(self, tensor: Tensor, depth: int) -> Array | None:
         op = tensor.op
         if op == "Const":

@@ -10,10 +10,12 @@ import pytest
 from audits.artefacts import Array, Discretisation, ModelInternals, Place
 from audits.models.process import start_model
 from audits.sources import describe_model
-from audits.sources.graph.dataflow import Dataflow
+from audits.sources.graph.dataflow import Dataflow, Tensor
+from audits.sources.graph.input_maps import InputMaps
 from audits.sources.graph.internals import layer_of, read_internals
 from audits.sources.graph.messages import saved_model_class
 from audits.sources.graph.values import GraphValues, constant
+from audits.sources.graph.vocabularies import places_behind
 from schemas.problem import EvaluatorError, ModelError
 
 Read = Callable[..., ModelInternals]
@@ -275,6 +277,51 @@ class TestHostileValues:
 
         for axis in ("axes", "infinity"):
             assert graph.value(graph.add(f"expanded_{axis}", "ExpandDims", "x", axis)) is None
+
+
+class TestSlices:
+    """Masks as TensorFlow writes them for Python's slices."""
+
+    @staticmethod
+    def graph(begin: list[int], end: list[int], **masks: int) -> tuple[Graph, Tensor]:
+        graph = Graph()
+        graph.add("x", "Placeholder")
+        graph.constant("begin", 3, [2], ints=begin)
+        graph.constant("end", 3, [2], ints=end)
+        graph.constant("step", 3, [2], ints=[1, 1])
+        graph.constant("scale", 1, [], floats=[2.0])
+        graph.add("sliced", "StridedSlice", "x", "begin", "end", "step", **masks)
+        graph.add("scaled", "Mul", "sliced", "scale")
+        return graph, Dataflow(graph.meta_graph.graph).source("sliced")
+
+    @pytest.mark.parametrize(
+        ("said", "begin", "end", "masks", "columns"),
+        [
+            ("[:, :-1]", [0, 0], [0, -1], {"begin_mask": 3, "end_mask": 1}, [0, 1, 2]),
+            ("[:, 1:-1]", [0, 1], [0, -1], {"begin_mask": 1, "end_mask": 1}, [1, 2]),
+            ("[:, 1:]", [0, 1], [0, 0], {"begin_mask": 1, "end_mask": 3}, [1, 2, 3]),
+            ("[:, -2:]", [0, -2], [0, 0], {"begin_mask": 1, "end_mask": 3}, [2, 3]),
+            ("[:, :2]", [0, 0], [0, 2], {"begin_mask": 3, "end_mask": 1}, [0, 1]),
+            ("[:, 1:9]", [0, 1], [0, 9], {"begin_mask": 1, "end_mask": 1}, [1, 2, 3]),
+            ("[:, -1]", [0, -1], [0, 0], {"begin_mask": 1, "end_mask": 1, "shrink_axis_mask": 2}, [3]),
+            ("[:, 2]", [0, 2], [0, 3], {"begin_mask": 1, "end_mask": 1, "shrink_axis_mask": 2}, [2]),
+            ("[..., 1:3]", [0, 1], [0, 3], {"ellipsis_mask": 1}, [1, 2]),
+            ("[:, None]", [0, 0], [0, 0], {"begin_mask": 1, "end_mask": 1, "new_axis_mask": 2}, None),
+            ("[:, 3:1]", [0, 3], [0, 1], {"begin_mask": 1, "end_mask": 1}, None),
+            ("[0:2, 1:3]", [0, 1], [2, 3], {"begin_mask": 1}, None),
+            ("[0, 1:3]", [0, 1], [1, 3], {"shrink_axis_mask": 1}, None),
+        ],
+    )
+    def test_columns(self, said: str, begin: list[int], end: list[int], masks: dict, columns: list[int] | None) -> None:
+        graph, sliced = self.graph(begin, end, **masks)
+        values = graph.values()
+        found = InputMaps(values, {"x": ("input", 4)}).of(values.flow.source("scaled"))
+
+        places = None if found is None else [place.position for place in found.places]
+        assert (said, places) == (said, columns)
+        one = places_behind(values.flow, values, sliced, {"x": ("input", 4)})
+        if columns is not None and len(columns) == 1:
+            assert one == (Place("input", columns[0]),)
 
 
 @pytest.mark.parametrize(
