@@ -111,7 +111,8 @@ class Vocabularies:
         path = self._folder / "assets" / Path(name).name
         if not path.is_file() or path.stat().st_size > MAX_ASSET_BYTES:
             return None
-        lines = path.read_bytes().split(b"\n")
+        # as TensorFlow reads lines, with the ends that Windows writes
+        lines = [line.removesuffix(b"\r") for line in path.read_bytes().split(b"\n")]
         return np.array([*(lines if lines[-1] else lines[:-1]), None], dtype=object)[:-1]
 
 

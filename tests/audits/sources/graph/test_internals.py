@@ -167,6 +167,15 @@ class TestRealModels:
 
         assert read_internals(model).vocabularies == ()
 
+    @pytest.mark.parametrize("text", [b"red\r\ngreen\r\n", b"red\r\ngreen\r", b"red\ngreen"])
+    def test_line_ends_of_windows_in_a_vocabulary(self, saved_models: Path, tmp_path: Path, text: bytes) -> None:
+        folder = tmp_path / "model"
+        shutil.copytree(saved_models / "asset", folder)
+        (folder / "assets" / "colours.txt").write_bytes(text)
+        (vocabulary,) = read_internals(Checkpointless(folder)).vocabularies
+
+        assert (vocabulary.tokens, vocabulary.size) == (("red", "green"), 2)
+
 
 class TestConstants:
     @staticmethod
