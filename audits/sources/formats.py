@@ -168,7 +168,7 @@ def identify(path: Path, *, field: str) -> Identified:
     elif content != named:
         raise DataError(
             "data_format_mismatch",
-            f"{path.name} is named like {_NAMES[named]}, but holds {_NAMES.get(content, content)}. "
+            f"{path.name} has the suffix {suffix_of(path.name)}, but its content is {_NAMES.get(content, content)}. "
             f"Check how the file was written, or rename it. {_ADVICE.get(content, '')}".rstrip(),
             field=field,
             file=str(path),

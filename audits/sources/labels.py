@@ -1,5 +1,6 @@
 """Labels that lie in files of their own: row by row, or joined by id."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,9 @@ from audits.sources.tables.columns import TableFile, TableSource
 from audits.sources.tables.readers import READERS
 from schemas.data import Data
 from schemas.problem import DataError
+
+# As pandas writes whole numbers where others of the column are missing.
+_WHOLE = re.compile(r"-?\d+\.0+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,18 @@ class LabelFile:
             DataError: `data_rows_differ`, or `label_missing_values` for an id without a label.
         """
         if self.ids is not None and ids is not None:
-            at = self._index.get_indexer(pd.Index(_as_text(ids)))
-            unknown = np.flatnonzero(at < 0)
+            wanted = pd.Series(_as_text(ids), dtype=object)
+            at = self._index.get_indexer(pd.Index(wanted))
+            unknown = np.flatnonzero((at < 0) | wanted.isna().to_numpy())
             if len(unknown):
+                id_, row = wanted[unknown[0]], first_row + int(unknown[0])
+                of_row = f"row {row}, which has no id" if id_ is None else f"the id {id_!r} of row {row}"
                 raise DataError(
                     "label_missing_values",
-                    f"{self.path.name} holds no label for the id {ids[unknown[0]]!r} of row {first_row + unknown[0]}.",
+                    f"{self.path.name} holds no label for {of_row}.",
                     field=self.field,
                     file=str(self.path),
-                    row=first_row + int(unknown[0]),
+                    row=row,
                 )
             return np.asarray(self.values[at])
         labels = self.values[first_row : first_row + n]
@@ -185,7 +192,14 @@ def _no_column(table: TableFile, column: str, field: str) -> DataError:
 
 
 def _as_text(ids: Array) -> Array:
-    """Whole numbers are written alike, whatever type they are of."""
-    if ids.dtype.kind == "f" and (np.floor(ids) == ids).all():
-        ids = ids.astype(np.int64)
-    return np.array([None if value is None else str(value) for value in ids.tolist()], dtype=object)
+    """Whole numbers are written alike, whatever type they and their neighbours are of; None for a missing id."""
+    return np.array([_id_text(value) for value in ids.tolist()], dtype=object)
+
+
+def _id_text(value: Any) -> str | None:
+    if pd.isna(value):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    text = str(value)
+    return text.partition(".")[0] if _WHOLE.fullmatch(text) else text

@@ -167,7 +167,12 @@ class NpyFiles:
         self.headers: Mapping[str, ArrayHeader] = {name: self._header(name) for name in self._files}
 
     def rows_of(self, name: str, rows: int, first: int = 0) -> Iterator[Array]:
-        whole = np.load(self._files[name], mmap_mode="r", allow_pickle=False, max_header_size=MAX_HEADER_CHARACTERS)
+        path = self._files[name]
+        try:
+            whole = np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=MAX_HEADER_CHARACTERS)
+        except (OSError, ValueError) as error:  # it is another file than when it was opened
+            said = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0][:200]
+            raise malformed(path, self._field, f"array {name!r}: {said}") from None
         for start in range(first, whole.shape[0], rows):
             yield native(np.array(whole[start : start + rows]))
 

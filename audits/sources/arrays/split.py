@@ -183,12 +183,13 @@ def _require_array(file: ArrayFile, role: str, array: str, split: SplitName) -> 
 
 def _require_rows(file: ArrayFile, names: Mapping[str, str], field: str) -> None:
     """Every array has the rows of x; labels and roles have one value a row, labels possibly one a class."""
+    x = file.headers[names["x"]]
     for role, name in names.items():
         header = file.headers[name]
-        if not header.shape or header.shape[0] != file.headers[names["x"]].shape[0]:
+        if not header.shape or header.shape[0] != x.shape[0]:
             raise DataError(
                 "data_rows_differ",
-                f"{file.path.name} holds x of the shape {list(file.headers['x'].shape)} and {name} of the shape "
+                f"{file.path.name} holds {names['x']} of the shape {list(x.shape)} and {name} of the shape "
                 f"{list(header.shape)}: the first size, the number of rows, must be the same.",
                 field=field,
                 file=str(file.path),

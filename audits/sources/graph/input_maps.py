@@ -119,7 +119,7 @@ class InputMaps:
         if op == "ConcatV2":
             return self._joined([self.of(given, depth + 1) for given in inputs[:-1]])
         if op == "StridedSlice":
-            return self._sliced(inputs, depth)
+            return self._sliced(tensor, inputs, depth)
         if op in SUMS | QUOTIENTS | {"Sub", "Mul"} and len(inputs) == 2:
             return self._arithmetic(op, tensor, inputs, depth)
         return None
@@ -160,19 +160,17 @@ class InputMaps:
         places = tuple(place for part in known for place in part.places)
         return InputMap(places, np.concatenate(scales), np.concatenate(offsets), steps, name)
 
-    def _sliced(self, inputs: list[Tensor | None], depth: int) -> InputMap | None:
+    def _sliced(self, tensor: Tensor, inputs: list[Tensor | None], depth: int) -> InputMap | None:
         """Some columns of a matrix."""
-        before = self.of(inputs[0], depth + 1) if len(inputs) == 4 else None
+        before = self.of(inputs[0], depth + 1) if inputs else None
         if before is None or len(before.places) == 1:
             return None
-        first, last, step = (self._values.of(given) for given in inputs[1:])
-        if first is None or last is None or step is None or first.shape != (2,) or not (step == 1).all():
+        chosen = self._values.columns(tensor, len(before.places))
+        if chosen is None:
             return None
-        start, stop = int(first[1]), int(last[1])
-        chosen = slice(start, stop if stop > start else None)
         scale, offset = before.at_places()
-        places = before.places[chosen]
-        return InputMap(places, scale[chosen], offset[chosen], before.steps, before.name) if places else None
+        places = tuple(before.places[column] for column in chosen)
+        return InputMap(places, scale[chosen], offset[chosen], before.steps, before.name)
 
     def _fused(self, tensor: Tensor) -> BatchNormOp | None:
         if tensor.op not in FUSED:

@@ -27,8 +27,8 @@ _STREAMS = frozenset({b"", b"stdout", b"stderr", b"log(info)", b"log(warning)", 
 _HANDLES = frozenset({20, 21})  # resource and variant, of tensorflow/core/framework/types.proto
 _ON_LOAD = ("saved_model_main_op", "legacy_init_op")
 _OUTSIDE_THE_LIST = (
-    "it is none of those that only compute; such ops read or write files, open connections, call Python or end the "
-    "process"
+    "it is not on the list of ops that only compute; others read or write files, open connections, call Python or "
+    "end the process"
 )
 
 

@@ -52,7 +52,7 @@ def require_predictions(
     outputs = sorted(definition.outputs)
     raise ModelError(
         "preprocessing_only",
-        f"This graph prepares features and predicts nothing: {signature!r} answers with {listed(outputs, 8)}"
+        f"This graph prepares features and predicts nothing: {signature!r} returns {listed(outputs, 8)}"
         f"{', without a trained variable' if not parameters else ''}. It is the transform graph of another model; give "
         "the SavedModel that was trained on these features, exported with the transformation in its serving signature.",
         field="model.signature" if named and TRANSFORM_TAG not in tags else "model.uri",

@@ -1,5 +1,9 @@
-"""Values of a graph that no input has part in: constants, variables, and what is computed from them."""
+"""Values of a graph that no input has part in: constants, variables, and what is computed from them.
 
+A graph may have been written to harm: no value is larger than `MAX_CONSTANT_VALUES`, whatever a few bytes ask for.
+"""
+
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -86,6 +90,26 @@ class GraphValues:
                 self._known[tensor.key] = self._computed(tensor, depth)
         return self._known[tensor.key]
 
+    def columns(self, tensor: Tensor, width: int) -> range | None:
+        """The columns that a StridedSlice cuts out of a matrix of so many; None where it does anything else."""
+        attributes = tensor.node.attributes
+        begins, ends, ellipsis, new, single = (
+            attributes[name].int if name in attributes else 0
+            for name in ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+        )
+        first, last, step = (self.of(self._input(tensor, place)) for place in (1, 2, 3))
+        if first is None or last is None or step is None or any(one.shape != (2,) for one in (first, last, step)):
+            return None
+        takes_every_row = ellipsis == 1 or (begins & ends & 1 and not ellipsis)
+        if tensor.op != "StridedSlice" or not takes_every_row or new or single & 1 or not (step == 1).all():
+            return None
+        start = None if begins & 2 else int(first[1])
+        if single & 2:
+            chosen = range(width)[int(first[1]) :][:1]
+        else:
+            chosen = range(width)[start : None if ends & 2 else int(last[1])]
+        return chosen or None
+
     def _computed(self, tensor: Tensor, depth: int) -> Array | None:
         op = tensor.op
         if op == "Const":
@@ -99,12 +123,7 @@ class GraphValues:
             return None if value is None else self._unary(tensor, value, depth)
         if op in _BINARY:
             left, right = (self.of(self._input(tensor, place), depth + 1) for place in (0, 1))
-            if left is None or right is None:
-                return None
-            try:
-                return np.asarray(_BINARY[op](left, right))
-            except (ValueError, TypeError):
-                return None
+            return None if left is None or right is None else _combined(_BINARY[op], left, right)
         return None
 
     def _unary(self, tensor: Tensor, value: Array, depth: int) -> Array | None:
@@ -119,7 +138,7 @@ class GraphValues:
             if tensor.op == "Reshape":
                 return value.reshape([int(size) for size in argument.ravel()])
             return np.expand_dims(value, int(argument))
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             return None
 
     def _input(self, tensor: Tensor, place: int) -> Tensor | None:
@@ -149,20 +168,36 @@ class GraphValues:
             self.initial[target.node.name] = self.variable(value) or value.node
             return
         names = self.of(self._input(value, 1))
-        if names is not None and names.ndim == 1 and value.index < len(names):
+        # of a number, bytes() would make as many zeros
+        if names is not None and names.dtype == object and names.ndim == 1 and value.index < len(names):
             found[target.node.name] = bytes(names[value.index]).decode("utf-8", "replace")
 
 
+def _combined(op: Callable[[Array, Array], Array], left: Array, right: Array) -> Array | None:
+    """What an op makes of two arrays of numbers; None where they do not fit, or blow up."""
+    try:
+        size = math.prod(np.broadcast_shapes(left.shape, right.shape))
+        if size > MAX_CONSTANT_VALUES or object in (left.dtype, right.dtype):
+            return None
+        return np.asarray(op(left, right))
+    except (ValueError, TypeError):
+        return None
+
+
 def constant(attribute: Any) -> Array | None:
-    """A constant's value; numbers as float64, or int64 where they are whole, texts as objects (bytes)."""
+    """A constant's value; numbers as float64, or int64 where they are whole, texts as objects (bytes).
+
+    None for a shape that no value has, and for one of too many values.
+    """
     proto = attribute.constant
     shape = [int(d.size) for d in proto.shape.dimensions]
-    count = int(np.prod(shape, dtype=np.int64))
-    if count > MAX_CONSTANT_VALUES:
+    count = math.prod(shape)
+    if count > MAX_CONSTANT_VALUES or min(shape, default=0) < 0:
         return None
     if proto.dtype == 7:
-        values: Array = np.empty(len(proto.strings), dtype=object)
-        values[:] = list(proto.strings)
+        # protobuf leaves nothing out of texts but repeats
+        values: Array = np.empty(max(len(proto.strings), 1), dtype=object)
+        values[:] = list(proto.strings) or [b""]
     elif proto.content:
         dtype = _CONTENT.get(proto.dtype)
         if dtype is None or len(proto.content) != count * np.dtype(dtype).itemsize:

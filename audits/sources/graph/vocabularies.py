@@ -111,7 +111,8 @@ class Vocabularies:
         path = self._folder / "assets" / Path(name).name
         if not path.is_file() or path.stat().st_size > MAX_ASSET_BYTES:
             return None
-        lines = path.read_bytes().split(b"\n")
+        # as TensorFlow reads lines, with the ends that Windows writes
+        lines = [line.removesuffix(b"\r") for line in path.read_bytes().split(b"\n")]
         return np.array([*(lines if lines[-1] else lines[:-1]), None], dtype=object)[:-1]
 
 
@@ -130,21 +131,19 @@ def places_behind(
     name, width = inputs[sources.pop()]
     if width is None or width == 1:
         return (Place(name),)
-    columns = {c for step in steps if (c := _column(flow, values, step)) is not None}
+    columns = {c for step in steps if (c := _column(flow, values, step, width)) is not None}
     if len(columns) == 1:
         return (Place(name, columns.pop()),)
     return tuple(Place(name, position) for position in range(width)) if not columns else ()
 
 
-def _column(flow: Dataflow, values: GraphValues, step: Tensor) -> int | None:
+def _column(flow: Dataflow, values: GraphValues, step: Tensor, width: int) -> int | None:
     """The one column that is cut out of an input's matrix."""
-    if step.op != "StridedSlice":
+    whole = next(iter(flow.inputs(step)), None)
+    if step.op != "StridedSlice" or whole is None or whole.op != "Placeholder":
         return None
-    whole, first, last = (*flow.inputs(step), None, None, None)[:3]
-    begin, end = values.of(first), values.of(last)
-    if whole is None or whole.op != "Placeholder" or begin is None or end is None or begin.shape != (2,):
-        return None
-    return int(begin[1]) if end[1] == begin[1] + 1 else None
+    chosen = values.columns(step, width)
+    return chosen[0] if chosen is not None and len(chosen) == 1 else None
 
 
 def _steps(flow: Dataflow, tensor: Tensor | None) -> Iterator[Tensor]:

@@ -178,11 +178,17 @@ def _from_csv(text: str, path: Path) -> LoggedHistory:
 
 
 def _text_columns(header: list[str], rows: list[list[str]], delimiter: str) -> set[int]:
-    """Columns that hold no number at all: a schedule's name, the list of a metric with a value for each class."""
-    texts = set(range(len(header)))
+    """Columns of text, in which cells may be empty: a schedule's name, the list of a metric with one value a class."""
+    texts: set[int] = set()
+    numbers: set[int] = set()
     for row in rows[1:]:
-        texts -= {place for place in texts if place >= len(row) or _csv_number(row[place], delimiter) is not None}
-    return texts
+        for place, text in enumerate(row[: len(header)]):
+            value = _csv_number(text, delimiter)
+            if value is None:
+                texts.add(place)
+            elif math.isfinite(value):
+                numbers.add(place)
+    return texts - numbers
 
 
 def _cell(row: list[str], place: int, number: int, name: str, path: Path, delimiter: str) -> float:
@@ -202,7 +208,7 @@ def _csv_number(text: str, delimiter: str) -> float | None:
 def _bad_value(path: Path, name: str, text: str, row: int) -> DataError:
     return DataError(
         "history_malformed",
-        f"{path.name} holds {text[:40]!r} for {name!r} in row {row}, which is no number.",
+        f"{path.name} holds {text[:40]!r} for {name!r} in row {row}, which is not a number.",
         field=FIELD,
         file=str(path),
         row=row,

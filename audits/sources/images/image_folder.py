@@ -159,7 +159,7 @@ def _class_folders(path: Path) -> list[Path]:
     """The folders of the classes: those in the folder that hold an image, or itself."""
     if not path.is_dir():
         return []
-    children = sorted(child for child in path.iterdir() if not child.name.startswith((".", "_")))
+    children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
     with_images = [child for child in children if child.is_dir() and _holds_image(child)]
     if len(with_images) < 2 and any(is_data(child.name) for child in children):
         return []  # a table, with pictures beside it
@@ -169,7 +169,8 @@ def _class_folders(path: Path) -> list[Path]:
 def _holds_image(folder: Path) -> bool:
     """Whether an image lies in the folder or in one of the first below it, links to folders aside."""
     places = islice(os.walk(folder, followlinks=False), MAX_FOLDERS_SEARCHED)
-    return any(Path(file).suffix.lower() in SUFFIXES for _, _, files in places for file in files)
+    named = (Path(file) for _, _, files in places for file in files if not file.startswith("."))
+    return any(file.suffix.lower() in SUFFIXES for file in named)
 
 
 def open_image_splits(

@@ -142,7 +142,7 @@ def _ambiguous(folder: Path, models: Sequence[Path]) -> ModelError:
 def _no_model(path: Path, found: str) -> ModelError:
     return ModelError(
         "not_a_saved_model",
-        f"{path} is no model that can be opened: {found}. Give the folder that model.export(...) or "
+        f"{path} is not a readable model: {found}. Give the folder that model.export(...) or "
         f"tf.saved_model.save(...) wrote, with {PB} in it, or a whole model as .keras or .h5.",
         field=FIELD,
         file=str(path),
@@ -152,14 +152,14 @@ def _no_model(path: Path, found: str) -> ModelError:
 def _instead(path: Path) -> str:
     """What a file is, by its name: its content told nothing."""
     kinds = {
-        ".keras": "it is named as a Keras file, but it is none; save it again with model.save(...)",
-        ".h5": "it is named as an HDF5 file, but it is none; copy or save it again",
-        ".hdf5": "it is named as an HDF5 file, but it is none; copy or save it again",
+        ".keras": "the suffix is .keras, the content is not; save it again with model.save(...)",
+        ".h5": "the suffix is .h5, the content is not; copy or save it again",
+        ".hdf5": "the suffix is .hdf5, the content is not; copy or save it again",
         ".tflite": "it is a TensorFlow Lite model; export the model that it was converted from",
         ".onnx": "it is an ONNX model, not one of TensorFlow",
-        ".zip": "it is named as an archive, but it is none; pack it again",
-        ".gz": "it is named as an archive, but it is none; pack it again",
-        ".tar": "it is named as an archive, but it is none; pack it again",
+        ".zip": "the suffix is .zip, the content is not; pack it again",
+        ".gz": "the suffix is .gz, the content is not; pack it again",
+        ".tar": "the suffix is .tar, the content is not; pack it again",
         ".pb": f"it is a single graph file without signatures; a SavedModel is a folder with {PB}",
         ".meta": "it is a checkpoint of TensorFlow 1; restore it and write it with simple_save",
         ".index": "it is a part of a checkpoint, which holds weights alone; export the whole model",

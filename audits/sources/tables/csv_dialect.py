@@ -83,9 +83,11 @@ def sniff(head: str, options: CsvOptions, wanted: Collection[str] = ()) -> Diale
     if not rows:
         return Dialect(delimiter, (), has_header=True, preamble=len(head), comment=comment, trim=trim)
     width = _usual_width([cells for cells, _ in rows[1:]] or [rows[0][0]])
-    commented = _commented_header(lines, rows[0][1].start, comment, delimiter, width) if comment else None
+    before = [line.text for line in lines if line.end <= rows[0][1].start]
+    commented = _commented_header(before, comment, delimiter, width, wanted) if comment else None
     if commented is not None and options.header is not False:
-        return Dialect(delimiter, commented, True, rows[0][1].start, comment, trim, ("names stand in a comment",))
+        note = () if commented[0].startswith(str(comment)) else ("names stand in a comment",)
+        return Dialect(delimiter, commented, True, rows[0][1].start, comment, trim, note)
     body = [cells for cells, _ in rows[1:] if len(cells) == width]
     is_header = options.header if options.header is not None else _is_header(rows[0][0], body, wanted)
     if not is_header:
@@ -212,15 +214,23 @@ def _title_rows(rows: Sequence[Sequence[str]], wanted: Collection[str]) -> int:
 
 
 def _commented_header(
-    lines: Sequence[_Line], before: int, comment: str, delimiter: str, width: int
+    before: Sequence[str], comment: str, delimiter: str, width: int, wanted: Collection[str]
 ) -> tuple[str, ...] | None:
-    """The names in the last comment before the data, as `numpy.savetxt(..., header=...)` writes them."""
-    comments = [line.text for line in lines if line.text.startswith(comment) and line.end <= before]
+    """The names in the last comment before the data, as `numpy.savetxt(..., header=...)` writes them.
+
+    The mark is a name, or the beginning of one, where a delimiter follows it or the request says so: "#,Name,Price".
+    """
+    comments = [text.strip(" \r\n") for text in before if text.startswith(comment)]
     if not comments:
         return None
-    cells = [cell.strip() for cell in _cells(comments[-1].removeprefix(comment).strip(), delimiter)]
-    has_names = len(cells) == width > 1 and not any(is_number(cell) or not cell for cell in cells)
-    return tuple(cells) if has_names else None
+    bare, whole = (
+        [cell.strip() for cell in _cells(text, delimiter)]
+        for text in (comments[-1].removeprefix(comment), comments[-1])
+    )
+    for cells in (whole, bare) if whole[0] in wanted else (bare, whole):
+        if len(cells) == width > 1 and not any(is_number(cell) or not cell for cell in cells):
+            return tuple(cells)
+    return None
 
 
 def _is_header(first: Sequence[str], body: Sequence[Sequence[str]], wanted: Collection[str]) -> bool:

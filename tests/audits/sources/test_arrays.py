@@ -183,6 +183,13 @@ class TestNpz:
 
         assert problem_of(lambda: opened("a.npz", "a.npz")).code == code
 
+    def test_arrays_of_other_names_that_do_not_fit(self, tmp_path: Path, opened: Open) -> None:
+        np.savez(tmp_path / "a.npz", x_train=X, y_train=Y[:4], x_test=X, y_test=Y)
+        problem = problem_of(lambda: opened("a.npz", "a.npz"))
+
+        assert (problem.code, problem.column) == ("data_rows_differ", "y_train")
+        assert "x_train of the shape [5, 3, 4] and y_train of the shape [4]" in problem.detail
+
     @pytest.mark.parametrize(("name", "code"), [("x", "feature_missing"), ("y", "label_missing")])
     def test_missing_arrays_say_what_there_is(self, tmp_path: Path, opened: Open, name: str, code: str) -> None:
         arrays = {"rows": X, "answers": Y, "x": X, "y": Y}
@@ -300,6 +307,16 @@ class TestNpyFolder:
             np.testing.assert_array_equal(np.concatenate([b.features for b in batches]), X)
             assert np.concatenate([b.labels for b in batches]).tolist() == Y.tolist()
         assert train.files == (str(tmp_path / "train"),)
+
+    def test_a_file_that_vanishes(self, tmp_path: Path, opened: Open) -> None:
+        np.save(tmp_path / "x.npy", X)
+        np.save(tmp_path / "y.npy", Y)
+        train, _ = opened(["x.npy", "y.npy"], ["x.npy", "y.npy"])
+        (tmp_path / "x.npy").unlink()
+        problem = problem_of(lambda: everything(train))
+
+        assert (problem.code, problem.field) == ("data_malformed", "data.train.uri")
+        assert "'x': No such file" in problem.detail
 
     def test_a_file_that_was_cut_off(self, tmp_path: Path, opened: Open) -> None:
         np.save(tmp_path / "x.npy", X)

@@ -150,6 +150,25 @@ class TestHeader:
         assert frame.to_dict("list") == {"a": [1.0, 3.0], "b": [2.0, 4.0]}
         assert said["comment_lines"] is not None or said["notes"]
 
+    @pytest.mark.parametrize("before", ["", "# from a shop\n", "# a,b\n# c\n"])
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", " "])
+    def test_a_column_that_is_called_as_comments_begin(self, read, before: str, delimiter: str) -> None:
+        """Of rows that are numbered, as in Kaggle's Pokemon.csv."""
+        text = "#,Name,Price,y\n1,Pen,2.5,0\n2,Ink,7,1\n".replace(",", delimiter)
+        frame, said, labels = read(before + text)
+
+        assert frame.to_dict("list") == {"#": [1, 2], "Name": ["Pen", "Ink"], "Price": [2.5, 7.0]}
+        assert labels.tolist() == [0, 1]
+        assert said["header"] is True
+        assert "notes" not in said
+
+    @pytest.mark.parametrize(("features", "name"), [(None, "rooms"), (["# rooms"], "# rooms"), (["rooms"], "rooms")])
+    def test_a_name_that_begins_as_comments_do(self, read, features: list[str] | None, name: str) -> None:
+        frame, _, labels = read("# rooms,y\n3,0\n4,1\n", features=features)
+
+        assert frame.to_dict("list") == {name: [3, 4]}
+        assert labels.tolist() == [0, 1]
+
     @pytest.mark.parametrize("delimiter", [" ", "\t"])
     def test_rs_row_names(self, read, delimiter: str) -> None:
         text = '"a" "y"\n"1" 5.5 "no"\n"2" 6.5 "yes"\n'.replace(" ", delimiter)

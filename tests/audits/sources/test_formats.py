@@ -63,6 +63,7 @@ def test_names_that_lie(tmp_path: Path, name: str, start: bytes, held: str) -> N
         identify(tmp_path / name, field="data.train.uri")
 
     assert caught.value.code == "data_format_mismatch"
+    assert f"{name} has the suffix {Path(name).suffix}, but its content is " in caught.value.detail
     assert caught.value.file == str(tmp_path / name)
     assert caught.value.field == "data.train.uri"
 

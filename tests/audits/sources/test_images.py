@@ -73,6 +73,15 @@ def test_labels_are_the_names_of_the_folders(folders: Path, opened: Open):
     assert {batch.features.dtype for batch in everything(train)} == {np.dtype("float32")}
 
 
+def test_a_folder_is_a_class_whatever_its_name_begins_with(folders: Path, opened: Open):
+    """But for what a Mac leaves in archives."""
+    picture(folders / "train" / "_neither" / "0.png", 20)
+    (folders / "train" / "__MACOSX" / "cat").mkdir(parents=True)
+    (folders / "train" / "__MACOSX" / "cat" / "._0.png").write_bytes(b"no image")
+
+    assert levels(opened("train", "validation")[0]) == {"_neither": [20], "cat": [0, 1, 2], "dog": [10, 11, 12]}
+
+
 @pytest.mark.parametrize("uri", ["train/*", ["train/cat", "train/dog"], "train/*/*.png", "train/**/*.png"])
 def test_class_folders_or_files_may_be_named(uri: str | list[str], folders: Path, opened: Open):
     assert levels(opened(uri, "validation")[0]) == {"cat": [0, 1, 2], "dog": [10, 11, 12]}

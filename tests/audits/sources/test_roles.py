@@ -148,9 +148,31 @@ class TestLabelFiles:
         (folder / "l.csv").write_text("key,class\n3,c\n1,a\n")
         problem = problem_of(lambda: everything(self.splits(folder, "l.csv", id="key")[0]))
         assert (problem.code, problem.row) == ("label_missing_values", 1)
+        assert "the id '2' of row 1" in problem.detail
 
         (folder / "l.csv").write_text("key,class\n3,c\n1,a\n2,b\n1,b\n")
         assert problem_of(lambda: self.splits(folder, "l.csv", id="key")).code == "id_repeated"
+
+    @pytest.mark.parametrize("ids", ["7,8,9", "7.0,8.0,9.0"])
+    def test_whole_numbers_are_joined_however_they_are_written(self, tmp_path: Path, ids: str) -> None:
+        """An id that is missing makes floats of its neighbours, in one file or in one batch."""
+        (tmp_path / "x.csv").write_text("key,a\n7,1\n8,2\n9,3\n,4\n")
+        written = "".join(f"{key},{label}\n" for key, label in zip(ids.split(","), "pqr", strict=True))
+        (tmp_path / "l.csv").write_text("key,class\n" + written)
+        train, _ = self.splits(tmp_path, "l.csv", id="key")
+        batches = train.batches(2)
+
+        assert next(batches).labels.tolist() == ["p", "q"]
+        problem = problem_of(lambda: next(batches))
+        assert (problem.code, problem.row) == ("label_missing_values", 3)
+        assert "row 3, which has no id" in problem.detail
+
+    def test_rows_without_an_id_share_no_label(self, tmp_path: Path) -> None:
+        (tmp_path / "x.csv").write_text("key,a\nu,1\n,2\n")
+        (tmp_path / "l.csv").write_text("key,class\nu,p\n,q\n")
+        problem = problem_of(lambda: everything(self.splits(tmp_path, "l.csv", id="key")[0]))
+
+        assert (problem.code, problem.row) == ("label_missing_values", 1)
 
     def test_a_hole_names_the_row(self, folder: Path) -> None:
         np.save(folder / "l.npy", np.array([1.0, np.nan, 0.0]))

@@ -10,9 +10,12 @@ import pytest
 from audits.artefacts import Array, Discretisation, ModelInternals, Place
 from audits.models.process import start_model
 from audits.sources import describe_model
+from audits.sources.graph.dataflow import Dataflow, Tensor
+from audits.sources.graph.input_maps import InputMaps
 from audits.sources.graph.internals import layer_of, read_internals
 from audits.sources.graph.messages import saved_model_class
-from audits.sources.graph.values import constant
+from audits.sources.graph.values import GraphValues, constant
+from audits.sources.graph.vocabularies import places_behind
 from schemas.problem import EvaluatorError, ModelError
 
 Read = Callable[..., ModelInternals]
@@ -164,6 +167,15 @@ class TestRealModels:
 
         assert read_internals(model).vocabularies == ()
 
+    @pytest.mark.parametrize("text", [b"red\r\ngreen\r\n", b"red\r\ngreen\r", b"red\ngreen"])
+    def test_line_ends_of_windows_in_a_vocabulary(self, saved_models: Path, tmp_path: Path, text: bytes) -> None:
+        folder = tmp_path / "model"
+        shutil.copytree(saved_models / "asset", folder)
+        (folder / "assets" / "colours.txt").write_bytes(text)
+        (vocabulary,) = read_internals(Checkpointless(folder)).vocabularies
+
+        assert (vocabulary.tokens, vocabulary.size) == (("red", "green"), 2)
+
 
 class TestConstants:
     @staticmethod
@@ -197,8 +209,128 @@ class TestConstants:
     def test_bytes_that_do_not_fit_are_no_value(self, dtype: int, content: bytes) -> None:
         assert constant(self.attribute(dtype, [1], content=content)) is None
 
+    def test_a_text_that_is_left_out_is_empty(self) -> None:
+        assert constant(self.attribute(7, [2])).tolist() == [b"", b""]
+
     def test_huge_constants_are_not_unpacked(self) -> None:
         assert constant(self.attribute(1, [10**9], floats=[1.0])) is None
+
+    @pytest.mark.parametrize("shape", [[-1], [2, -1], [-1, -1], [2**32, 2**32], [2**62, 4], [2**31, 2**31, 0, -1]])
+    def test_shapes_that_no_value_has(self, shape: list[int]) -> None:
+        assert constant(self.attribute(1, shape, floats=[1.0])) is None
+
+
+class Graph:
+    """A graph written by hand."""
+
+    def __init__(self) -> None:
+        self.meta_graph = saved_model_class()().meta_graphs.add()
+
+    def add(self, name: str, op: str, *inputs: str, **masks: int) -> str:
+        node = self.meta_graph.graph.nodes.add(name=name, op=op, inputs=inputs)
+        for key, value in masks.items():
+            node.attributes[key].int = value
+        return name
+
+    def constant(self, name: str, dtype: int, shape: list[int], **values) -> str:
+        made = self.meta_graph.graph.nodes.add(name=name, op="Const").attributes["value"]
+        made.CopyFrom(TestConstants.attribute(dtype, shape, **values))
+        return name
+
+    def values(self, restore_op: str = "") -> GraphValues:
+        return GraphValues(Dataflow(self.meta_graph.graph), restore_op)
+
+    def value(self, name: str) -> Array | None:
+        values = self.values()
+        return values.of(values.flow.source(name))
+
+
+class TestHostileValues:
+    def test_a_number_is_no_name_in_the_checkpoint(self) -> None:
+        """bytes(10**11) would be as many zeros."""
+        graph = Graph()
+        graph.add("variable", "VarHandleOp")
+        graph.constant("names", 9, [1], longs=[10**11])
+        graph.add("restored", "RestoreV2", "prefix", "names", "slices")
+        graph.add("assigned", "AssignVariableOp", "variable", "restored")
+        assert graph.values().key_of == {}
+
+        texts = Graph()
+        texts.add("variable", "VarHandleOp")
+        texts.constant("names", 7, [1], strings=[b"w"])
+        texts.add("restored", "RestoreV2", "prefix", "names", "slices")
+        texts.add("assigned", "AssignVariableOp", "variable", "restored")
+        assert texts.values().key_of == {"variable": "w"}
+
+    def test_arrays_that_blow_up_where_they_meet(self) -> None:
+        graph = Graph()
+        graph.constant("column", 1, [10**6, 1], floats=[1.0])
+        graph.constant("row", 1, [1, 10**6], floats=[1.0])
+        graph.add("sum", "AddV2", "column", "row")
+
+        assert graph.value("sum") is None
+
+    def test_texts_that_grow_by_doubling(self) -> None:
+        graph = Graph()
+        graph.constant("t0", 7, [1], strings=[b"x"])
+        for step in range(35):
+            graph.add(f"t{step + 1}", "Add", f"t{step}", f"t{step}")
+
+        assert graph.value("t35") is None
+
+    def test_an_axis_that_is_none(self) -> None:
+        graph = Graph()
+        graph.constant("x", 1, [2], floats=[1.0])
+        graph.constant("axes", 3, [2], ints=[0, 1])
+        graph.constant("infinity", 1, [], floats=[np.inf])
+
+        for axis in ("axes", "infinity"):
+            assert graph.value(graph.add(f"expanded_{axis}", "ExpandDims", "x", axis)) is None
+
+
+class TestSlices:
+    """Masks as TensorFlow writes them for Python's slices."""
+
+    @staticmethod
+    def graph(begin: list[int], end: list[int], **masks: int) -> tuple[Graph, Tensor]:
+        graph = Graph()
+        graph.add("x", "Placeholder")
+        graph.constant("begin", 3, [2], ints=begin)
+        graph.constant("end", 3, [2], ints=end)
+        graph.constant("step", 3, [2], ints=[1, 1])
+        graph.constant("scale", 1, [], floats=[2.0])
+        graph.add("sliced", "StridedSlice", "x", "begin", "end", "step", **masks)
+        graph.add("scaled", "Mul", "sliced", "scale")
+        return graph, Dataflow(graph.meta_graph.graph).source("sliced")
+
+    @pytest.mark.parametrize(
+        ("said", "begin", "end", "masks", "columns"),
+        [
+            ("[:, :-1]", [0, 0], [0, -1], {"begin_mask": 3, "end_mask": 1}, [0, 1, 2]),
+            ("[:, 1:-1]", [0, 1], [0, -1], {"begin_mask": 1, "end_mask": 1}, [1, 2]),
+            ("[:, 1:]", [0, 1], [0, 0], {"begin_mask": 1, "end_mask": 3}, [1, 2, 3]),
+            ("[:, -2:]", [0, -2], [0, 0], {"begin_mask": 1, "end_mask": 3}, [2, 3]),
+            ("[:, :2]", [0, 0], [0, 2], {"begin_mask": 3, "end_mask": 1}, [0, 1]),
+            ("[:, 1:9]", [0, 1], [0, 9], {"begin_mask": 1, "end_mask": 1}, [1, 2, 3]),
+            ("[:, -1]", [0, -1], [0, 0], {"begin_mask": 1, "end_mask": 1, "shrink_axis_mask": 2}, [3]),
+            ("[:, 2]", [0, 2], [0, 3], {"begin_mask": 1, "end_mask": 1, "shrink_axis_mask": 2}, [2]),
+            ("[..., 1:3]", [0, 1], [0, 3], {"ellipsis_mask": 1}, [1, 2]),
+            ("[:, None]", [0, 0], [0, 0], {"begin_mask": 1, "end_mask": 1, "new_axis_mask": 2}, None),
+            ("[:, 3:1]", [0, 3], [0, 1], {"begin_mask": 1, "end_mask": 1}, None),
+            ("[0:2, 1:3]", [0, 1], [2, 3], {"begin_mask": 1}, None),
+            ("[0, 1:3]", [0, 1], [1, 3], {"shrink_axis_mask": 1}, None),
+        ],
+    )
+    def test_columns(self, said: str, begin: list[int], end: list[int], masks: dict, columns: list[int] | None) -> None:
+        graph, sliced = self.graph(begin, end, **masks)
+        values = graph.values()
+        found = InputMaps(values, {"x": ("input", 4)}).of(values.flow.source("scaled"))
+
+        places = None if found is None else [place.position for place in found.places]
+        assert (said, places) == (said, columns)
+        one = places_behind(values.flow, values, sliced, {"x": ("input", 4)})
+        if columns is not None and len(columns) == 1:
+            assert one == (Place("input", columns[0]),)
 
 
 @pytest.mark.parametrize(

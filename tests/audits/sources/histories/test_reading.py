@@ -126,6 +126,17 @@ def test_columns_that_are_never_numbers_are_left_out(file) -> None:
     assert read_history(file(text)) == {"loss": [2.0, 1.0]}
 
 
+@pytest.mark.parametrize("last", ["1,0.4,", "1,0.4,NA", "1,0.4", "1,0.4,decay\n2,0.3,None"])
+def test_a_column_of_text_may_have_cells_without_one(file, last: str) -> None:
+    assert read_history(file(f"epoch,loss,phase\n0,.5,warmup\n{last}\n"))["loss"][:2] == [0.5, 0.4]
+
+
+def test_a_metric_that_no_epoch_computed_keeps_its_place(file) -> None:
+    history = read_history(file("epoch,loss,val_loss\n0,1,\n1,2,NA\n"))
+
+    assert [math.isnan(value) for value in history["val_loss"]] == [True, True]
+
+
 def test_decimal_commas_between_semicolons(file) -> None:
     assert read_history(file("epoch;loss\n0;2,5\n1;0,25\n")) == {"loss": [2.5, 0.25]}
 

@@ -99,10 +99,10 @@ def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("m.h5", "named as an HDF5 file"),
-        ("m.keras", "named as a Keras file"),
+        ("m.h5", "the suffix is .h5"),
+        ("m.keras", "the suffix is .keras"),
         ("m.tflite", "Lite"),
-        ("m.zip", "named as an archive"),
+        ("m.zip", "the suffix is .zip"),
         ("frozen.pb", "single graph"),
         ("model.ckpt-1.meta", "checkpoint"),
         ("m.bin", "a file, not a folder"),
