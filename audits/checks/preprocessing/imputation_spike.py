@@ -20,8 +20,8 @@ from pydantic import JsonValue
 
 from audits.artefacts import Array
 from audits.evidence.case import Case
-from audits.repairs.imputation import METHODS, impute
-from audits.repairs.imputation_remedy import compare_imputations, imputation_remedy
+from audits.repairs.imputation import METHODS, Method, impute
+from audits.repairs.imputation_remedy import best_method, compare_imputations, imputation_remedy
 from audits.repairs.reliance import imitate
 from audits.repairs.snippets import first_of
 from audits.results import CheckResult
@@ -57,6 +57,7 @@ def imputation_spike(case: Case) -> CheckResult:
     names = [str(s["column"]) for s in spikes]
     share = max(float(cast(float, s["validation_share"])) for s in spikes)
     kinds = ", ".join(sorted({str(s["equals"]) for s in spikes}))
+    reimputed, best = _reimputed(case, spikes)
     summary = (
         f"{', '.join(names[:4])} {'repeats' if len(names) == 1 else 'repeat'} one central value in up to {share:.0%} "
         f"of the validation rows ({kinds}): the holes were filled before we saw them"
@@ -72,8 +73,8 @@ def imputation_spike(case: Case) -> CheckResult:
         effect=Effect(name="share_of_rows_with_the_repeated_value", estimate=share, limit=limits.min_spike),
         n=case.validation.n,
         affected=Affected(columns=names, share_of_rows=share),
-        evidence={"spikes": cast(JsonValue, spikes), "reimputed": _reimputed(case, spikes)},
-        remedy=imputation_remedy(case, names),
+        evidence={"spikes": cast(JsonValue, spikes), "reimputed": reimputed},
+        remedy=imputation_remedy(case, names, best),
     )
     return CheckResult(
         Outcome.FAIL if pooled else Outcome.PASS,
@@ -103,6 +104,7 @@ def _in_validation_alone(case: Case, spikes: list[dict[str, JsonValue]], limits:
         return None
     names = [str(s["column"]) for s in spikes]
     share = max(cast(float, s["validation_share"]) for s in spikes)
+    reimputed, best = _reimputed(case, spikes)
     summary = (
         f"{', '.join(names[:4])} {'holds' if len(names) == 1 else 'hold'} one central value in up to {share:.0%} of "
         f"the validation rows and hardly in training: holes were filled in one split. With as many training values "
@@ -117,8 +119,8 @@ def _in_validation_alone(case: Case, spikes: list[dict[str, JsonValue]], limits:
         effect=made.effect(limits.min_cost),
         n=case.validation.n,
         affected=Affected(columns=names, share_of_rows=share),
-        evidence={"spikes": cast(JsonValue, spikes), "reimputed": _reimputed(case, spikes)},
-        remedy=imputation_remedy(case, names, "k nearest neighbours"),
+        evidence={"spikes": cast(JsonValue, spikes), "reimputed": reimputed},
+        remedy=imputation_remedy(case, names, best),
     )
     confirmation = made.confirmation(
         f"fill as many values of {first_of(names)} in the training rows with the same value"
@@ -177,15 +179,15 @@ def _distance_to_median(values: Array, value: float) -> float:
     return 1e-9 * float(values.std()) if balanced else abs(float(np.median(values)) - value)
 
 
-def _reimputed(case: Case, spikes: list[dict[str, JsonValue]]) -> JsonValue:
-    """What the metric would be with the repeated values taken out and imputed from the training data."""
+def _reimputed(case: Case, spikes: list[dict[str, JsonValue]]) -> tuple[JsonValue, Method]:
+    """What the metric would be with the repeated values taken out and imputed from the training data, and how best."""
     units = {str(s["column"]): float(cast(float, s["value"])) for s in spikes}
     changes = {case.space.units.index(name): _holes_at(value) for name, value in units.items()}
     reference = case.space.map_units(case.train.sample.rows, changes)
     subject = case.validation.sample
     holed = case.space.map_units(subject.rows, changes)
     compared = {method: case.rerun(subject, impute(case.space, reference, holed, method)) for method in METHODS}
-    return compare_imputations(case, subject, compared)
+    return compare_imputations(case, subject, compared), best_method(case, compared)
 
 
 def _holes_at(value: float) -> Callable[[Array], Array]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from audits.checks.preprocessing import imputation_spike
 from audits.checks.preprocessing.imputation_spike import CODE
 from audits.evidence.case import Case
 from schemas.report import Outcome, Severity
@@ -58,6 +59,18 @@ def test_measures_what_imputing_anew_brings_back():
     reimputed = result_of(CODE, imputed("pooled mean")).finding.evidence["reimputed"]
 
     assert reimputed["before"] == pytest.approx(reimputed["median"]["after"] - reimputed["median"]["gain"])
+
+
+@pytest.mark.parametrize("better", ["mean", "k nearest neighbours"])
+def test_the_remedy_imputes_by_what_brought_most_back(better: str, monkeypatch: pytest.MonkeyPatch):
+    one = imputed("pooled mean")
+    worse = one.mended.rows * np.nan
+    fill = imputation_spike.impute
+    monkeypatch.setattr(
+        imputation_spike, "impute", lambda space, a, b, method: fill(space, a, b, "mean") if method == better else worse
+    )
+
+    assert f"imputes by {better}, which served best" in result_of(CODE, one).finding.remedy.text
 
 
 def test_the_remedys_code_runs():
