@@ -1,5 +1,7 @@
 """preprocessing.imputation_spike: the trace that an imputation before the split leaves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,21 @@ def test_fires_on_the_mean_of_both_splits(share: float):
     assert result.finding.severity is Severity.WARNING
     assert result.finding.affected.columns == ["c0", "c1"]
     assert {spike["equals"] for spike in result.finding.evidence["spikes"]} == {"mean of both splits"}
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e12])
+def test_a_column_of_any_size_has_its_digits(size: float):
+    """Rounded to nine decimals, a concentration in moles is 0 throughout."""
+    one = imputed("pooled mean")
+    small = {
+        name: replace(split, sample=replace(split.sample, rows=split.sample.rows * size))
+        for name, split in (("train", one.train), ("validation", one.validation))
+    }
+
+    spikes = imputation_spike.imputation_spike(replace(one, **small)).finding.evidence["spikes"]
+
+    assert [spike["column"] for spike in spikes] == ["c0", "c1"]
+    assert {spike["equals"] for spike in spikes} == {"mean of both splits"}
 
 
 def test_fires_on_arrays():
