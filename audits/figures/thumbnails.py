@@ -9,6 +9,7 @@ from PIL import Image
 
 from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
+from audits.evidence.images import ImageForm
 from audits.figures.spec import Row, figure, names_axis, nominal
 from schemas.report import Figure
 
@@ -27,7 +28,8 @@ def thumbnails(case: Case, numbers: Sequence[int] = (), repaired: Subject | None
         repaired: the validation sample after its repair, shown in a third line.
     """
     sample = case.validation.sample
-    if case.space.layout != "image" or not isinstance(sample.rows, np.ndarray) or sample.rows.ndim < 3:
+    form = ImageForm.of(case.space, sample.rows)
+    if form is None:
         return None
     chosen = np.flatnonzero(np.isin(sample.index, np.asarray(numbers, dtype=np.int64))) if len(numbers) else None
     at = (np.arange(len(sample)) if chosen is None or not len(chosen) else chosen)[:ACROSS]
@@ -38,7 +40,7 @@ def thumbnails(case: Case, numbers: Sequence[int] = (), repaired: Subject | None
     if repaired is not None and len(repaired) == len(sample):
         lines["repaired"] = repaired.at(at)
     low, high = _range(np.asarray(case.train.sample.rows[: 4 * ACROSS]))
-    rows = [row for name, subject in lines.items() for row in _rows(name, subject, low, high)]
+    rows = [row for name, subject in lines.items() for row in _rows(name, subject, form, low, high)]
     title = "Training images above the validation images in question"
     if "repaired" in lines:
         title += ", and these repaired"
@@ -61,12 +63,12 @@ def _label(subject: Subject, place: int) -> str:
     return str(subject.raw_labels[place])[:24]
 
 
-def _rows(line: str, subject: Subject, low: float, high: float) -> Iterator[Row]:
+def _rows(line: str, subject: Subject, form: ImageForm, low: float, high: float) -> Iterator[Row]:
+    images = form.images(np.asarray(subject.rows))
     for place in range(len(subject)):
-        image = _picture(np.asarray(subject.rows[place], dtype=np.float64), low, high)
-        if image is not None:
-            row = int(subject.index[place])
-            yield {"line": line, "place": place, "row": row, "label": _label(subject, place), "image": image}
+        image = _picture(np.asarray(images[place], dtype=np.float64), low, high)
+        row = int(subject.index[place])
+        yield {"line": line, "place": place, "row": row, "label": _label(subject, place), "image": image}
 
 
 def _range(images: Array) -> tuple[float, float]:
@@ -75,13 +77,9 @@ def _range(images: Array) -> tuple[float, float]:
     return (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
 
 
-def _picture(values: Array, low: float, high: float) -> str | None:
-    """A PNG as a data address; None where the values have no two dimensions of pixels."""
-    pixels = values[..., :3] if values.ndim == 3 and values.shape[-1] in {3, 4} else values.squeeze()
-    if pixels.ndim == 3 and pixels.shape[-1] != 3:
-        pixels = pixels[..., 0]
-    if pixels.ndim not in {2, 3} or min(pixels.shape[:2]) < 2:
-        return None
+def _picture(values: Array, low: float, high: float) -> str:
+    """A PNG of (height, width, channels) as a data address: of three channels in colour, else of the first alone."""
+    pixels = values[..., :3] if values.shape[-1] in {3, 4} else values[..., 0]
     grey = np.nan_to_num((pixels - low) / max(high - low, 1e-12), nan=0.0, posinf=1.0, neginf=0.0)
     picture = Image.fromarray((np.clip(grey, 0, 1) * 255).astype(np.uint8))
     picture = picture.resize(

@@ -125,8 +125,10 @@ def mend(case: Case, suspects: Sequence[tuple[str, Suspect]], on_trial: Callable
     failed: set[str] = set()
     for _ in range(MAX_ROUNDS):
         candidates = []
+        # one case a round: what it has fitted to these rows serves every detector
+        current = replace(case, mended=mended)
         for code, suspect in open_suspects.items():
-            trial = _looked_at(replace(case, mended=mended), code, suspect, failed, on_trial)
+            trial = _looked_at(current, code, suspect, failed, on_trial)
             if trial is not None:
                 candidates.append(trial)
         open_suspects = {code: suspect for code, suspect in open_suspects.items() if code not in failed}

@@ -56,7 +56,7 @@ def decision_threshold(case: Case) -> CheckResult:
         return CheckResult.passed(reason="the ranking is no better than chance: no threshold mends that")
     threshold = best_threshold(subject.labels, _scores(subject))
     before, score = case.score(subject), case.score(after)
-    ranking = float(metrics.roc_auc(_scores(subject), subject.labels == 1))
+    ranking = float(metrics.roc_auc(_scores(subject)[known], subject.labels[known] == 1))
     accuracy = [float(metrics.accuracy(s.labels, case.scorer.answers(s.predictions))) for s in (subject, after)]
     summary = (
         f"The model ranks well (ROC AUC {ranking:.2f}), but cutting at {case.meaning.threshold:g} gives a balanced "

@@ -171,8 +171,10 @@ def _alone(case: Case, rows: Judged, told: str, rule: Alone, limits: IncompleteR
     if not allowed:
         return None
     name = allowed[0]
-    value, bounds = _measured(case, rows, name)
-    beside = METRICS[told](rows)
+    measured, beside = _measured(case, rows, name), METRICS[told](rows)
+    if measured is None or not np.isfinite(beside):
+        return None
+    value, bounds = measured
     return Gap(
         f"{METRICS[told].title} alone {rule.why}: {METRICS[name].title} is {value:.3g} "
         f"[{bounds[0]:.3g}, {bounds[1]:.3g}]",
@@ -193,7 +195,10 @@ def _percentages(case: Case, rows: Judged, reported: set[str], limits: Incomplet
     bounds = wilson(round(share * n), n)
     if share == 0:
         return
-    value, around = _measured(case, rows, "mae")
+    measured = _measured(case, rows, "mae")
+    if measured is None:
+        return
+    value, around = measured
     yield Gap(
         f"{share:.1%} of the validation targets are near zero, where a percentage error means nothing: "
         f"the mean absolute error is {value:.4g} [{around[0]:.4g}, {around[1]:.4g}]",
@@ -216,12 +221,14 @@ def _spread(case: Case, rows: Judged, reported: set[str], limits: IncompleteRepo
     error = sum(_squared_error_of_log_deviation(y) for y in (case.train.labels, rows.labels)) ** 0.5
     if abs(np.log(ratio)) - 2 * error <= -np.log(limits.min_spread):
         return
-    here = METRICS["r2"](rows)
+    fit, size = _measured(case, rows, "r2"), _measured(case, rows, "rmse")
+    if fit is None or size is None:
+        return
+    (here, ends), (value, around) = fit, size
     # the same errors against the spread that the model was trained on
     there = 1 - (1 - here) * ratio**2
-    scale = [(1 - end) * abs(1 - ratio**2) for end in _measured(case, rows, "r2")[1]]
+    scale = [(1 - end) * abs(1 - ratio**2) for end in ends]
     difference, bounds = here - there, (min(scale), max(scale))
-    value, around = _measured(case, rows, "rmse")
     yield Gap(
         f"the validation targets spread {ratio:.2f} times as much as those of training: with the same errors R2 is "
         f"{here:.2f} here and {there:.2f} at the spread of training; RMSE is {value:.4g} "
@@ -246,10 +253,11 @@ def _effect(name: str, estimate: float, bounds: tuple[float, float], limit: floa
     return Effect(name=name, estimate=estimate, interval=(low, high), limit=limit)
 
 
-def _measured(case: Case, rows: Judged, name: str) -> tuple[float, tuple[float, float]]:
+def _measured(case: Case, rows: Judged, name: str) -> tuple[float, tuple[float, float]] | None:
+    """The metric and its interval; None where it is not defined on these rows."""
     bounds = interval(METRICS[name], rows, case.rng(f"missing {name}"), groups_of(case, case.mended))
     value = METRICS[name](rows)
-    return (value, bounds) if np.isfinite([value, *bounds]).all() else (0.0, (0.0, 0.0))
+    return (value, bounds) if np.isfinite([value, *bounds]).all() else None
 
 
 def _finding(gaps: list[Gap], n: int) -> Finding:

@@ -99,9 +99,12 @@ def miscalibration(case: Case) -> CheckResult:
     slight = 1 / limits.min_temperature < strength < limits.min_sharpening
     unchanged = slight and (strength > 1 or not correction.fitted.bias)
     if interval[0] <= limits.min_gain or unchanged:
+        told = f"the probabilities are not exact (p = {test.p_value:.2g}), but a cross-fitted {correction.kind}"
         reason = (
-            f"the probabilities are not exact (p = {test.p_value:.2g}), but a cross-fitted {correction.kind} "
-            f"({numbers(correction.fitted)}) brings back {interval[0]:.3f} to {interval[1]:.3f} of log loss"
+            f"{told} hardly changes them ({numbers(correction.fitted)})"
+            if interval[0] > limits.min_gain
+            else f"{told} ({numbers(correction.fitted)}) brings back {interval[0]:.3f} to {interval[1]:.3f} of log "
+            f"loss, which is not more than {limits.min_gain} for certain"
         )
         return CheckResult(Outcome.PASS, reason, smallest_visible_effect=visible)
     placebo = _largest_placebo_gain(case, subject, limits)

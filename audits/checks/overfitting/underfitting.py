@@ -53,15 +53,16 @@ def _compared(case: Case, limits: Underfitting) -> CheckResult:
     if min(lows) <= limits.min_advantage:
         interval = cast("tuple[float, float]", away.interval)
         return CheckResult.passed(smallest=limits.min_advantage + (interval[1] - interval[0]) / 2)
-    control, model = matrix.scores["train->validation"], case.score(matrix.validation)
-    at_home = matrix.scores["train->train"], case.score(matrix.train)
+    control, model = matrix.scores["train->validation"], case.score(_well_cut(case, matrix.validation))
+    at_home = matrix.scores["train->train"], case.score(_well_cut(case, matrix.train))
+    cut = " at its best threshold" if _has_threshold(case) else ""
     finding = Finding(
         code=CODE,
         family="overfitting",
         severity=Severity.CRITICAL if cast(float, away.estimate) > 0.15 else Severity.WARNING,
         title="The model has not learned what a simple learner learns",
         summary=f"On the validation rows a {matrix.learner} reaches a {case.scorer.title} of {control:.2f}, the "
-        f"model {model:.2f}; on "
+        f"model{cut} {model:.2f}; on "
         f"the training rows, out of sample, {at_home[0]:.2f}, the model {at_home[1]:.2f} on rows that it has seen."
         + "".join(f" {_capital(reason)}." for reason in _reasons(case, limits)),
         effect=Effect(
@@ -76,7 +77,8 @@ def _compared(case: Case, limits: Underfitting) -> CheckResult:
     )
     confirmation = Confirmation(
         confirmed=True,
-        intervention=f"fit a {matrix.learner} on the same rows and features",
+        intervention=f"fit a {matrix.learner} on the same rows and features"
+        + (f", against the model{cut}" if cut else ""),
         metric=case.scorer.metric,
         before=model,
         after=cast(float, control),
@@ -89,14 +91,22 @@ def _compared(case: Case, limits: Underfitting) -> CheckResult:
 
 def _advantage(case: Case, subject: Subject, answers: Array, purpose: str) -> Estimate:
     """The control learner's metric minus the model's on the same rows."""
-    tunable = case.labels.n_classes == 2 and case.meaning.kind != "class"
-    model = case.scorer.answers((cross_fitted(case, subject) if tunable else subject).predictions)
+    model = case.scorer.answers(_well_cut(case, subject).predictions)
 
     draws = case.scorer.contrast_draws(
         subject.labels, model, subject.labels, answers, case.rng("advantage " + purpose), subject.groups
     )
     point = float(case.scorer.score_answers(subject.labels, answers) - case.scorer.score_answers(subject.labels, model))
     return Estimate(estimate=point, interval=quantile_interval(draws), n=len(subject))
+
+
+def _has_threshold(case: Case) -> bool:
+    return case.labels.n_classes == 2 and case.meaning.kind != "class"
+
+
+def _well_cut(case: Case, subject: Subject) -> Subject:
+    """The subject as a binary model answers it at its best threshold: a bad cut is no lack of learning."""
+    return cross_fitted(case, subject) if _has_threshold(case) else subject
 
 
 def _observation(case: Case, limits: Underfitting) -> Finding | None:

@@ -46,8 +46,9 @@ def distribution_shift(case: Case) -> CheckResult:
     matrix = case.control
     if matrix.reason is not None or matrix.train is None or matrix.validation is None:
         return CheckResult.inconclusive(matrix.reason or "no control learner")
-    if min(len(matrix.train), len(matrix.validation)) < limits.min_rows:
-        return CheckResult.inconclusive(f"{len(matrix.validation)} of {limits.min_rows} validation rows")
+    for split, rows in (("training", matrix.train), ("validation", matrix.validation)):
+        if len(rows) < limits.min_rows:
+            return CheckResult.inconclusive(f"{len(rows)} of {limits.min_rows} {split} rows")
     auc, interval = cast("tuple[float, tuple[float, float]]", shift_auc(case))
     if interval[0] <= limits.min_auc:
         return CheckResult.passed(smallest=limits.min_auc + (interval[1] - interval[0]) / 2, margin=limits.certain_auc)
@@ -81,7 +82,7 @@ def distribution_shift(case: Case) -> CheckResult:
     benign = finding.severity is Severity.INFO
     return CheckResult(
         Outcome.PASS if benign else Outcome.FAIL,
-        "the splits differ, and it costs nothing" if benign else None,
+        "the splits differ, and no cost to the metric could be shown" if benign else None,
         finding=finding,
         confirmation=None if cost is None or not cost.is_material(limits) else _confirmation(case, matrix, cost),
         recovered=None if cost is None or not cost.is_material(limits) else cost.estimate,

@@ -45,9 +45,11 @@ def identifier_feature(case: Case) -> CheckResult:
     found = [name for name in (*case.space.units, *case.space.texts) if _names_rows(case, name, limits)]
     if not found:
         return CheckResult.passed(smallest=limits.min_reliance)
-    on_train = {name: reliance(case, case.train.sample, name) for name in found}
+    on_train, on_validation = (
+        {name: reliance(case, subject, name) for name in found} for subject in (case.train.sample, case.mended)
+    )
     column = max(found, key=lambda name: cast(float, on_train[name].estimate))
-    ours, theirs = on_train[column], reliance(case, case.mended, column)
+    ours, theirs = on_train[column], on_validation[column]
     low = cast("tuple[float, float]", ours.interval)[0]
     used = low > limits.min_reliance
     # what the column gives in training alone is learned by heart; what it gives in both splits is a quantity's
@@ -72,8 +74,8 @@ def identifier_feature(case: Case) -> CheckResult:
         affected=Affected(columns=found, share_of_rows=1.0),
         evidence={
             "reliance": {
-                name: {"training": estimate.estimate, "validation": reliance(case, case.mended, name).estimate}
-                for name, estimate in on_train.items()
+                name: {"training": on_train[name].estimate, "validation": on_validation[name].estimate}
+                for name in found
             }
         },
         remedy=_remedy(found),

@@ -13,6 +13,7 @@ Reference: Kapoor & Narayanan, 2023, https://doi.org/10.1016/j.patter.2023.10080
 """
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -20,8 +21,8 @@ from pydantic import JsonValue
 
 from audits.artefacts import Array
 from audits.evidence.case import Case
-from audits.repairs.imputation import METHODS, impute
-from audits.repairs.imputation_remedy import compare_imputations, imputation_remedy
+from audits.repairs.imputation import METHODS, Method, impute
+from audits.repairs.imputation_remedy import best_method, compare_imputations, imputation_remedy
 from audits.repairs.reliance import imitate
 from audits.repairs.snippets import first_of
 from audits.results import CheckResult
@@ -30,6 +31,41 @@ from schemas.report import Affected, Effect, Finding, Outcome, Severity
 
 CODE = "preprocessing.imputation_spike"
 MIN_DISTINCT = 20
+# Digits of the spread in which repeated values agree; digits that a float64 has; decimals that a rounding takes.
+AGREEING, DIGITS, MOST_DECIMALS = 9, 15, 290
+
+
+@dataclass(frozen=True)
+class _Spike:
+    """The most repeated value of a continuous column.
+
+    Attributes:
+        column: where it stands.
+        value: rounded to `decimals`.
+        decimals: to which values of the column's size agree.
+        train_share, validation_share: of the rows that hold it.
+        equals: the statistic that it is.
+    """
+
+    column: str
+    value: float
+    decimals: int
+    train_share: float
+    validation_share: float
+    equals: str
+
+    @property
+    def excess(self) -> float:
+        """How much more often the value stands in the validation rows."""
+        return self.validation_share - self.train_share
+
+    def is_at(self, values: Array) -> Array:
+        """(rows,) where the value stands."""
+        return np.asarray(np.round(values, self.decimals) == self.value)
+
+    def as_json(self) -> dict[str, JsonValue]:
+        told = {name: value for name, value in asdict(self).items() if name != "decimals"}
+        return cast("dict[str, JsonValue]", told)
 
 
 def imputation_spike(case: Case) -> CheckResult:
@@ -44,19 +80,18 @@ def imputation_spike(case: Case) -> CheckResult:
         return CheckResult.passed(smallest=limits.min_spike)
     # a column that is one value altogether, or that knew the answer, is told as that
     uneven = [
-        s
-        for s in spikes
-        if _excess(s) > limits.min_excess and cast(float, s["validation_share"]) < 1 and s["column"] not in case.leaked
+        s for s in spikes if s.excess > limits.min_excess and s.validation_share < 1 and s.column not in case.leaked
     ]
     if uneven:
         alone = _in_validation_alone(case, uneven, limits)
         if alone is not None:
             return alone
     # medians of a split and of both agree too often to tell them apart
-    pooled = [s for s in spikes if s["equals"] == "mean of both splits"]
-    names = [str(s["column"]) for s in spikes]
-    share = max(float(cast(float, s["validation_share"])) for s in spikes)
-    kinds = ", ".join(sorted({str(s["equals"]) for s in spikes}))
+    pooled = [s for s in spikes if s.equals == "mean of both splits"]
+    names = [s.column for s in spikes]
+    share = max(s.validation_share for s in spikes)
+    kinds = ", ".join(sorted({s.equals for s in spikes}))
+    reimputed, best = _reimputed(case, spikes)
     summary = (
         f"{', '.join(names[:4])} {'repeats' if len(names) == 1 else 'repeat'} one central value in up to {share:.0%} "
         f"of the validation rows ({kinds}): the holes were filled before we saw them"
@@ -72,8 +107,8 @@ def imputation_spike(case: Case) -> CheckResult:
         effect=Effect(name="share_of_rows_with_the_repeated_value", estimate=share, limit=limits.min_spike),
         n=case.validation.n,
         affected=Affected(columns=names, share_of_rows=share),
-        evidence={"spikes": cast(JsonValue, spikes), "reimputed": _reimputed(case, spikes)},
-        remedy=imputation_remedy(case, names),
+        evidence={"spikes": [s.as_json() for s in spikes], "reimputed": reimputed},
+        remedy=imputation_remedy(case, names, best),
     )
     return CheckResult(
         Outcome.FAIL if pooled else Outcome.PASS,
@@ -83,12 +118,7 @@ def imputation_spike(case: Case) -> CheckResult:
     )
 
 
-def _excess(spike: dict[str, JsonValue]) -> float:
-    """How much more often the value stands in the validation rows."""
-    return cast(float, spike["validation_share"]) - cast(float, spike["train_share"])
-
-
-def _in_validation_alone(case: Case, spikes: list[dict[str, JsonValue]], limits: ImputationSpike) -> CheckResult | None:
+def _in_validation_alone(case: Case, spikes: list[_Spike], limits: ImputationSpike) -> CheckResult | None:
     """The validation holes were filled with one value: what the metric loses when training rows are filled likewise.
 
     What was there before cannot be known, so that the fault is made in the training rows instead of mended.
@@ -96,13 +126,14 @@ def _in_validation_alone(case: Case, spikes: list[dict[str, JsonValue]], limits:
     sample, rng = case.train.sample, case.rng("filled likewise")
     changes: dict[str, Callable[[Array], Array]] = {}
     for spike in spikes:
-        filled = rng.random(len(sample)) < _excess(spike) / (1 - cast(float, spike["train_share"]))
-        changes[str(spike["column"])] = _filled_at(filled, cast(float, spike["value"]))
+        filled = rng.random(len(sample)) < spike.excess / (1 - spike.train_share)
+        changes[spike.column] = _filled_at(filled, spike.value)
     made = imitate(case, changes, "filled likewise")
     if not made.is_material(limits.min_cost):
         return None
-    names = [str(s["column"]) for s in spikes]
-    share = max(cast(float, s["validation_share"]) for s in spikes)
+    names = [s.column for s in spikes]
+    share = max(s.validation_share for s in spikes)
+    reimputed, best = _reimputed(case, spikes)
     summary = (
         f"{', '.join(names[:4])} {'holds' if len(names) == 1 else 'hold'} one central value in up to {share:.0%} of "
         f"the validation rows and hardly in training: holes were filled in one split. With as many training values "
@@ -117,8 +148,8 @@ def _in_validation_alone(case: Case, spikes: list[dict[str, JsonValue]], limits:
         effect=made.effect(limits.min_cost),
         n=case.validation.n,
         affected=Affected(columns=names, share_of_rows=share),
-        evidence={"spikes": cast(JsonValue, spikes), "reimputed": _reimputed(case, spikes)},
-        remedy=imputation_remedy(case, names, "k nearest neighbours"),
+        evidence={"spikes": [s.as_json() for s in spikes], "reimputed": reimputed},
+        remedy=imputation_remedy(case, names, best),
     )
     confirmation = made.confirmation(
         f"fill as many values of {first_of(names)} in the training rows with the same value"
@@ -131,43 +162,56 @@ def _filled_at(rows: Array, value: float) -> Callable[[Array], Array]:
     return lambda values: np.where(rows, value, values)
 
 
-def _spike(case: Case, unit: int, limits: ImputationSpike) -> dict[str, JsonValue] | None:
+def _spike(case: Case, unit: int, limits: ImputationSpike) -> _Spike | None:
     """The most repeated value of a continuous column, when it stands in the middle and towers over the rest."""
     train, validation = (_finite(case.space.values(s.rows, unit)) for s in (case.train.sample, case.validation.sample))
     both = np.concatenate([train, validation])
     if len(both) < MIN_DISTINCT:
         return None
-    values, counts = np.unique(np.round(both, 9), return_counts=True)
+    decimals = _decimals(both)
+    values, counts = np.unique(np.round(both, decimals), return_counts=True)
     top = int(counts.argmax())
     others = np.delete(counts, top)
     if len(values) < MIN_DISTINCT or counts[top] < limits.min_spike * len(both) or (others > 0.2 * counts[top]).any():
         return None
-    value = float(values[top])
-    rest = both[np.round(both, 9) != values[top]]
-    if abs(value - np.median(rest)) > 0.5 * rest.std():
+    spike = _Spike(case.space.units[unit], float(values[top]), decimals, 0.0, 0.0, "")
+    rest = both[~spike.is_at(both)]
+    if abs(spike.value - np.median(rest)) > 0.5 * rest.std():
         return None
-    shares = [float(np.mean(np.round(part, 9) == values[top])) for part in (train, validation)]
-    return {
-        "column": case.space.units[unit],
-        "value": value,
-        "train_share": shares[0],
-        "validation_share": shares[1],
-        "equals": _which_statistic(value, train, validation, values[top]),
-    }
+    at = [spike.is_at(part) for part in (train, validation)]
+    return replace(
+        spike,
+        train_share=float(at[0].mean()),
+        validation_share=float(at[1].mean()),
+        equals=_which_statistic(spike.value, train[~at[0]], validation[~at[1]]),
+    )
 
 
-def _which_statistic(value: float, train: Array, validation: Array, spike: float) -> str:
+def _decimals(values: Array) -> int:
+    """To which values of this spread agree: a column of 1e-10 has as many digits as one of 1."""
+    distinct = np.unique(values)
+    middle = float(np.median(distinct))
+    spread, size = float(np.median(np.abs(distinct - middle))), float(np.median(np.abs(distinct)))
+    finest = DIGITS - _order(size) if size else MOST_DECIMALS
+    wanted = AGREEING - _order(spread) if spread else finest
+    return int(np.clip(min(wanted, finest), -MOST_DECIMALS, MOST_DECIMALS))
+
+
+def _order(size: float) -> int:
+    return int(np.floor(np.log10(size)))
+
+
+def _which_statistic(value: float, train: Array, validation: Array) -> str:
     """Which statistic of the observed values the repeated one is; the closest within a thousandth of a deviation."""
-    observed = [part[np.round(part, 9) != spike] for part in (train, validation)]
-    pooled = np.concatenate(observed)
+    pooled = np.concatenate([train, validation])
     distances = {
-        "mean of the training data": abs(observed[0].mean() - value),
+        "mean of the training data": abs(train.mean() - value),
         "mean of both splits": abs(pooled.mean() - value),
-        "median of the training data": _distance_to_median(observed[0], value),
+        "median of the training data": _distance_to_median(train, value),
         "median of both splits": _distance_to_median(pooled, value),
     }
     name = min(distances, key=lambda key: distances[key])
-    return name if distances[name] < 1e-3 * max(pooled.std(), 1e-12) else "another value"
+    return name if distances[name] < 1e-3 * max(pooled.std(), 1e-300) else "another value"
 
 
 def _distance_to_median(values: Array, value: float) -> float:
@@ -177,19 +221,18 @@ def _distance_to_median(values: Array, value: float) -> float:
     return 1e-9 * float(values.std()) if balanced else abs(float(np.median(values)) - value)
 
 
-def _reimputed(case: Case, spikes: list[dict[str, JsonValue]]) -> JsonValue:
-    """What the metric would be with the repeated values taken out and imputed from the training data."""
-    units = {str(s["column"]): float(cast(float, s["value"])) for s in spikes}
-    changes = {case.space.units.index(name): _holes_at(value) for name, value in units.items()}
+def _reimputed(case: Case, spikes: list[_Spike]) -> tuple[JsonValue, Method]:
+    """What the metric would be with the repeated values taken out and imputed from the training data, and how best."""
+    changes = {case.space.units.index(spike.column): _holes_at(spike) for spike in spikes}
     reference = case.space.map_units(case.train.sample.rows, changes)
     subject = case.validation.sample
     holed = case.space.map_units(subject.rows, changes)
     compared = {method: case.rerun(subject, impute(case.space, reference, holed, method)) for method in METHODS}
-    return compare_imputations(case, subject, compared)
+    return compare_imputations(case, subject, compared), best_method(case, compared)
 
 
-def _holes_at(value: float) -> Callable[[Array], Array]:
-    return lambda x: np.where(np.round(x, 9) == round(value, 9), np.nan, x)
+def _holes_at(spike: _Spike) -> Callable[[Array], Array]:
+    return lambda values: np.where(spike.is_at(values), np.nan, values)
 
 
 def _finite(values: Array) -> Array:

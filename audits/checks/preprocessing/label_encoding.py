@@ -225,8 +225,9 @@ def _other_unit(case: Case, reference: Subject, subject: Subject, limits: LabelE
     def replay(faulty: Subject) -> Subject:
         return faulty.with_labels((np.asarray(faulty.labels, dtype=np.float64) - offset) / slope)
 
-    names = {"label": f"(label - offset) / {slope:.4g}"}
-    return _suspicion(case, subject, apply, f"divide the validation labels by {slope:.4g}", names, replay=replay)
+    formula = f"(label {'-' if offset >= 0 else '+'} {abs(offset):.4g}) / {slope:.4g}"
+    intervention = f"read the validation labels as {formula}"
+    return _suspicion(case, subject, apply, intervention, {"label": formula}, replay=replay)
 
 
 def _line(x: Array, y: Array) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from scipy.stats.contingency import association
 from audits.artefacts import Array, Rows
 from audits.evidence.case import Case, Subject
 from audits.repairs.imputation import METHODS, Method, column_names, holes, impute
-from audits.repairs.imputation_remedy import compare_imputations, imputation_remedy
+from audits.repairs.imputation_remedy import best_method, compare_imputations, imputation_remedy
 from audits.repairs.judgement import explain, judge, trial_of
 from audits.repairs.protocol import Suspicion
 from audits.repairs.snippets import first_of
@@ -38,7 +38,6 @@ from schemas.report import Affected, Effect, Finding, Outcome, Severity
 CODE = "preprocessing.missing_values"
 TITLE = "Missing values reach the model"
 MAX_COLUMNS_LISTED = 50
-WORTH_THE_TROUBLE = 0.01
 
 
 def missing_values(case: Case) -> CheckResult:
@@ -111,15 +110,8 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
             "rows_without_answer": int((~subject.predictions.answered).sum()),
             "imputations": compare_imputations(case, subject, compared),
         },
-        remedy=imputation_remedy(case, [str(n) for n in names], _best(case, compared)),
+        remedy=imputation_remedy(case, [str(n) for n in names], best_method(case, compared)),
     )
-
-
-def _best(case: Case, compared: dict[Method, Subject]) -> Method:
-    """The method after which the metric is highest; the median, unless another is better by more than noise."""
-    scores = {method: case.score(after) for method, after in compared.items()}
-    best = max(scores, key=lambda method: scores[method])
-    return best if scores[best] > scores["median"] + WORTH_THE_TROUBLE else "median"
 
 
 def _cells_at_random(case: Case, reference: Subject, faulty: Subject, missing: Array, rng: np.random.Generator) -> Rows:
@@ -241,7 +233,7 @@ def _dropped_rows(case: Case) -> CheckResult | None:
             "label_mean_of_rows": {"complete": _label_mean(complete), "with_holes": _label_mean(train.at(holed))},
             "imputations_on_training_rows": compare_imputations(case, train, compared),
         },
-        remedy=imputation_remedy(case, names, _best(case, compared)),
+        remedy=imputation_remedy(case, names, best_method(case, compared)),
     )
     return CheckResult(Outcome.FAIL, finding=finding)
 

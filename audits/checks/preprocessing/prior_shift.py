@@ -47,8 +47,9 @@ def prior_shift(case: Case) -> CheckResult:
     if case.is_regression:
         return CheckResult.not_applicable("a regression has no classes")
     shares = Shares.of(case)
-    if min(shares.train.sum(), shares.validation.sum()) < limits.min_rows:
-        return CheckResult.inconclusive(f"{int(shares.validation.sum())} of {limits.min_rows} validation rows")
+    for split, counts in (("training", shares.train), ("validation", shares.validation)):
+        if counts.sum() < limits.min_rows:
+            return CheckResult.inconclusive(f"{int(counts.sum())} of {limits.min_rows} {split} rows")
     change = shares.largest()
     if change.low <= limits.min_odds_ratio:
         visible = limits.min_odds_ratio * change.width
@@ -172,7 +173,7 @@ class _Seen:
         corrected = self.correction is not None and self.correction.confirmed
         if self.change.difference > limits.certain_difference or costly or corrected:
             return None
-        return "the shares differ, and it costs nothing"
+        return "the shares differ, and no cost to a metric could be shown"
 
 
 def _result(case: Case, seen: _Seen, limits: PriorShift) -> CheckResult:

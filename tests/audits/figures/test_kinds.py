@@ -1,5 +1,7 @@
 """What single figures show, held against the evidence that they are drawn from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from audits.figures.missing import missing_map, missing_shares
 from audits.figures.proof import proof
 from audits.figures.segments import segments
 from audits.figures.spec import plain, short, told_apart
+from audits.figures.thumbnails import thumbnails
 from audits.figures.waterfall import waterfall
 from schemas.report import Confirmation, Gap, GapTerm
 from tests import factories
@@ -164,6 +167,18 @@ def test_thumbnails_are_pictures_inside_the_figure():
 
     assert {row["line"] for row in rows} == {"training", "validation", "repaired"}
     assert all(row["image"].startswith("data:image/png;base64,") for row in rows)
+
+
+def test_thumbnails_of_channels_that_come_first_are_the_same_pictures():
+    parts = factories.splits(layout="image", channels=3, n_train=30, n_validation=30)
+    turned = [replace(part, x=np.moveaxis(part.x, -1, 1)) for part in parts]
+
+    def pictures(train: factories.Part, validation: factories.Part) -> list[str]:
+        one = factories.case_of(train, validation, lambda m: np.full(len(m), 0.5))
+        return [row["image"] for row in values(thumbnails(one))]
+
+    assert len(pictures(*parts)) == 12
+    assert pictures(*turned) == pictures(*parts)
 
 
 def test_residuals_are_drawn_from_a_sample():

@@ -8,6 +8,8 @@ import pytest
 
 from audits.checks.metrics import decision_threshold
 from audits.checks.metrics.decision_threshold import CODE, cross_fitted
+from audits.evidence.labels import UNKNOWN
+from audits.statistics.metrics import roc_auc
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
 from tests.factories import Part, case, case_of, constant, memoriser, miscut, result_of
@@ -117,6 +119,23 @@ def test_rows_without_an_answer_stay_without():
     silent = ~one.validation.predictions.answered
     assert silent.any()
     assert (after.predictions.decisions[silent] == -1).all()
+
+
+def test_the_ranking_is_that_of_rows_with_a_label_and_an_answer():
+    """Rows whose label is no class are no negatives, and an answer that is no number ranks nowhere."""
+    one = case(model=miscut(4.0))
+    ranking = result_of(CODE, one).finding.evidence["roc_auc"]
+
+    subject = one.mended
+    labels, probabilities = subject.labels.copy(), subject.predictions.probabilities.copy()
+    labels[:40], probabilities[40:80] = UNKNOWN, np.nan
+    rest = subject.at(np.arange(80, len(subject)))
+    predictions = replace(subject.predictions, probabilities=probabilities)
+    spoilt = replace(one, mended=replace(subject, labels=labels, predictions=predictions))
+    expected = roc_auc(rest.predictions.probabilities[:, 1], rest.labels == 1)
+
+    assert decision_threshold.decision_threshold(spoilt).finding.evidence["roc_auc"] == pytest.approx(expected)
+    assert expected == pytest.approx(ranking, abs=0.05)
 
 
 def test_inconclusive_on_few_rows_of_a_class():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import recall_score
 
+from audits.checks.metrics import incomplete_report
 from audits.checks.metrics.incomplete_report import CODE
 from audits.results import CheckResult
 from schemas.report import Outcome, Severity
@@ -97,6 +98,22 @@ def test_stays_silent_where_the_missing_metric_is_fine(names: Sequence[str], tas
     assert not result.ranks
     assert result.finding.severity is Severity.INFO
     assert result.finding.evidence["missing"][0]["metric"] == missing
+
+
+@pytest.mark.parametrize(
+    ("name", "world"),
+    [
+        ("precision", {"model": miscut(-4.0), "signal": 4.0}),
+        ("r2", {"task": "regression", "fault": scattered(2.0), "n_validation": 1200}),
+    ],
+)
+def test_a_metric_that_is_not_defined_is_not_told_as_0(name: str, world: dict, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(incomplete_report, "interval", lambda *_: (np.nan, np.nan))
+
+    result = reported(name, **world)
+
+    assert result.outcome is Outcome.PASS
+    assert result.finding is None
 
 
 @pytest.mark.parametrize(

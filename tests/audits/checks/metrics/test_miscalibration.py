@@ -58,6 +58,21 @@ def test_fires_on_logits_six_times_too_large(task: Task, n: int):
     assert result.finding.title == "The model is surer than it should be"
 
 
+@pytest.mark.parametrize(
+    ("limits", "told", "not_told"),
+    [
+        ({"min_gain": 5.0}, "of log loss, which is not more than 5.0 for certain", "hardly changes"),
+        ({"min_temperature": 50.0}, "hardly changes them (", "log loss"),
+    ],
+)
+def test_the_reason_of_a_pass_is_the_one_that_holds(limits: dict[str, float], told: str, not_told: str):
+    result = miscalibration(case("multiclass", model=sharpened(6.0), n_train=1000, limits={CODE: limits}))
+
+    assert result.outcome is Outcome.PASS
+    assert told in result.reason
+    assert not_told not in result.reason
+
+
 def test_fires_on_logits_that_are_too_small():
     result = miscalibration(case("multiclass", model=sharpened(0.2), n_train=1000))
 

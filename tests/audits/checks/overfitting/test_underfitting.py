@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from audits.checks.overfitting.underfitting import CODE
 from schemas.report import Outcome, Severity
@@ -83,6 +84,22 @@ def test_a_loss_that_was_still_falling_says_why():
     assert result.outcome is Outcome.FAIL
     assert "still falling" in result.finding.summary
     assert "Train longer" in result.finding.remedy.text
+
+
+def test_what_is_told_of_a_binary_model_is_told_at_its_best_threshold():
+    """A weak ranking, cut in the wrong place besides: before, after and the gain are of one comparison."""
+
+    def weak_and_miscut(train: Part, task: Task) -> Answer:
+        answer = on_column(5)(train, task)
+        return lambda m: expit(np.log(answer(m) / (1 - answer(m))) + 4.0)
+
+    result = result_of(CODE, case(model=weak_and_miscut, n_validation=600))
+
+    proof, (low, high) = result.confirmation, result.confirmation.gain_interval
+    assert result.outcome is Outcome.FAIL
+    assert low <= proof.after - proof.before <= high
+    assert result.finding.effect.estimate == pytest.approx(proof.after - proof.before)
+    assert "the model at its best threshold" in result.finding.summary
 
 
 def test_a_training_that_was_unstable_says_why():

@@ -129,6 +129,16 @@ def test_inconclusive_on_few_rows(world: dict):
     assert result_of(CODE, case(**world)).outcome is Outcome.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("split", ["training", "validation"])
+def test_the_split_that_is_too_small_is_named(split: str):
+    world = {"n_train": 100, "n_validation": 300} if split == "training" else {"n_train": 300, "n_validation": 100}
+
+    result = result_of(CODE, case(limits={CODE: {"min_rows": 150}}, **world))
+
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert result.reason == f"100 of 150 {split} rows"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -1,8 +1,11 @@
 """preprocessing.imputation_spike: the trace that an imputation before the split leaves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from audits.checks.preprocessing import imputation_spike
 from audits.checks.preprocessing.imputation_spike import CODE
 from audits.evidence.case import Case
 from schemas.report import Outcome, Severity
@@ -36,6 +39,21 @@ def test_fires_on_the_mean_of_both_splits(share: float):
     assert {spike["equals"] for spike in result.finding.evidence["spikes"]} == {"mean of both splits"}
 
 
+@pytest.mark.parametrize("size", [1e-12, 1e12])
+def test_a_column_of_any_size_has_its_digits(size: float):
+    """Rounded to nine decimals, a concentration in moles is 0 throughout."""
+    one = imputed("pooled mean")
+    small = {
+        name: replace(split, sample=replace(split.sample, rows=split.sample.rows * size))
+        for name, split in (("train", one.train), ("validation", one.validation))
+    }
+
+    spikes = imputation_spike.imputation_spike(replace(one, **small)).finding.evidence["spikes"]
+
+    assert [spike["column"] for spike in spikes] == ["c0", "c1"]
+    assert {spike["equals"] for spike in spikes} == {"mean of both splits"}
+
+
 def test_fires_on_arrays():
     result = result_of(CODE, imputed("pooled mean", layout="vector", n=1000))
 
@@ -58,6 +76,18 @@ def test_measures_what_imputing_anew_brings_back():
     reimputed = result_of(CODE, imputed("pooled mean")).finding.evidence["reimputed"]
 
     assert reimputed["before"] == pytest.approx(reimputed["median"]["after"] - reimputed["median"]["gain"])
+
+
+@pytest.mark.parametrize("better", ["mean", "k nearest neighbours"])
+def test_the_remedy_imputes_by_what_brought_most_back(better: str, monkeypatch: pytest.MonkeyPatch):
+    one = imputed("pooled mean")
+    worse = one.mended.rows * np.nan
+    fill = imputation_spike.impute
+    monkeypatch.setattr(
+        imputation_spike, "impute", lambda space, a, b, method: fill(space, a, b, "mean") if method == better else worse
+    )
+
+    assert f"imputes by {better}, which served best" in result_of(CODE, one).finding.remedy.text
 
 
 def test_the_remedys_code_runs():

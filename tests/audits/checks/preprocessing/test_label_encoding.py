@@ -1,5 +1,7 @@
 """preprocessing.label_encoding: the same label means another class."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,6 +67,17 @@ def test_fires_on_labels_counted_from_another_number(offset: int):
     assert result.outcome is Outcome.FAIL
     assert result.finding.evidence["read_as"] == {str(k + offset): str(k) for k in range(3)}
     assert result.confirmation.after == pytest.approx(case("multiclass").validation_score[0])
+
+
+def test_the_reading_of_another_unit_names_its_offset():
+    """With the slope alone, every label would stay off."""
+    result = result_of(CODE, case("regression", fault=relabelled(lambda y: 10 * y + 5000)))
+
+    formula = result.finding.evidence["read_as"]["label"]
+    offset, slope = (float(x) for x in re.fullmatch(r"\(label - (\S+)\) / (\S+)", formula).groups())
+    assert slope == pytest.approx(10, rel=0.05)
+    assert offset == pytest.approx(5000, rel=0.02)
+    assert result.confirmation.intervention == f"read the validation labels as {formula}"
 
 
 @pytest.mark.parametrize("factor", [1000.0, 0.01])

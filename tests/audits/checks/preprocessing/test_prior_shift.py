@@ -120,6 +120,16 @@ def test_inconclusive_on_few_rows():
     assert result_of(CODE, rare).outcome in {Outcome.INCONCLUSIVE, Outcome.PASS}
 
 
+@pytest.mark.parametrize("split", ["training", "validation"])
+def test_the_split_that_is_too_small_is_named(split: str):
+    world = {"n_train": 100, "n_validation": 300} if split == "training" else {"n_train": 300, "n_validation": 100}
+
+    result = result_of(CODE, case(limits={CODE: {"min_rows": 150}}, **world))
+
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert result.reason == f"100 of 150 {split} rows"
+
+
 def test_the_remedys_code_corrects_the_probabilities():
     one = case(signal=2.0, n_validation=1500, fault=thinned(0.1))
     code = defined_by(remedy_of(result_of(CODE, one)))
