@@ -183,9 +183,8 @@ def run(example: str, console: Console, *, keep: bool) -> ExitCode:
             address = stack.enter_context(running_service(state, log))
         report = _audit(request, address, console)
         _explain(report, request, console)
+        name_the_page(report, console, service=address if keep else None)
         if keep:
-            page = f"{address}/v1/audits/{report.audit_id}/report"
-            _say(console, f"The service goes on; the report's page is {page}. Ctrl-C ends it")
             with suppress(KeyboardInterrupt):
                 signal.pause()
     return ExitCode.PASSED
@@ -201,11 +200,9 @@ def _audit(request: AuditRequest, address: str, console: Console) -> Report:
         with ProgressDisplay(console) as shown:
             report = client.wait(job.id, shown)
     saved.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    page = saved.with_suffix(".html")
-    write_report(report, "html", page)
+    write_report(report, "html", _page())
     _say(console, f"GET {address}{job.links.self}/report, kept as {_short(saved)}")
     render_report(report, console)
-    _say(console, f"The same as a page, with figures: open {_short(page)} in a browser")
     return report
 
 
@@ -218,6 +215,27 @@ def _explain(report: Report, request: AuditRequest, console: Console) -> None:
             f"The demo worked. For the verdict {report.verdict!r}, `fitcheck audit` ends with exit code {int(code)}, "
             "so that a pipeline stops this model.",
         )
+
+
+def name_the_page(report: Report, console: Console, *, service: str | None) -> None:
+    """The last lines: an address that a browser opens now, and that a terminal makes a link of.
+
+    Args:
+        report: what was found.
+        console: where it is said.
+        service: the address of the service, where it goes on; without one, the page is a file.
+    """
+    if service is None:
+        _say(console, "To submit audits of your own in a browser, leave the service running: make demo KEEP=1")
+        address = _page().as_uri()
+    else:
+        _say(console, f"The service goes on until Ctrl-C. Submit audits of your own: {service}/audits/new")
+        address = f"{service}/audits/{report.audit_id}/report"
+    _say(console, f"The report with its figures: {address}")
+
+
+def _page() -> Path:
+    return STATE / "report.html"
 
 
 def _say(console: Console, words: str) -> None:

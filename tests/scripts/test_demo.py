@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import signal
@@ -5,10 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from rich.console import Console
 
 from scripts import demo
+from tests.service.cli.reports import whole_report
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,6 +80,23 @@ def test_a_demo_leaves_the_state_of_another_that_still_runs(tmp_path: Path, monk
         assert {first, second} == set(tmp_path.glob("run-*"))
 
 
+@pytest.mark.parametrize(
+    ("service", "page"),
+    [
+        ("http://127.0.0.1:8123", "http://127.0.0.1:8123/audits/audit-1/report"),
+        (None, "file:///a%20folder/report.html"),
+    ],
+)
+def test_it_ends_with_the_page_that_opens(monkeypatch: pytest.MonkeyPatch, service: str | None, page: str) -> None:
+    """Alone on the line's end and unbroken, also where the terminal is narrow."""
+    monkeypatch.setattr(demo, "STATE", Path("/a folder"))
+    console = Console(width=30, record=True, file=io.StringIO())
+
+    demo.name_the_page(whole_report(), console, service=service)
+
+    assert console.export_text().splitlines()[-1] == f"==> The report with its figures: {page}"
+
+
 @pytest.mark.tensorflow
 @pytest.mark.timeout(300)
 def test_the_demo_names_the_true_cause_also_after_an_earlier_one_was_killed() -> None:
@@ -92,6 +113,9 @@ def test_the_demo_names_the_true_cause_also_after_an_earlier_one_was_killed() ->
     report = json.loads((demo.STATE / "report.json").read_text())
     assert report["diagnosis"][0]["code"] == "preprocessing.scaling_mismatch"
     assert report["diagnosis"][0]["confirmation"]["confirmed"]
-    for words in ("scaling_mismatch", "report.json", "exit code 1"):
+    for words in ("scaling_mismatch", "report.json", "exit code 1", "make demo KEEP=1"):
         assert words in output
+    page = Path(unquote(urlsplit(output.split()[-1]).path))
+    assert page == demo.STATE / "report.html"
+    assert page.read_text("utf-8").startswith("<!doctype html>")
     assert eventually(lambda: not services_of(demo.STATE), 30)
