@@ -13,12 +13,20 @@ from audits.isolation.confining import Serve, run_confined
 from audits.isolation.runtime import without_secrets
 from audits.models import preload
 
+KIBIBYTE = 1024
+
 
 class Child:
-    """A child process by its id."""
+    """A child process by its id.
+
+    Attributes:
+        pid: of the process.
+        peak_bytes: the most memory that it held, known once it has ended.
+    """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        self.peak_bytes = 0
         self._status: int | None = None
         self._is_reaped = False
 
@@ -38,11 +46,12 @@ class Child:
     def _reaped(self, options: int) -> bool:
         if not self._is_reaped:
             try:
-                pid, status = os.waitpid(self.pid, options)
+                pid, status, usage = os.wait4(self.pid, options)
             except ChildProcessError:  # somebody else has taken the exit code
-                pid, status = self.pid, None
+                pid, status, usage = self.pid, None, None
             if pid == self.pid:
                 self._is_reaped = True
+                self.peak_bytes = 0 if usage is None else KIBIBYTE * usage.ru_maxrss
                 self._status = None if status is None else os.waitstatus_to_exitcode(status)
         return self._is_reaped
 

@@ -1,6 +1,7 @@
 """The evaluator's line to a model's process: a question, and an answer or a problem."""
 
 import logging
+import math
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ START_SECONDS = 180.0  # a fresh interpreter, on a slow disk
 DYING_SECONDS = 5.0
 MAX_EXPORT_BYTES = 16 * 2**30
 MAX_DETAIL = 1_000
+MUCH = 0.5  # of the memory that a process may hold: what is asked for at once may be as much again
 _FIELDS = {"device_unavailable": "resources.device", "signature_missing": "model.signature"}
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ class Conversation:
         theirs.close()
         os.close(writing)
         most = MAX_SCRATCH_BYTES if export_to is None else MAX_EXPORT_BYTES
+        self._memory_bytes = cage.memory_bytes
         self._watch = Watch(self.child.pid, reading, cage.scratch, memory_bytes=cage.memory_bytes, scratch_bytes=most)
         self.connection = WatchedConnection(ours, self._watch)
         try:
@@ -107,6 +110,9 @@ class Conversation:
 
     def _crashed(self) -> EvaluatorError:
         status = self.child.wait(DYING_SECONDS)
+        # TensorFlow aborts where the kernel refuses it memory.
+        if status == -signal.SIGABRT and self.child.peak_bytes > MUCH * (self._memory_bytes or math.inf):
+            return _beyond("memory", None)
         if status is not None and status < 0:
             why = f"was ended by {_signal_name(-status)}"
             if -status == signal.SIGKILL:

@@ -323,6 +323,22 @@ def test_weights_that_cannot_be_restored(saved_models: Path, tmp_path: Path) -> 
     assert str(tmp_path) not in caught.value.detail
 
 
+@pytest.mark.parametrize(("held", "code"), [(0.9, "model_out_of_memory"), (0.1, "model_crashed")])
+def test_who_aborts_while_holding_much_ran_out_of_memory(started, monkeypatch, held: float, code: str) -> None:
+    """TensorFlow aborts where the kernel refuses it memory; the watcher may have looked a moment too early."""
+    model = started("sum")
+    os.kill(model.pid, signal.SIGABRT)
+    child, limit = model._conversation.child, 2**40
+    monkeypatch.setattr(model._conversation, "_memory_bytes", limit)
+    child.wait(10)
+    assert 2**20 < child.peak_bytes < limit
+    monkeypatch.setattr(child, "peak_bytes", held * limit)
+
+    with pytest.raises(EvaluatorError) as caught:
+        model.predict({"x": ONES})
+    assert caught.value.code == code
+
+
 def test_what_it_took_is_told_in_numbers_alone(started, monkeypatch) -> None:
     model = started("sum", device="cpu")
     assert model.usage() == {"device_memory_bytes": None, "rows_a_call": None}
