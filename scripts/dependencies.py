@@ -73,7 +73,7 @@ def problems_of(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 @cache
-def _validator() -> jsonschema.protocols.Validator:
+def _validator() -> Any:
     bom, *others = (json.loads(decompress((TESTS / name).read_bytes())) for name in SCHEMAS)
     registry: Registry[Any] = Registry().with_resources(
         (schema["$id"], Resource.from_contents(schema)) for schema in others

@@ -270,6 +270,16 @@ def _expand(address: str, pattern: str, roots: Roots, field: str) -> list[_Found
     raise _not_found(address, field)
 
 
+def start_of_glob(address: str, field: str) -> Path | None:
+    """The folder that a local glob starts in, without symbolic links; None for an address that is no glob.
+
+    Raises:
+        RequestError: `uri_malformed`.
+    """
+    _, pattern = _parse(address, field)
+    return None if pattern is None else _fixed_part(pattern)
+
+
 def _fixed_part(pattern: str) -> Path:
     """The folder that a glob starts in, without symbolic links."""
     fixed: list[str] = []

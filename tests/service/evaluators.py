@@ -16,6 +16,7 @@ from schemas.job import Progress
 from schemas.problem import DataError
 from schemas.report import Report
 from schemas.request import AuditRequest
+from service.settings import get_settings
 from tests.service.reports import report
 
 
@@ -31,8 +32,21 @@ def evaluate(
         with Path(request.tags["journal"]).open("a") as journal:
             journal.write(f"{os.getpid()}\n")
     progress(Progress(fraction=0.25, stage="collecting", detail=verb))
+    if verb == "caged":
+        return report(audit_id, summary=caged(request, roots, argument))
     summary = BEHAVIOUR[verb](argument)
     return report(audit_id, summary=summary or "All is well.")
+
+
+def caged(request: AuditRequest, roots: Sequence[Path], argument: str) -> str:
+    """What becomes of reading a file in the cage of production."""
+    from service.worker import audit as production  # noqa: PLC0415 - takes seconds, and is asked for once
+
+    production._lock_in(request, roots, get_settings())
+    try:
+        return Path(argument).read_text()
+    except PermissionError:
+        return "denied"
 
 
 def sleep(argument: str) -> None:

@@ -163,14 +163,14 @@ class TestServe:
 class TestAudit:
     @pytest.fixture
     def engine(self, monkeypatch):
-        """Stands for the engine: tests set the report or the exception that it ends with."""
+        """Stands for the evaluation: tests set the report or the exception that it ends with."""
 
         class Engine:
             outcome: object = whole_report("pass")
             request = safety = None
 
-            def __call__(self, request, *, audit_id, roots, progress, ray_address, sandbox, allowed_ops):
-                self.request, self.safety = request, (sandbox, allowed_ops)
+            def __call__(self, request, roots, settings, progress):
+                self.request, self.safety = request, (settings.sandbox, settings.allowed_ops)
                 for fraction in (0.5, 0.6):
                     progress(Progress(fraction=fraction, stage="checking", detail="metrics"))
                 if isinstance(self.outcome, BaseException):
@@ -178,7 +178,7 @@ class TestAudit:
                 return self.outcome
 
         engine = Engine()
-        monkeypatch.setattr("service.cli.auditing.audit", engine)
+        monkeypatch.setattr("service.cli.auditing.evaluate", engine)
         return engine
 
     def test_models_are_locked_in_as_the_settings_say(self, engine, monkeypatch):
