@@ -93,6 +93,7 @@ _ADVICE: Mapping[str, str] = {
     "SVMlight": "Read it with sklearn.datasets.load_svmlight_file(path) and write numpy.savez(path, x=x.toarray(), "
     "y=y).",
     "JSON": "Write one object a line: frame.to_json(path, orient='records', lines=True).",
+    "one list instead of one object a line": "Write frame.to_json(path, orient='records', lines=True).",
     "a ZIP archive": "Unpack it and name the files in it.",
 }
 _NAMES: dict[str, str] = {
@@ -109,6 +110,8 @@ _NAMES: dict[str, str] = {
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Files written in parts: part-00000-of-00005
 _SHARD = re.compile(r"-\d+-of-\d+$")
+# Names of columns may stand in braces and brackets.
+_JSON = re.compile(rb"\{\s*(?:[\"}]|$)|\[\s*(?:[\[{\"\]\d-]|(?:true|false|null|NaN)\b|$)")
 _SVMLIGHT = re.compile(rb"\s*[+-]?[\d.]+(\s+qid:\d+)?(\s+\d+:[+-]?[\d.eE+-]+)+\s*(#.*)?")
 START_BYTES = 4096
 TELLING_BYTES = 512
@@ -159,8 +162,8 @@ def identify(path: Path, *, field: str) -> Identified:
     if not start:
         return Identified(named or "csv", packed)
     content = _content(start)
-    if content == "JSON" and named in {None, "jsonl"} and start.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
-        content = "jsonl"
+    if content in {"JSON", "csv"}:
+        content = _as_lines(start, content, named)
     if content == "npz" and named is None and not _first_member(start).endswith(b".npy"):
         content = "Excel" if b"[Content_Types].xml" in start or b"xl/" in start else "a ZIP archive"
     if named is None:
@@ -201,12 +204,24 @@ def _content(start: bytes) -> str:
     return _text(start)
 
 
+def _as_lines(start: bytes, content: str, named: Format | None) -> str:
+    """JSON and text held against the lines of JSON that they may be."""
+    is_object = start.removeprefix(BOM_UTF8).lstrip()[:1] == b"{"
+    if is_object and (named == "jsonl" or (named is None and content == "JSON")):
+        return "jsonl"
+    if named == "jsonl" and content == "JSON":
+        return "one list instead of one object a line"
+    if named == "jsonl" and start.startswith(_WIDE_MARKS):
+        return "text in UTF-16, where UTF-8 is needed"
+    return content
+
+
 def _text(start: bytes) -> str:
     bare = start.removeprefix(BOM_UTF8).lstrip(b" \t\r\n")
     lower = bare[:20].lower()
     if lower.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "HTML or XML"
-    if lower.startswith((b"{", b"[")):
+    if _JSON.match(bare):
         return "JSON"
     first = next((line for line in bare.splitlines() if not line.startswith(b"%")), b"")
     if first.lower().startswith(b"@relation"):

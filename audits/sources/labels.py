@@ -125,6 +125,8 @@ def read_labels(data: Data, name: SplitName, roots: Roots, *, max_rows: int | No
 
 def _from_arrays(paths: Sequence[Path], field: str) -> LabelFile:
     opened = [NpyFiles([path], field=field) for path in paths]
+    for problem in (problem for file in opened for problem in file.unread.values()):
+        raise problem
     values = [block for file in opened for name in file.headers for block in file.rows_of(name, 2**20)]
     if not values or values[0].ndim not in {1, 2}:
         raise DataError(

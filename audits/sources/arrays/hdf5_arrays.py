@@ -9,6 +9,7 @@ import numpy as np
 from audits.artefacts import Array
 from audits.sources import hdf5
 from audits.sources.arrays.numpy_files import SUPPORTED_KINDS, ArrayHeader, native
+from schemas.problem import DataError
 
 
 class Hdf5Arrays:
@@ -23,6 +24,7 @@ class Hdf5Arrays:
         self._key = key
         self._field = field
         self.headers: Mapping[str, ArrayHeader] = {}
+        self.unread: Mapping[str, DataError] = {}
         with hdf5.opened(path, field=field) as file:
             self.headers = {name: _header(dataset) for name, dataset in self._datasets(file).items()}
 

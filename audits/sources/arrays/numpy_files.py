@@ -47,10 +47,17 @@ class ArrayHeader:
 
 
 class ArrayFile(Protocol):
-    """Named arrays with one entry per row each."""
+    """Named arrays with one entry per row each.
+
+    Attributes:
+        path: of the file, or of the folder of several.
+        headers: of the arrays that can be read.
+        unread: why the others cannot be.
+    """
 
     path: Path
     headers: Mapping[str, ArrayHeader]
+    unread: Mapping[str, DataError]
 
     def rows_of(self, name: str, rows: int, first: int = 0) -> Iterator[Array]:
         """The array from the row `first` on in blocks of `rows` rows; every block is in native byte order."""
@@ -74,11 +81,10 @@ class NpzFile:
         try:
             with zipfile.ZipFile(path) as archive:
                 self._members = self._sound_members(archive)
-                self.headers: Mapping[str, ArrayHeader] = {
-                    name: self._header(archive, info) for name, info in self._members.items()
-                }
+                found = {name: self._header(archive, info) for name, info in self._members.items()}
         except _DAMAGE as error:
             raise malformed(path, field, str(error)) from None
+        self.headers, self.unread = _parted(found, dict.fromkeys(found, path), field)
 
     def rows_of(self, name: str, rows: int, first: int = 0) -> Iterator[Array]:
         header = self.headers[name]
@@ -152,7 +158,7 @@ class NpzFile:
         name = info.filename.removesuffix(".npy")
         with archive.open(info) as member:
             header = _read_header(member, self.path, self._field, name)
-            if member.tell() + header.n_bytes != info.file_size:
+            if not header.dtype.hasobject and member.tell() + header.n_bytes != info.file_size:
                 raise malformed(self.path, self._field, f"array {name!r} is not as large as its header says")
         return header
 
@@ -164,7 +170,7 @@ class NpyFiles:
         self.path = paths[0].parent if len(paths) > 1 else paths[0]
         self._field = field
         self._files = {file.stem: file for file in sorted(paths)}
-        self.headers: Mapping[str, ArrayHeader] = {name: self._header(name) for name in self._files}
+        self.headers, self.unread = _parted({name: self._header(name) for name in self._files}, self._files, field)
 
     def rows_of(self, name: str, rows: int, first: int = 0) -> Iterator[Array]:
         path = self._files[name]
@@ -183,9 +189,33 @@ class NpyFiles:
         path = self._files[name]
         with path.open("rb") as file:
             header = _read_header(file, path, self._field, name)
-            if file.tell() + header.n_bytes != path.stat().st_size:
+            if not header.dtype.hasobject and file.tell() + header.n_bytes != path.stat().st_size:
                 raise malformed(path, self._field, f"array {name!r} is not as large as its header says")
         return header
+
+
+def _parted(
+    found: Mapping[str, ArrayHeader], paths: Mapping[str, Path], field: str
+) -> tuple[Mapping[str, ArrayHeader], Mapping[str, DataError]]:
+    """The headers of the arrays that are read, and why the others are not: what nobody asks for does no harm."""
+    judged = {name: _why_unread(header, paths[name], field, name) for name, header in found.items()}
+    unread = {name: why for name, why in judged.items() if why is not None}
+    return {name: header for name, header in found.items() if name not in unread}, unread
+
+
+def _why_unread(header: ArrayHeader, path: Path, field: str, name: str) -> DataError | None:
+    """The problem of an array whose type is not read; None where it is."""
+    if header.dtype.hasobject:
+        return DataError(
+            "data_pickle_forbidden",
+            f"Array {name!r} of {path.name} holds Python objects, which only unpickling could read, and that can run "
+            "code. Save plain numbers or texts: np.asarray(values, dtype=...).",
+            field=field,
+            file=str(path),
+        )
+    if header.dtype.kind not in SUPPORTED_KINDS:
+        return malformed(path, field, f"array {name!r} of the type {header.dtype} is not read")
+    return None
 
 
 def _is_unstreamed(header: ArrayHeader) -> bool:
@@ -211,16 +241,8 @@ def _read_header(file: IO[bytes], path: Path, field: str, name: str) -> ArrayHea
         raise malformed(path, field, f"array {name!r} is of a version of the NPY format that is not read") from None
     except ValueError as error:
         raise malformed(path, field, f"array {name!r}: {str(error).splitlines()[0][:200]}") from None
-    if dtype.hasobject:
-        raise DataError(
-            "data_pickle_forbidden",
-            f"Array {name!r} of {path.name} holds Python objects, which only unpickling could read, and that can run "
-            "code. Save plain numbers or texts: np.asarray(values, dtype=...).",
-            field=field,
-            file=str(path),
-        )
-    if dtype.kind not in SUPPORTED_KINDS or not all(size >= 0 for size in shape):
-        raise malformed(path, field, f"array {name!r} of the type {dtype} is not read")
+    if not all(size >= 0 for size in shape):
+        raise malformed(path, field, f"array {name!r} has the shape {shape}")
     header = ArrayHeader(tuple(int(size) for size in shape), dtype, bool(fortran))
     if header.n_bytes == 0 and 0 not in header.shape[:1]:
         # any number of them takes no space, and nothing would hold the number against anything

@@ -44,7 +44,8 @@ def open_array_splits(
     for name, found in paths.items():
         files = _open(data, name, found, formats[name], max_rows)
         external = read_labels(data, name, roots, max_rows=max_rows)
-        roles = array_roles(data, name, files[0].headers, with_label=external is None)
+        named = [*files[0].headers, *files[0].unread]
+        roles = array_roles(data, name, named, with_label=external is None)
         opened.append(open_array_split(name, files, roles, format_=formats[name], max_rows=max_rows, external=external))
     train, validation = opened
     if train.layout != validation.layout:

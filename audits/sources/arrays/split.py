@@ -85,6 +85,7 @@ class ArraySplit:
             "x": {"name": self._names["x"], "row_shape": list(x.shape[1:]), "dtype": str(x.dtype)},
             "label": self._describe_label(),
             "roles": {role: name for role, name in self._names.items() if role not in {"x", "label"}},
+            **({"unread_arrays": sorted(self._opened[0].unread)} if self._opened[0].unread else {}),
         }
 
     def _describe_label(self) -> dict[str, Any]:
@@ -170,6 +171,8 @@ def _text_columns(x: ArrayHeader) -> tuple[Column, ...]:
 def _require_array(file: ArrayFile, role: str, array: str, split: SplitName) -> None:
     if array in file.headers:
         return
+    if array in file.unread:
+        raise file.unread[array]
     code = {"label": "label_missing", "x": "feature_missing"}.get(role, "column_missing")
     raise DataError(
         code,

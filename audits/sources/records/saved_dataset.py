@@ -320,6 +320,7 @@ class SavedArrays:
         self._shard = _Shard(path, field=field, max_rows=max_rows)
         self._places = {one.name: place for place, one in enumerate(self._shard.structure.components)}
         shapes, rows = self._shard.row_shapes, self._shard.rows
+        self.unread: Mapping[str, DataError] = {}
         self.headers: Mapping[str, ArrayHeader] = {
             one.name: ArrayHeader(
                 (rows, *shapes.get(one.name, ())), np.dtype("U1" if one.dtype == "string" else one.dtype), False

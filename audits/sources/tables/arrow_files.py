@@ -1,7 +1,9 @@
 """Files whose columns have types: Parquet, and Arrow IPC (Feather, version 2), streamed batch by batch."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate, islice
 from typing import Any
 
@@ -136,7 +138,8 @@ class TypedFile(ABC):
     def _observe(self) -> None:
         observed = dict(self._observations())
         require_sound_names(list(observed), self._source)
-        self.observed = observed
+        of_pandas = _index_columns(self._schema)
+        self.observed = {name: replace(one, is_index=name in of_pandas) for name, one in observed.items()}
 
     def _observations(self) -> Iterator[tuple[str, Observed]]:
         for name, type_ in self._types.items():
@@ -390,3 +393,14 @@ def _list_lengths_of(lists: "pa.Array[Any]") -> Array:
 
 def first_line(error: BaseException) -> str:
     return str(error).split("\n", maxsplit=1)[0][:200].rstrip(".") or type(error).__name__
+
+
+def _index_columns(schema: pa.Schema) -> frozenset[str]:
+    """The columns that pandas' note on the schema calls an index, which is how it reads them."""
+    try:
+        note = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    except (ValueError, RecursionError):
+        return frozenset()
+    named = note.get("index_columns") if isinstance(note, dict) else None
+    # a range of numbers is described, and stands in no column
+    return frozenset(name for name in named if isinstance(name, str)) if isinstance(named, list) else frozenset()

@@ -44,6 +44,7 @@ class Observed:
         text: the first value that is no number, in a column of text.
         unread: the type of a column that cannot be read.
         list_of: the column of lists of differing length that this is a place of.
+        is_index: pandas wrote it as the rows' index, and reads it as no column.
         digits: numbers of more digits than the engine's numbers have: what identifies rows is read as text.
     """
 
@@ -54,6 +55,7 @@ class Observed:
     unread: str | None = None
     list_of: str | None = None
     digits: bool = False
+    is_index: bool = False
 
 
 @dataclass(frozen=True)

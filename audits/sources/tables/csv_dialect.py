@@ -86,8 +86,8 @@ def sniff(head: str, options: CsvOptions, wanted: Collection[str] = ()) -> Diale
     before = [line.text for line in lines if line.end <= rows[0][1].start]
     commented = _commented_header(before, comment, delimiter, width, wanted) if comment else None
     if commented is not None and options.header is not False:
-        note: tuple[str, ...] = () if commented[0].startswith(str(comment)) else ("names stand in a comment",)
-        return Dialect(delimiter, commented, True, rows[0][1].start, comment, trim, note)
+        told = () if commented[0].startswith(str(comment)) else ("names stand in a comment",)
+        return Dialect(delimiter, commented, True, rows[0][1].start, comment, trim, told)
     body = [cells for cells, _ in rows[1:] if len(cells) == width]
     is_header = options.header if options.header is not None else _is_header(rows[0][0], body, wanted)
     if not is_header:

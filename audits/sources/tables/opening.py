@@ -140,7 +140,7 @@ def _features(
     if roles.features is not None:
         wanted = list(roles.features)
     else:
-        fit = [c for c in order["train"] if _can_be_fed(c, opened, model)]
+        fit = [c for c in order["train"] if _can_be_fed(c, opened, model) and not _is_index(c, opened, model)]
         common = [c for c in fit if _in_all(c, opened)]
         wanted = [c for c in fit if c in common or _needs(model, c, fit, common)]
     for column in wanted:
@@ -168,6 +168,13 @@ def _can_be_fed(column: str, opened: Files, model: ModelDescription | None) -> b
         return True
     seen = [file.observed[column] for files in opened.values() for file in files if column in file.observed]
     return all(one.unread is None and (one.list_of is None or takes_lists(model, one.list_of)) for one in seen)
+
+
+def _is_index(column: str, opened: Files, model: ModelDescription | None) -> bool:
+    """Whether pandas wrote it as the index of the rows, and no input is called so: who trains on a frame leaves it."""
+    files = [file for of_split in opened.values() for file in of_split if column in file.observed]
+    is_asked_for = model is not None and _is_named(model, column)
+    return not is_asked_for and any(file.observed[column].is_index for file in files)
 
 
 def _require_fit(column: str, opened: Files, model: ModelDescription | None) -> None:

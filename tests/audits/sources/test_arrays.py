@@ -183,6 +183,21 @@ class TestNpz:
 
         assert problem_of(lambda: opened("a.npz", "a.npz")).code == code
 
+    def test_what_nobody_asks_for_may_be_of_any_type(self, save, opened: Open) -> None:
+        names = np.array(["a", "b"], dtype=object)
+        save(names=names, date=np.datetime64("2020-01-01"), notes=np.zeros(3, dtype=[("a", "f4")]), meta={"a": 1})
+        train, _ = opened("a.npz", "a.npz")
+
+        assert everything(train)[0].labels.tolist() == Y.tolist()
+        assert train.describe()["unread_arrays"] == ["date", "meta", "names", "notes"]
+        assert problem_of(lambda: opened("a.npz", "a.npz", group="names")).code == "data_pickle_forbidden"
+        assert problem_of(lambda: opened("a.npz", "a.npz", label="date")).code == "data_malformed"
+
+    def test_labels_of_objects_are_refused_by_any_name(self, tmp_path: Path, opened: Open) -> None:
+        np.savez(tmp_path / "a.npz", x=X, labels=Y.astype(object))
+
+        assert problem_of(lambda: opened("a.npz", "a.npz")).code == "data_pickle_forbidden"
+
     def test_arrays_of_other_names_that_do_not_fit(self, tmp_path: Path, opened: Open) -> None:
         np.savez(tmp_path / "a.npz", x_train=X, y_train=Y[:4], x_test=X, y_test=Y)
         problem = problem_of(lambda: opened("a.npz", "a.npz"))

@@ -109,6 +109,11 @@ class TestLabelFiles:
         assert batch.features.columns.tolist() == ["key", "s_1", "s_2", "t"]
         assert train.describe()["label"]["joined"] == "row by row"
 
+    def test_npy_of_objects(self, folder: Path) -> None:
+        np.save(folder / "l.npy", np.array(["a", None, "b"], dtype=object))
+
+        assert problem_of(lambda: self.splits(folder, "l.npy")).code == "data_pickle_forbidden"
+
     def test_batches_take_their_own(self, folder: Path) -> None:
         np.save(folder / "l.npy", np.array([5, 6, 7]))
         train, _ = self.splits(folder, "l.npy")

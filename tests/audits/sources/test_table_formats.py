@@ -17,9 +17,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyarrow import feather
+from pyarrow import feather, parquet
 
-from audits.artefacts import Split
+from audits.artefacts import ModelDescription, Split, TensorSpec
 from audits.sources import Roots, compression, open_splits
 from audits.sources.example_messages import example_class
 from audits.sources.records.framing import masked_crc
@@ -212,6 +212,45 @@ class TestArrow:
         batches = everything(opened("x.arrow", "x.arrow", label="y")[0])
 
         assert np.concatenate([b.features["a"] for b in batches]).tolist() == list(range(50_000))
+
+
+class TestIndexOfPandas:
+    """Rows that were drawn or filtered keep their numbers, which pandas writes as a column and reads as none."""
+
+    @pytest.fixture
+    def drawn(self) -> pd.DataFrame:
+        return pd.DataFrame({"a": [1, 2, 3], "y": [0, 1, 0]}, index=pd.Index([7, 3, 5]))
+
+    @pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+    def test_is_no_feature(self, tmp_path: Path, opened: Open, drawn: pd.DataFrame, suffix: str) -> None:
+        write = parquet.write_table if suffix == ".parquet" else feather.write_feather
+        write(pa.Table.from_pandas(drawn), tmp_path / f"x{suffix}")
+        train, _ = opened(f"x{suffix}", f"x{suffix}", label="y")
+
+        assert everything(train)[0].features.to_dict("list") == {"a": [1, 2, 3]}
+        assert train.describe()["ignored_columns"] == ["__index_level_0__"]
+
+    def test_may_be_asked_for(self, tmp_path: Path, opened: Open, drawn: pd.DataFrame) -> None:
+        drawn.rename_axis("key").to_parquet(tmp_path / "x.parquet")
+        spec = tuple(TensorSpec(name, "float32", (None, 1)) for name in ("a", "key"))
+        model = ModelDescription("m", "serve", ("serve",), ("serve",), spec, spec[:1], "2.20.0")
+
+        for request, features in (
+            ({}, ["a"]),
+            ({"id": "key"}, ["a"]),
+            ({"features": ["key", "a"]}, ["key", "a"]),
+            ({"options": {"model": model}}, ["a", "key"]),
+        ):
+            train, _ = opened("x.parquet", "x.parquet", label="y", **request)
+            assert [column.name for column in train.columns] == features
+        assert everything(opened("x.parquet", "x.parquet", label="y", id="key")[0])[0].roles["id"].tolist() == [7, 3, 5]
+
+    @pytest.mark.parametrize("note", [b"{", b"[]", b'{"index_columns": 3}', b'{"index_columns": [["a"]]}', b"\xff"])
+    def test_notes_that_say_nothing(self, tmp_path: Path, opened: Open, drawn: pd.DataFrame, note: bytes) -> None:
+        table = pa.Table.from_pandas(drawn, preserve_index=False).replace_schema_metadata({b"pandas": note})
+        parquet.write_table(table, tmp_path / "x.parquet")
+
+        assert everything(opened("x.parquet", "x.parquet", label="y")[0])[0].features["a"].tolist() == [1, 2, 3]
 
 
 class TestJsonLines:
