@@ -49,7 +49,7 @@ def as_the_model_saw(case: Case, code: str, compare: Suspect, suspect: Suspect) 
 
     Args:
         case: as collected.
-        code: of the finding; `case.extras` holds what was proven under it.
+        code: of the finding; `case.witnessed` holds what was proven under it.
         compare: the detector that repairs one split with the other as reference.
         suspect: the detector that repairs both alike.
     """
@@ -64,7 +64,7 @@ def as_the_model_saw(case: Case, code: str, compare: Suspect, suspect: Suspect) 
         train=_with_sample(case.train, train),
         mended=case.mended if found.split == "training" else found.trial.after,
         trials=(*case.trials, found.trial),
-        extras=case.extras | {code: found},
+        witnessed={**case.witnessed, code: found},
     )
 
 
