@@ -53,7 +53,7 @@ def as_the_model_saw(case: Case, code: str, compare: Suspect, suspect: Suspect) 
         compare: the detector that repairs one split with the other as reference.
         suspect: the detector that repairs both alike.
     """
-    if 1 - _skill(case, case.train_score[0]) < MIN_SKILL_GAINED:
+    if 1 - case.scorer.skill(case.train_score[0]) < MIN_SKILL_GAINED:
         return case  # the model is right about its training rows
     found = _training_alone(case, compare) or _both(case, suspect)
     if found is None:
@@ -118,19 +118,14 @@ def most_convincing(
 def convinces(case: Case, before: Subject, after: Subject) -> bool:
     """Whether the model is right about these rows afterwards, and was not before."""
     gain = gain_of(case, before, after, "model scale")
-    was, now = (_skill(case, case.score(subject)) for subject in (before, after))
+    was, now = (case.scorer.skill(case.score(subject)) for subject in (before, after))
     low = (gain.interval or (0.0, 0.0))[0]
     return now >= MIN_SKILL and now - max(was, 0.0) >= MIN_SKILL_GAINED and low > 0
 
 
 def is_poor(case: Case) -> bool:
     """Whether the model is hardly right about the rows that it was trained on."""
-    return _skill(case, case.train_score[0]) < POOR_SKILL
-
-
-def _skill(case: Case, score: float) -> float:
-    """0 for a constant answer, 1 for perfect ones."""
-    return (score - case.scorer.chance) / (case.scorer.perfect - case.scorer.chance)
+    return case.scorer.skill(case.train_score[0]) < POOR_SKILL
 
 
 def judge_witnessed(

@@ -243,8 +243,7 @@ def _skill(case: Case, values: Array, labels: Array) -> float:
         )
     for fit, held_out in folds.split(values, labels):
         answers[held_out] = tree.fit(values[fit], labels[fit]).predict(values[held_out])
-    score = float(case.scorer.score_answers(labels, answers))
-    return max(0.0, (score - case.scorer.chance) / (case.scorer.perfect - case.scorer.chance))
+    return max(0.0, case.scorer.skill(case.scorer.score_of_answers(labels, answers)))
 
 
 def _fall_without_others(case: Case, subject: Subject, column: str) -> float:
