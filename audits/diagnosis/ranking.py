@@ -109,8 +109,8 @@ def _counted_once(code: str, result: CheckResult, attribution: Attribution | Non
 def _interaction(attribution: Attribution) -> str:
     together, alone = attribution.together.estimate or 0.0, sum(attribution.alone.values())
     return (
-        f"The causes interact: all repairs together bring back {together:.2f}, each alone {alone:.2f} in sum; the "
-        "shares are means over all orders of repairing."
+        f"The causes interact: all repairs together bring back {together:.2f}, the single repairs add up to "
+        f"{alone:.2f}; shares are averaged over all orders of repair."
     )
 
 

@@ -125,6 +125,10 @@ class Case:
         leaked: units that were found to know the answer; control learners do without them.
         failed: codes whose detector or repair crashed.
         internals: what the model itself holds about its data, or None where that cannot be read.
+        witnessed: code -> what the model proved of its data before the splits were compared.
+        leak: the column that was found to know the answer, or None.
+        train_without_leak: the training sample without what that column tells, where validation does not have it.
+        cache: of what is computed once; a replaced case begins with an empty one.
     """
 
     request: AuditRequest
@@ -142,8 +146,11 @@ class Case:
     trials: tuple[Any, ...] = ()
     leaked: tuple[str, ...] = ()
     failed: frozenset[str] = frozenset()
-    extras: dict[str, Any] = field(default_factory=dict)
     internals: ModelInternals | None = None
+    witnessed: Mapping[str, Any] = field(default_factory=dict)
+    leak: Any = None
+    train_without_leak: Subject | None = None
+    cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def labels(self) -> LabelSpace:

@@ -81,14 +81,14 @@ def honest_validation(case: Case) -> Subject:
 
 def honest_train(case: Case) -> Subject:
     """The training rows that the model answers, as it sees them without a leaking column."""
-    train = cast("Subject", case.extras.get("train_without_leak", case.train.sample))
+    train = case.train.sample if case.train_without_leak is None else case.train_without_leak
     answered = train.predictions.answered
     return train if answered.all() or answered.sum() < MIN_CLEAN_ROWS else train.at(answered)
 
 
 def honest_gap(case: Case) -> HonestGap:
     """The gap, computed once per case."""
-    cached = case.extras.get("honest_gap")
+    cached = case.cache.get("honest_gap")
     if isinstance(cached, HonestGap):
         return cached
     train, validation = honest_train(case), honest_validation(case)
@@ -98,7 +98,7 @@ def honest_gap(case: Case) -> HonestGap:
         cut = best_threshold(train.labels, cast("Array", train.predictions.probabilities)[:, 1])
         recut = [replace(s, predictions=s.predictions.with_threshold(cut)) for s in (train, validation)]
         gap = replace(min(gap, _gap_between(case, *recut), key=lambda g: g.estimate), uncut=gap.estimate)
-    case.extras["honest_gap"] = gap
+    case.cache["honest_gap"] = gap
     return gap
 
 

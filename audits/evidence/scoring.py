@@ -176,6 +176,14 @@ class Scorer:
         return np.where(labels == UNKNOWN, np.nan, losses)
 
 
+def mean_over_groups(values: Array, groups: Array, rng: np.random.Generator) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean of (rows,) finite values, whole groups of rows drawn together."""
+    draws = [
+        counts @ values / counts.sum(axis=-1) for counts in resampling.count_chunks(len(values), rng, groups=groups)
+    ]
+    return quantile_interval(np.concatenate(draws))
+
+
 def quantile_interval(draws: Array, confidence: float = 0.95) -> tuple[float, float]:
     """Percentile interval of bootstrap draws."""
     tail = (1 - confidence) / 2

@@ -10,7 +10,7 @@ from audits.evidence.labels import UNKNOWN
 from audits.evidence.problem import fingerprint, recommendations
 from audits.evidence.reported.forensics import groups_of, has_scores, interval, weighted
 from audits.evidence.reported.table import METRICS
-from audits.evidence.scoring import quantile_interval
+from audits.evidence.scoring import mean_over_groups, quantile_interval
 from audits.statistics import metrics, resampling
 from audits.statistics.intervals import auc_interval_of, mean_interval, wilson
 from schemas.base import finite
@@ -21,6 +21,9 @@ MAX_RESAMPLED = 2000
 RANKING_RESAMPLES = 500
 MAX_CLASSES_LISTED = 100
 WEIGHTED = ("accuracy", "balanced_accuracy", "f1_macro", "mcc", "roc_auc", "log_loss", "r2", "mae", "rmse")
+
+# As the report names them elsewhere.
+NAMES = {"f1_macro": "macro_f1"}
 
 Statistic = Callable[[Array | None, Array, Array], Array]
 
@@ -55,20 +58,20 @@ def _weighted(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
         metric = METRICS[name]
         if metric.applies(case.labels.task, scores=has_scores(case)) and len(rows):
             bounds = interval(metric, rows, case.rng(f"weighted {name} of {split.name}"), groups)
-            found[name] = estimate(metric(rows), bounds, len(rows))
+            found[NAMES.get(name, name)] = estimate(metric(rows), bounds, len(rows))
     return found
 
 
 def _regression(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
     y, answers = split.labels, case.scorer.answers(split.predictions)
     errors = answers - y
-    squared = mean_interval(np.square(errors))
+    squared = _bounds(case, split, "rmse", np.square(errors))
     return {
         "r2": _primary(case, split),
-        "mae": estimate(float(metrics.mae(y, answers)), mean_interval(np.abs(errors)), split.n),
+        "mae": _mean_of(case, split, "mae", np.abs(errors)),
         "rmse": estimate(float(metrics.rmse(y, answers)), (max(0.0, squared[0]) ** 0.5, squared[1] ** 0.5), split.n),
-        "bias": estimate(float(errors.mean()), mean_interval(errors), split.n),
-        "answered": _share(split.predictions.answered),
+        "bias": _mean_of(case, split, "bias", errors),
+        "answered": _share(case, split, "answered", split.predictions.answered),
     }
 
 
@@ -77,14 +80,14 @@ def _classification(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
     probabilities = split.predictions.probabilities
     assert probabilities is not None  # noqa: S101 - holds for every classification
     values = {
-        "accuracy": _share((answers == labels) & (labels != UNKNOWN)),
+        "accuracy": _share(case, split, "accuracy", (answers == labels) & (labels != UNKNOWN)),
         "balanced_accuracy": _primary(case, split),
         "mcc": _resampled(case, split, "mcc", lambda w, y, a: metrics.mcc(y, a, classes, w)),
         "macro_f1": _resampled(case, split, "macro_f1", lambda w, y, a: metrics.macro_f1(y, a, classes, w)),
-        "answered": _share(split.predictions.answered),
+        "answered": _share(case, split, "answered", split.predictions.answered),
     }
     if case.meaning.kind != "class":
-        values["log_loss"] = _mean_of(case.scorer.losses(labels, split.predictions))
+        values["log_loss"] = _mean_of(case, split, "log loss", case.scorer.losses(labels, split.predictions))
         values |= _ranking(case, split) if classes == 2 else {}
     return values
 
@@ -101,23 +104,24 @@ def _ranking(case: Case, split: SplitEvidence) -> dict[str, Estimate]:
     # of many rows, an even subsample gives the interval, narrowed to what all of them would give
     step = max(1, n // MAX_RESAMPLED)
     some, truth = scores[::step], positives[::step]
-    draws = np.concatenate(
-        [
-            metrics.average_precision(some, truth, drawn)
-            for drawn in resampling.count_chunks(
-                len(truth), case.rng("average precision"), n_resamples=RANKING_RESAMPLES
-            )
-        ]
-    )
-    shrink = step**-0.5
-    brier = _mean_of(np.square(scores - positives))
+    groups = None if split.groups is None else split.groups[usable][::step]
+
+    def bounds(metric: Callable[..., Array], point: float, purpose: str) -> tuple[float, float]:
+        chunks = resampling.count_chunks(len(truth), case.rng(purpose), n_resamples=RANKING_RESAMPLES, groups=groups)
+        draws = np.concatenate([metric(some, truth, drawn) for drawn in chunks])
+        low, high = (point + (end - float(np.nanmedian(draws))) * step**-0.5 for end in quantile_interval(draws))
+        return max(0.0, low), min(1.0, high)
+
     counts = metrics.tied_weights(scores, positives)
-    point = float(metrics.average_precision_of(*counts))
-    low, high = (point + (end - float(np.nanmedian(draws))) * shrink for end in quantile_interval(draws))
+    ranking, precision = float(metrics.roc_auc_of(*counts)), float(metrics.average_precision_of(*counts))
+    squares = np.full(split.n, np.nan)
+    squares[usable] = np.square(scores - positives)
     return {
-        "roc_auc": estimate(float(metrics.roc_auc_of(*counts)), auc_interval_of(*counts), n),
-        "average_precision": estimate(point, (max(0.0, low), min(1.0, high)), n),
-        "brier": brier,
+        "roc_auc": estimate(
+            ranking, auc_interval_of(*counts) if groups is None else bounds(metrics.roc_auc, ranking, "ROC AUC"), n
+        ),
+        "average_precision": estimate(precision, bounds(metrics.average_precision, precision, "average precision"), n),
+        "brier": _mean_of(case, split, "brier", squares),
     }
 
 
@@ -154,17 +158,32 @@ def _resampled(case: Case, split: SplitEvidence, name: str, statistic: Statistic
     return estimate(float(statistic(None, *columns)), quantile_interval(draws), split.n)
 
 
-def _share(holds: Array) -> Estimate:
-    return _proportion(int(holds.sum()), len(holds))
+def _share(case: Case, split: SplitEvidence, name: str, holds: Array) -> Estimate:
+    if split.groups is None:
+        return _proportion(int(holds.sum()), len(holds))
+    told = _mean_of(case, split, name, holds.astype(np.float64))
+    if told.interval is None or told.interval[0] < told.interval[1]:
+        return told
+    # the same in every group, and of so many groups no more is known
+    n = len(np.unique(split.groups))
+    return told.model_copy(update={"interval": wilson(n if holds.all() else 0, n)})
 
 
 def _proportion(hits: int, rows: int) -> Estimate:
     return estimate(hits / rows, wilson(hits, rows), rows) if rows else Estimate(estimate=None, n=0)
 
 
-def _mean_of(values: Array) -> Estimate:
-    """Of what is finite."""
-    return estimate(finite_mean(values), mean_interval(values), int(np.isfinite(values).sum()))
+def _mean_of(case: Case, split: SplitEvidence, name: str, values: Array) -> Estimate:
+    """Of what is finite of (rows,) values."""
+    return estimate(finite_mean(values), _bounds(case, split, name, values), int(np.isfinite(values).sum()))
+
+
+def _bounds(case: Case, split: SplitEvidence, name: str, values: Array) -> tuple[float, float]:
+    """The interval of the mean of (rows,) values; over whole groups where there are any."""
+    known = np.isfinite(values)
+    if split.groups is None or not known.any():
+        return mean_interval(values)
+    return mean_over_groups(values[known], split.groups[known], case.rng(f"{name} of {split.name}"))
 
 
 def finite_mean(values: Array) -> float:

@@ -64,7 +64,7 @@ def missing_map(case: Case) -> Figure | None:
         },
     }
     holed = np.flatnonzero(mask.any(axis=1))
-    told = f"{len(holed)} of {len(mask)} rows have a hole, in {len(columns)} columns"
+    told = f"{len(holed)} of {len(mask)} rows have a missing value, in {len(columns)} columns"
     return figure("missing_map", title, f"{title}: {told}.", rows, body)
 
 

@@ -29,7 +29,7 @@ def roc(case: Case) -> Figure | None:
     body = {
         "layer": [
             diagonal(0, 1),
-            _line("false", "false alarms among negatives", "true", "found among positives"),
+            _line("false", "false positive rate", "true", "true positive rate (recall)"),
             _operating_point(case, splits["validation"], "roc"),
         ]
     }
@@ -37,7 +37,7 @@ def roc(case: Case) -> Figure | None:
 
 
 def precision_recall(case: Case) -> Figure | None:
-    """Precision against recall of both splits, with the share of positives that a blind answer reaches."""
+    """Precision against recall of both splits, with the base rate, which a blind answer reaches."""
     splits = _splits(case)
     if not splits:
         return None
@@ -51,11 +51,11 @@ def precision_recall(case: Case) -> Figure | None:
     rate = float((mine.labels == 1).mean())
     average = float(metrics.average_precision(mine.probabilities[:, 1], mine.labels == 1))
     positive = short(case.labels.names[1], 20)
-    title = f"Precision against recall of {positive}: {average:.2f} on average, a blind guess {rate:.2f}"
+    title = f"Precision against recall of {positive}: {average:.2f} on average, base rate {rate:.2f}"
     body = {
         "layer": [
             line_at("y", rate, strokeDash=[2, 3], strokeWidth=1.5),
-            _line("recall", "found among positives (recall)", "precision", "right among alarms (precision)"),
+            _line("recall", "recall", "precision", "precision"),
             _operating_point(case, mine, "precision_recall"),
         ]
     }

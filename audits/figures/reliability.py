@@ -1,4 +1,4 @@
-"""How often what was promised came true, with what chance alone allows a truthful model.
+"""Predicted and observed frequencies, with what chance alone allows a truthful model.
 
 Reference: Broecker & Smith, 2007, https://doi.org/10.1175/WAF993.1 (consistency bars)
 """
@@ -30,11 +30,11 @@ def reliability(case: Case) -> Figure | None:
         else "the confidence in the favourite class"
     )
     title = (
-        f"In {outside} of {len(data)} bins {judged} and what happened differ by more than chance"
+        f"In {outside} of {len(data)} bins {judged} and the observed frequency differ by more than chance"
         if outside
-        else f"In every bin {judged} agrees with what happened, as far as chance lets one see"
+        else f"In every bin {judged} agrees with the observed frequency, as far as chance lets one see"
     )
-    told = "; ".join(f"promised {row['confidence']:.2f}, happened {row['frequency']:.2f}" for row in data)
+    told = "; ".join(f"predicted {row['confidence']:.2f}, observed {row['frequency']:.2f}" for row in data)
     unit = {"domain": [0, 1]}
     body = {
         "layer": [
@@ -42,7 +42,7 @@ def reliability(case: Case) -> Figure | None:
             {
                 "mark": {"type": "rule", "strokeWidth": 7, "color": VALIDATION, "opacity": 0.22},
                 "encoding": {
-                    "x": x("confidence", "promised", scale=unit),
+                    "x": x("confidence", "predicted", scale=unit),
                     "y": x("low", None),
                     "y2": {"field": "high"},
                 },
@@ -50,8 +50,8 @@ def reliability(case: Case) -> Figure | None:
             {
                 "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
                 "encoding": {
-                    "x": x("confidence", "promised", scale=unit, axis={"tickCount": 5}),
-                    "y": x("frequency", "happened", scale=unit, axis={"tickCount": 5}),
+                    "x": x("confidence", "predicted", scale=unit, axis={"tickCount": 5}),
+                    "y": x("frequency", "observed", scale=unit, axis={"tickCount": 5}),
                     "color": {
                         "field": "by chance",
                         "type": "nominal",
@@ -73,15 +73,15 @@ def _bins(rows: Scored) -> list[Row]:
         n, stated = int(inside.sum()), float(confidence[inside].mean())
         # of a sum of n events; that their probabilities differ makes it narrower by little
         low, high = np.asarray(binom.ppf([0.025, 0.975], n, min(max(stated, 0.0), 1.0))) / n
-        happened = float(events[inside].mean())
+        observed = float(events[inside].mean())
         data.append(
             {
                 "confidence": stated,
-                "frequency": happened,
+                "frequency": observed,
                 "low": float(low),
                 "high": float(high),
                 "rows": n,
-                "by chance": "within chance" if low <= happened <= high else "beyond chance",
+                "by chance": "within chance" if low <= observed <= high else "beyond chance",
             }
         )
     return data

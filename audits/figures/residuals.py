@@ -38,7 +38,7 @@ def residuals(case: Case) -> Figure | None:
                 "mark": {"type": "point", "filled": True, "size": 22, "opacity": 0.45, "color": VALIDATION},
                 "encoding": {
                     "x": x("answer", "answer of the model", scale=flat),
-                    "y": x("error", "answer less truth", scale=flat, axis={"tickCount": 5}),
+                    "y": x("error", "prediction - label", scale=flat, axis={"tickCount": 5}),
                 },
             },
             {

@@ -49,11 +49,11 @@ def as_the_model_saw(case: Case, code: str, compare: Suspect, suspect: Suspect) 
 
     Args:
         case: as collected.
-        code: of the finding; `case.extras` holds what was proven under it.
+        code: of the finding; `case.witnessed` holds what was proven under it.
         compare: the detector that repairs one split with the other as reference.
         suspect: the detector that repairs both alike.
     """
-    if 1 - _skill(case, case.train_score[0]) < MIN_SKILL_GAINED:
+    if 1 - case.scorer.skill(case.train_score[0]) < MIN_SKILL_GAINED:
         return case  # the model is right about its training rows
     found = _training_alone(case, compare) or _both(case, suspect)
     if found is None:
@@ -64,7 +64,7 @@ def as_the_model_saw(case: Case, code: str, compare: Suspect, suspect: Suspect) 
         train=_with_sample(case.train, train),
         mended=case.mended if found.split == "training" else found.trial.after,
         trials=(*case.trials, found.trial),
-        extras=case.extras | {code: found},
+        witnessed={**case.witnessed, code: found},
     )
 
 
@@ -118,19 +118,14 @@ def most_convincing(
 def convinces(case: Case, before: Subject, after: Subject) -> bool:
     """Whether the model is right about these rows afterwards, and was not before."""
     gain = gain_of(case, before, after, "model scale")
-    was, now = (_skill(case, case.score(subject)) for subject in (before, after))
+    was, now = (case.scorer.skill(case.score(subject)) for subject in (before, after))
     low = (gain.interval or (0.0, 0.0))[0]
     return now >= MIN_SKILL and now - max(was, 0.0) >= MIN_SKILL_GAINED and low > 0
 
 
 def is_poor(case: Case) -> bool:
     """Whether the model is hardly right about the rows that it was trained on."""
-    return _skill(case, case.train_score[0]) < POOR_SKILL
-
-
-def _skill(case: Case, score: float) -> float:
-    """0 for a constant answer, 1 for perfect ones."""
-    return (score - case.scorer.chance) / (case.scorer.perfect - case.scorer.chance)
+    return case.scorer.skill(case.train_score[0]) < POOR_SKILL
 
 
 def judge_witnessed(

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 import audits.checks
+from audits import diagnosis
+from audits.diagnosis import ranking
 from audits.registry import CHECKS, SUSPECTS, selected
 from schemas.problem import RequestError
 
@@ -26,6 +28,14 @@ def test_every_suspect_belongs_to_a_check():
 
     assert set(codes) <= set(CODES)
     assert len(set(codes)) == len(codes)
+
+
+def test_every_check_has_a_place_among_the_causes():
+    """By its place in the order, or by what its repair brings back; capacity alone is never a cause."""
+    by_repair = {*(code for code, _ in SUSPECTS), "metrics.decision_threshold"}
+
+    assert set(CODES) - by_repair - {"overfitting.excess_capacity"} <= set(ranking.ORDER) <= set(CODES)
+    assert {code for told, by in diagnosis.TOLD_BY.items() for code in (told, *by)} <= set(CODES)
 
 
 def test_without_wishes_all_are_run():

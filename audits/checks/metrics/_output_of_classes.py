@@ -151,8 +151,9 @@ def _cut_as_probability(case: Case) -> Mismatch | None:
     told = f"{before:.2f} instead of {after:.2f}"
     return Mismatch(
         title=MISREAD if asked == "probability" else "The output is a logit",
-        summary=f"The model answers logits ({_shown(logits)}). Who cuts them at {case.meaning.threshold:g} as if they "
-        f"were probabilities decides {changed} of {len(validation)} rows otherwise: {case.scorer.title} {told}.",
+        summary=f"The model answers logits ({_shown(logits)}). Thresholding them at "
+        f"{case.meaning.threshold:g} as if they were probabilities changes {changed} of {len(validation)} decisions: "
+        f"{case.scorer.title} {told}.",
         effect=Effect(
             name="share_of_decisions_that_change",
             estimate=changed / len(validation),

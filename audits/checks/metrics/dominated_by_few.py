@@ -3,8 +3,9 @@
 What it measures: the share of the squared error that one row in a hundred (three at least) has, with a bootstrap
     interval, against that share where errors have usual tails (Student's t with 5 degrees of freedom, simulated at
     the same number of rows); and how far R2 moves without these rows, beyond what it moves where tails are usual.
-    Where one in a hundred have less than half of it, one in twenty are looked at. Targets that lie beyond all training
-    targets by more than these span, and have most of the error, are told whatever another draw of rows would show.
+    If the worst 1 % of rows hold less than half of the squared error, the worst 5 % are examined instead. Targets that
+    lie beyond all training targets by more than these span, and have most of the error, are told whatever another draw
+    of rows would show.
 Why it matters: R2 and RMSE then tell of a handful of rows. Another draw of the validation data gives another
     number, and whoever trains for it trains for them.
 When it is inconclusive: fewer than `min_rows` answered rows.

@@ -19,7 +19,7 @@ from audits.artefacts import Array
 from audits.evidence.case import Case
 from audits.evidence.labels import UNKNOWN
 from audits.evidence.reported.forensics import reading_of
-from audits.evidence.scoring import quantile_interval
+from audits.evidence.scoring import mean_over_groups, quantile_interval
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics import metrics
@@ -42,12 +42,13 @@ def imbalanced_accuracy(case: Case) -> CheckResult:
     labels, answers = case.mended.labels, case.scorer.answers(case.mended.predictions)
     known = labels != UNKNOWN
     labels, answers = labels[known], answers[known]
+    groups = None if case.mended.groups is None else case.mended.groups[known]
     if len(labels) < MIN_ROWS:
         return CheckResult.inconclusive(f"{len(labels)} of {MIN_ROWS} rows with a label")
     shares = np.bincount(labels, minlength=case.labels.n_classes) / len(labels)
     rarest = int(np.where(shares > 0, shares, 2).argmin())
     # in a problem of many classes, rare is what is rare against an equal share
-    illusion, interval = _illusion(case, labels, answers)
+    illusion, interval = _illusion(case, labels, answers, groups)
     if shares[rarest] > limits.max_minority * 2 / case.labels.n_classes:
         return CheckResult.passed(
             smallest=max(limits.min_illusion, interval[1]),
@@ -59,7 +60,7 @@ def imbalanced_accuracy(case: Case) -> CheckResult:
         return CheckResult.inconclusive(
             f"accuracy exceeds balanced accuracy by {interval[0]:.2f} to {interval[1]:.2f}", smallest=interval[1]
         )
-    proof = constant_answer(case, labels, answers)
+    proof = constant_answer(case, labels, answers, groups)
     # nobody has read a metric that is not reported; it is loud where it could not tell the model from a constant
     read = bool(reported) or proof.confirmed
     accuracy = float(metrics.accuracy(labels, answers))
@@ -104,7 +105,7 @@ def imbalanced_accuracy(case: Case) -> CheckResult:
     return CheckResult(Outcome.FAIL, finding=finding, confirmation=proof)
 
 
-def constant_answer(case: Case, labels: Array, answers: Array) -> Confirmation:
+def constant_answer(case: Case, labels: Array, answers: Array, groups: Array | None = None) -> Confirmation:
     """What becomes of accuracy when everybody is answered the majority class, and of balanced accuracy.
 
     Confirmed where accuracy does not tell the model from the constant, while balanced accuracy either does or shows
@@ -115,9 +116,13 @@ def constant_answer(case: Case, labels: Array, answers: Array) -> Confirmation:
     right, constant_right = answers == labels, labels == majority
     gained, lost = int((constant_right & ~right).sum()), int((right & ~constant_right).sum())
     n = len(labels)
-    change = mean_of_paired_differences(np.array([gained]), np.array([lost]), np.array([n]))
+    change = (
+        mean_of_paired_differences(np.array([gained]), np.array([lost]), np.array([n]))
+        if groups is None
+        else mean_over_groups(constant_right.astype(float) - right, groups, case.rng("constant answer by groups"))
+    )
     blind_to_it = change[1] >= -limits.min_lead
-    low, high = case.scorer.interval(labels, answers, case.rng("constant answer"))
+    low, high = case.scorer.interval(labels, answers, case.rng("constant answer"), groups)
     chance, accuracy = case.scorer.chance, float(right.mean())
     told = low > chance + limits.min_lead or high < (chance + accuracy) / 2
     return Confirmation(
@@ -132,13 +137,13 @@ def constant_answer(case: Case, labels: Array, answers: Array) -> Confirmation:
     )
 
 
-def _illusion(case: Case, labels: Array, answers: Array) -> tuple[float, tuple[float, float]]:
+def _illusion(case: Case, labels: Array, answers: Array, groups: Array | None) -> tuple[float, tuple[float, float]]:
     """Accuracy minus balanced accuracy, with its bootstrap interval."""
 
     def difference(weights: Array | None, y: Array, a: Array) -> Array:
         return np.asarray(metrics.accuracy(y, a, weights)) - case.scorer.score_answers(y, a, weights)
 
-    draws = case.scorer.resample((labels, answers), difference, case.rng("illusion"))
+    draws = case.scorer.resample((labels, answers), difference, case.rng("illusion"), groups)
     return float(difference(None, labels, answers)), quantile_interval(draws)
 
 

@@ -232,8 +232,8 @@ def _summary(case: Case, verdict: Verdict) -> str:
     if _limited(case, claim):
         return f"{text} Not all rows were read."
     if verdict.fits:
-        return f"{text} Other rows, as many, might give it; these do not."
-    return f"{text} No usual mistake gives this number."
+        return f"{text} Another sample of this size could give that number; this one does not."
+    return f"{text} None of the usual mistakes that were tried gives this number."
 
 
 def _told(verdict: Verdict, off: list[Verdict]) -> JsonValue:

@@ -47,8 +47,8 @@ def weak_model(case: Case) -> CheckResult:
 
 def _over_chance(case: Case, limits: WeakModel) -> CheckResult:
     score, interval = _score(case)
-    skill = _skill(case, score)
-    low, high = (_skill(case, end) for end in interval)
+    skill = case.scorer.skill(score)
+    low, high = (case.scorer.skill(end) for end in interval)
     if skill >= limits.min_skill:
         return CheckResult.passed(smallest=limits.min_skill + (high - low) / 2)
     if high >= limits.min_skill:
@@ -121,10 +121,6 @@ def _score(case: Case) -> tuple[float, tuple[float, float]]:
     answers = case.scorer.answers(case.mended.predictions)
     interval = case.scorer.interval(case.mended.labels, answers, case.rng("score over blocks"), blocks)
     return case.score(case.mended), interval
-
-
-def _skill(case: Case, score: float) -> float:
-    return (score - case.scorer.chance) / (case.scorer.perfect - case.scorer.chance)
 
 
 def _code(case: Case) -> str:

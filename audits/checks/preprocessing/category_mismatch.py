@@ -59,7 +59,7 @@ def category_mismatch(case: Case) -> CheckResult:
     if case.space.layout == "image":
         return CheckResult.not_applicable("pixels are no categories")
     n = len(case.mended)
-    witnessed = case.extras.get(CODE)
+    witnessed = case.witnessed.get(CODE)
     if isinstance(witnessed, Witnessed):
         return judge_witnessed(case, CODE, witnessed, titles=WITNESSED, training_summary=OF_TRAINING)
     result = judge(

@@ -55,7 +55,7 @@ def group_leakage(case: Case) -> CheckResult:
         severity = Severity.INFO
     summary = (
         f"{shared.share:.0%} of the validation rows are of a {column} that stands in the training data too "
-        f"({shared.common} of {shared.validation_groups} in the validation data)."
+        f"({shared.common} of the {shared.validation_groups} values of {column!r} in the validation data)."
     )
     finding = Finding(
         code=CODE,

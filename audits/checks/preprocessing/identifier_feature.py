@@ -60,7 +60,7 @@ def identifier_feature(case: Case) -> CheckResult:
         code=CODE,
         family="preprocessing",
         severity=Severity.WARNING if loud else Severity.INFO,
-        title="A column names the row",
+        title="The model relies on a row identifier" if loud else "A column names the row",
         summary=f"{column} names rows: its values do not repeat. Shuffled, {case.scorer.title} changes by "
         f"{-cast(float, ours.estimate):+.2f} on the training rows and by {-cast(float, theirs.estimate):+.2f} on the "
         f"validation rows: the model {'relies on it' if used else 'hardly uses it'}.",

@@ -161,7 +161,10 @@ def _unanswered(case: Case) -> CheckResult | None:
         return None
     trial = trial_of(case, CODE)
     share = float(silent.mean())
-    summary = f"The model gives no answer to {int(silent.sum())} of {len(silent)} validation rows: they have holes."
+    summary = (
+        f"The model returns no finite output for {int(silent.sum())} of {len(silent)} validation rows, all of which "
+        "contain missing values."
+    )
     finding = Finding(
         code=CODE,
         family="preprocessing",
@@ -219,10 +222,10 @@ def _dropped_rows(case: Case) -> CheckResult | None:
         family="preprocessing",
         severity=Severity.WARNING,
         title="Rows with missing values were dropped from the validation data",
-        summary=f"{share:.0%} of the training rows have holes and no validation row has any: the validation metric "
-        f"speaks of complete rows alone. On training rows, {case.scorer.title} is {case.score(complete):.2f} where "
-        f"they are complete; on those with holes it is {as_they_are:.2f} as they are and {filled:.2f} with the "
-        "training median filled in.",
+        summary=f"{share:.0%} of the training rows have missing values and no validation row has any: the validation "
+        f"metric speaks of complete rows alone. On training rows, {case.scorer.title} is {case.score(complete):.2f} "
+        f"where they are complete; on those with missing values it is {as_they_are:.2f} as they are and {filled:.2f} "
+        "with the training median filled in.",
         effect=Effect(
             name="share_of_training_rows_with_missing_values", estimate=share, limit=limits.min_rate_difference
         ),
@@ -274,8 +277,7 @@ def _uneven_summary(names: list[str], difference: float, *, new: bool) -> str:
     if new:
         return (
             f"NaN reaches the model in {len(names)} columns ({listed}), up to {difference:.0%} of the validation "
-            f"rows; it "
-            "was trained without. Its answers happen not to suffer here, but nothing in the model handles NaN."
+            "rows. The training data had none. The metric does not suffer here, but nothing in the model handles NaN."
         )
     return (
         f"{listed} {'are' if len(names) > 1 else 'is'} missing more often in the "
@@ -308,8 +310,8 @@ def _informative(case: Case) -> Finding | None:
         severity=Severity.INFO,
         title="Where values are missing says something about the label",
         summary=f"In the training rows, whether {strongest} is missing goes with the label (Cramer's V "
-        f"{found[strongest]:.2f}): leaving such rows out changes the population, and an imputed value hides what the "
-        "hole said.",
+        f"{found[strongest]:.2f}): leaving such rows out changes the population, and an imputed value hides that "
+        "it was missing.",
         effect=Effect(name="cramers_v", estimate=found[strongest], limit=limits.min_association),
         q_value=float(q_values[told].min()),
         n=len(train),

@@ -67,7 +67,7 @@ def scaling_mismatch(case: Case) -> CheckResult:
     """Judge the trial of rescaling, or what was proven of the training file before it."""
     limits = cast(ScalingMismatch, case.limits[CODE])
     n = len(case.mended)
-    witnessed = case.extras.get(CODE)
+    witnessed = case.witnessed.get(CODE)
     if isinstance(witnessed, Witnessed):
         return judge_witnessed(case, CODE, witnessed, titles=WITNESSED, training_summary=OF_TRAINING)
     return judge(

@@ -70,7 +70,7 @@ def target_leakage(case: Case) -> CheckResult:
     reason = _inapplicable(case, limits)
     if reason is not None:
         return reason
-    leak = cast("Leak | None", case.extras.get(CODE))
+    leak = cast("Leak | None", case.leak)
     if leak is None:
         return CheckResult.passed(smallest=limits.strong_skill)
     gone = leak.gone
@@ -182,10 +182,8 @@ def without_leak(case: Case) -> Case:
     leak = find_leak(case)
     if leak is None:
         return case
-    extras: dict[str, Any] = {CODE: leak}
-    if leak.gone:
-        extras["train_without_leak"] = shuffled(case, case.train.sample, leak.column)
-    return replace(case, leaked=(leak.column,), extras=case.extras | extras)
+    without = shuffled(case, case.train.sample, leak.column) if leak.gone else None
+    return replace(case, leaked=(leak.column,), leak=leak, train_without_leak=without)
 
 
 def _strong_skill(skill: float, in_validation: float, limits: TargetLeakage) -> float:
@@ -245,8 +243,7 @@ def _skill(case: Case, values: Array, labels: Array) -> float:
         )
     for fit, held_out in folds.split(values, labels):
         answers[held_out] = tree.fit(values[fit], labels[fit]).predict(values[held_out])
-    score = float(case.scorer.score_answers(labels, answers))
-    return max(0.0, (score - case.scorer.chance) / (case.scorer.perfect - case.scorer.chance))
+    return max(0.0, case.scorer.skill(case.scorer.score_of_answers(labels, answers)))
 
 
 def _fall_without_others(case: Case, subject: Subject, column: str) -> float:

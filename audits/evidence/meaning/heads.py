@@ -174,8 +174,7 @@ def _fitting(head: Head, meaning: OutputMeaning, labels: Array) -> _Fitting:
     step = max(1, len(labels) // 20_000)
     predictions, some = meaning.read(head.raw[::step]), meaning.labels.encode(labels[::step], "train")
     scorer = Scorer(meaning.labels, float(np.mean(some)))
-    score = scorer.score(some, predictions)
-    skill = (score - scorer.chance) / (scorer.perfect - scorer.chance)
+    skill = scorer.skill(scorer.score(some, predictions))
     return _Fitting(meaning, predictions, max(0.0, float(np.nan_to_num(skill))), str(list(head.raw.shape[1:])))
 
 

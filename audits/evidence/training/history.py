@@ -175,14 +175,14 @@ def history_of(case: Case) -> History | None:
     """The history, prepared once per case; None where none was given."""
     if case.history is None:
         return None
-    cached = case.extras.get(_CACHE)
+    cached = case.cache.get(_CACHE)
     if isinstance(cached, History):
         return cached
     epochs = max((len(values) for values in case.history.values()), default=0)
     logged = {name: len(values) for name, values in case.history.items()}
     series = {name: _aligned(values, epochs) for name, values in case.history.items()}
     history = History(series, exported_epoch(case, series), tuple(getattr(case.history, "notes", ())), logged)
-    case.extras[_CACHE] = history
+    case.cache[_CACHE] = history
     return history
 
 

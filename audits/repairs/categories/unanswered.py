@@ -37,8 +37,8 @@ def ids_without_a_row(case: Case, code: str) -> CheckResult | None:
         title="Ids without a row in the model's embedding",
         summary=f"{int(rows.sum())} of {len(rows)} validation rows hold ids for which the model has no embedding "
         f"({_listed(found, ids)}). TensorFlow refuses such ids on a CPU and looks up zeros on a GPU; "
-        f"Keras counts negative ones from the end of the table. Written into as many training rows, they take "
-        f"{case.scorer.title} from {made.before:.2f} to {made.after:.2f}.",
+        f"Keras counts negative ones from the end of the table. When the same share of training rows is given these "
+        f"ids, {case.scorer.title} goes from {made.before:.2f} to {made.after:.2f}.",
         effect=Effect(name="share_of_rows_with_ids_without_a_row", estimate=share, limit=0.0),
         n=len(rows),
         affected=Affected(

@@ -59,13 +59,14 @@ def unseen_categories(case: Case, code: str, limits: CategoryMismatch) -> CheckR
     loud = made.interval[0] > limits.min_unseen_cost and _are_harder(case, rows)
     listed = "; ".join(f"{', '.join(map(repr, one.values[:3]))} in {one.column}" for one in unseen[:3])
     what = "words that the model does not know" if all(one.are_words for one in unseen) else OF_TRAINING
+    told = f"goes from {made.before:.2f} to {made.after:.2f}"
     finding = Finding(
         code=code,
         family="preprocessing",
         severity=Severity.WARNING if loud else Severity.INFO,
         title=what[0].upper() + what[1:],
-        summary=f"{int(rows.sum())} of {len(rows)} validation rows hold {what} ({listed}). Written into as many "
-        f"training rows, they take {case.scorer.title} from {made.before:.2f} to {made.after:.2f}.",
+        summary=f"{int(rows.sum())} of {len(rows)} validation rows hold {what} ({listed}). When the same share "
+        f"of training rows is given these values, {case.scorer.title} {told}.",
         effect=Effect(name="share_of_rows_with_unseen_categories", estimate=share, limit=limits.min_unseen_share),
         n=len(rows),
         affected=Affected(

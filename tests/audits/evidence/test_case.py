@@ -33,6 +33,16 @@ def test_the_mended_score_follows_the_repairs():
     assert mended.mended_score[0] == mended.score(mended.mended) > one.validation_score[0]
 
 
+def test_what_is_computed_once_is_computed_anew_for_another_state_of_repair():
+    one = case(fault=scaled(3.0))
+    spoilt = honest_gap(one)
+
+    mended = mend(one, [(scaling_mismatch.CODE, scaling_mismatch.suspect)])
+
+    assert honest_gap(one) is spoilt
+    assert honest_gap(mended).validation == mended.score(mended.mended) > spoilt.validation
+
+
 def test_a_subject_keeps_rows_labels_and_answers_together():
     subject = case().validation.sample
 

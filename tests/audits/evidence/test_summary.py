@@ -62,6 +62,23 @@ def test_rows_without_a_group_are_groups_of_their_own(task: str):
     assert told(np.where(holes, None, names)) == told(np.where(holes, [f"alone {k}" for k in range(200)], names))
 
 
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_every_interval_is_wider_where_rows_are_copies_of_each_other(task: str):
+    """Each row ten times: as rows by themselves they would tell ten times as much."""
+    train, validation = splits(task, n_train=300, n_validation=40)
+    repeated = validation.at(np.repeat(np.arange(40), 10))
+
+    def widths(groups: np.ndarray | None) -> dict[str, float]:
+        parts = (replace(train, groups=None if groups is None else np.arange(300)), replace(repeated, groups=groups))
+        one = case_of(*parts, fitted(train, task), request=request_for(task=task))
+        values = summarise_metrics(one).validation.values
+        return {name: value.interval[1] - value.interval[0] for name, value in values.items() if name != "answered"}
+
+    alone, grouped = widths(None), widths(np.repeat(np.arange(40), 10))
+
+    assert {name for name in alone if not grouped[name] > 1.5 * alone[name]} == set()
+
+
 def weighted_case(task: str, **request: object) -> tuple[Case, np.ndarray]:
     """A case in which the validation rows have weights, and these."""
     train, validation = splits(task, n_train=300, n_validation=300)
@@ -92,7 +109,7 @@ def test_weighted_metrics_are_scikit_learns_with_sample_weights():
     expected = {
         "accuracy": accuracy_score(labels, decisions, **given),
         "balanced_accuracy": balanced_accuracy_score(labels, decisions, **given),
-        "f1_macro": f1_score(labels, decisions, average="macro", **given),
+        "macro_f1": f1_score(labels, decisions, average="macro", **given),
         "mcc": matthews_corrcoef(labels, decisions, **given),
         "roc_auc": roc_auc_score(labels, scores, **given),
         "log_loss": log_loss(labels, scores, **given),

@@ -1,13 +1,16 @@
 """metrics.imbalanced_accuracy: a number that cannot see the rare class."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from audits.checks.metrics.imbalanced_accuracy import CODE, class_weights
+from audits.checks.metrics.imbalanced_accuracy import CODE, class_weights, constant_answer, imbalanced_accuracy
+from audits.evidence.case import Case
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
-from tests.factories import Part, case, case_of, constant, result_of, splits
+from tests.factories import Part, case, case_of, constant, fitted, result_of, splits
 
 
 @pytest.mark.parametrize("prevalence", [0.02, 0.1, 0.9])
@@ -43,6 +46,27 @@ def test_fires_on_a_rare_one_of_several_classes():
 
     assert result.outcome is Outcome.FAIL
     assert min(result.finding.evidence["class_shares"], key=result.finding.evidence["class_shares"].get) == "2"
+
+
+def test_intervals_are_over_whole_groups_where_there_are_any():
+    """Each validation row ten times: as rows by themselves they would tell ten times as much."""
+    train, validation = splits(prevalence=0.12, n_train=1000, n_validation=300, signal=2.5)
+    repeated = validation.at(np.repeat(np.arange(300), 10))
+
+    def widths(groups: np.ndarray | None) -> list[float]:
+        parts = (replace(train, groups=None if groups is None else np.arange(1000)), replace(repeated, groups=groups))
+        result = imbalanced_accuracy(case_of(*parts, fitted(train, "binary")))
+        intervals = (result.finding.effect.interval, constant_interval(case_of(*parts, fitted(train, "binary"))))
+        return [high - low for low, high in intervals]
+
+    def constant_interval(one: Case) -> tuple[float, float]:
+        answers = one.scorer.answers(one.mended.predictions)
+        return constant_answer(one, one.mended.labels, answers, one.mended.groups).gain_interval
+
+    alone, grouped = widths(None), widths(np.repeat(np.arange(300), 10))
+
+    assert grouped[0] > 2 * alone[0]
+    assert grouped[1] > 2 * alone[1]
 
 
 def test_class_weights_are_scikit_learns():
