@@ -5,12 +5,13 @@ import numpy as np
 from audits.artefacts import Array
 from audits.evidence.case import Case
 from audits.evidence.labels import UNKNOWN
-from audits.figures.spec import INK, VALIDATION, Row, figure, names_axis, nominal, told_apart
+from audits.figures.spec import INK, VALIDATION, Row, figure, names_axis, nominal, of_class, told_apart
 from schemas.report import Figure
 
 MAX_CLASSES = 20
 # Cells that are wide enough for their count.
 MAX_NUMBERED = 8
+SHORT_NAME = 2
 OTHERS, NO_ANSWER = "all others", "no answer"
 
 
@@ -40,7 +41,8 @@ def confusion(case: Case) -> Figure | None:
         else []
     )
     side = 34 if len(names) <= MAX_NUMBERED else 16
-    answered = {"labelAngle": 0 if len(names) <= 4 else -45, "orient": "top", "labelLimit": 90, "domain": False}
+    upright = len(names) <= 4 or max(map(len, names)) <= SHORT_NAME
+    answered = {"labelAngle": 0 if upright else -45, "orient": "top", "labelLimit": 90, "domain": False}
     body = {
         "height": {"step": side},
         "encoding": {
@@ -100,6 +102,11 @@ def _title(counts: Array, names: list[str]) -> str:
     if not wrong.any():
         return "Every validation row is answered with its class"
     i, j = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    answer = [*names, NO_ANSWER][int(j)]
     total = int(counts[i].sum())
-    return f"The most frequent error: {int(wrong[i, j]):,} of {total:,} rows of {names[int(i)]} answered {answer}"
+    answer = f"answered as {_told(names[int(j)])}" if j < len(names) else "without an answer"
+    truth = _told(names[int(i)])
+    return f"The most frequent error: {int(wrong[i, j]):,} of {total:,} rows of {truth} are {answer}"
+
+
+def _told(name: str) -> str:
+    return name if name == OTHERS else of_class(name, 24)

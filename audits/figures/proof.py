@@ -11,19 +11,22 @@ from audits.figures.spec import (
     metric_number,
     names_axis,
     nominal,
+    ticks,
     x,
 )
 from audits.figures.waterfall import metric_name
+from schemas.base import Interval
 from schemas.report import Confirmation, Figure
 
 
 def proof(confirmation: Confirmation) -> Figure | None:
-    """The metric before and after; None where nothing was run again."""
-    if confirmation.by_exclusion or confirmation.before == confirmation.after:
+    """The metric before and after; None where nothing was repaired and run again."""
+    if confirmation.by_exclusion or confirmation.gain_interval is None or confirmation.before == confirmation.after:
         return None
     metric = metric_name(confirmation.metric)
-    rows = _rows(confirmation)
-    axis = x("value", metric, scale={"zero": False, "padding": 24}, axis={"tickCount": 5})
+    rows = _rows(confirmation, confirmation.gain_interval)
+    spread = [float(row[name]) for row in rows for name in ("value", "low", "high") if name in row]
+    axis = x("value", metric, scale={"zero": False, "padding": 24, "nice": False}, axis={"values": ticks(spread)})
     body = {
         "height": {"step": ROW_HEIGHT},
         "encoding": {"y": nominal("state", axis=names_axis())},
@@ -55,11 +58,10 @@ def proof(confirmation: Confirmation) -> Figure | None:
         ],
     }
     before, after = metric_number(confirmation.before), metric_number(confirmation.after)
-    words = f"{metric[:1].upper()}{metric[1:]} goes from {before} to {after}"
-    told = ""
-    if confirmation.gain_interval is not None:
-        low, high = (confirmation.before + _signed(confirmation, end) for end in confirmation.gain_interval)
-        told += f", interval {metric_number(min(low, high))} to {metric_number(max(low, high))}"
+    on = "" if confirmation.n is None else f" on {confirmation.n:,} rows"
+    words = f"{metric[:1].upper()}{metric[1:]} goes from {before} to {after}{on}"
+    low, high = _ends(confirmation, confirmation.gain_interval)
+    told = f", interval {metric_number(low)} to {metric_number(high)}"
     if confirmation.placebo_gain is not None:
         reached = confirmation.before + _signed(confirmation, confirmation.placebo_gain)
         told += f"; the best placebo reaches {metric_number(reached)}"
@@ -69,16 +71,20 @@ def proof(confirmation: Confirmation) -> Figure | None:
     return figure("proof", title, f"{words}{told}.", rows, body)
 
 
-def _rows(confirmation: Confirmation) -> list[Row]:
+def _rows(confirmation: Confirmation, gain: Interval) -> list[Row]:
     before = confirmation.before
-    after: Row = {"state": "repaired", "value": confirmation.after}
-    if confirmation.gain_interval is not None:
-        ends = sorted(before + _signed(confirmation, end) for end in confirmation.gain_interval)
-        after |= {"low": ends[0], "high": ends[1]}
+    low, high = _ends(confirmation, gain)
+    after: Row = {"state": "repaired", "value": confirmation.after, "low": low, "high": high}
     rows: list[Row] = [{"state": "as it was", "value": before}]
     if confirmation.placebo_gain is not None:
         rows.append({"state": "best placebo", "value": before + _signed(confirmation, confirmation.placebo_gain)})
     return [*rows, after]
+
+
+def _ends(confirmation: Confirmation, gain: Interval) -> Interval:
+    """Between which values the repaired metric lies."""
+    first, last = sorted(confirmation.before + _signed(confirmation, end) for end in gain)
+    return first, last
 
 
 def _signed(confirmation: Confirmation, gain: float) -> float:

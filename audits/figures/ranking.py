@@ -5,7 +5,7 @@ import numpy as np
 from audits.artefacts import Array
 from audits.evidence.case import Case
 from audits.figures.judged import Scored, scored
-from audits.figures.spec import INK, Row, Spec, at_most, by_split, diagonal, figure, line_at, short, x
+from audits.figures.spec import INK, Row, Spec, at_most, by_split, diagonal, figure, line_at, of_class, x
 from audits.statistics import metrics
 from schemas.report import Figure
 
@@ -50,7 +50,7 @@ def precision_recall(case: Case) -> Figure | None:
     mine = splits["validation"]
     rate = float((mine.labels == 1).mean())
     average = float(metrics.average_precision(mine.probabilities[:, 1], mine.labels == 1))
-    positive = short(case.labels.names[1], 20)
+    positive = of_class(case.labels.names[1])
     title = f"Precision against recall of {positive}: {average:.2f} on average, base rate {rate:.2f}"
     body = {
         "layer": [

@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from audits.evidence.case import Case
 from audits.figures.judged import Scored, is_confidence, promises, scored
-from audits.figures.spec import LOST, VALIDATION, Row, diagonal, figure, short, x
+from audits.figures.spec import LOST, VALIDATION, Row, diagonal, figure, of_class, x
 from audits.statistics.calibration import equal_mass_bins
 from schemas.report import Figure
 
@@ -25,7 +25,7 @@ def reliability(case: Case) -> Figure | None:
     data = _bins(rows)
     outside = sum(1 for row in data if not row["low"] <= row["frequency"] <= row["high"])
     judged = (
-        f"the probability of {short(case.labels.names[1], 20)}"
+        f"the probability of {of_class(case.labels.names[1])}"
         if rows.probabilities.shape[1] == 2
         else "the confidence in the favourite class"
     )

@@ -26,9 +26,10 @@ def residuals(case: Case) -> Figure | None:
     rows = [{"row": int(number[i]), "answer": float(answers[i]), "error": float(errors[i])} for i in drawn]
     parts = _medians(answers, errors)
     bias, spread = float(np.median(errors)), float(np.median(np.abs(errors)))
-    title = f"Half of the errors are smaller than {spread:.3g}; the median error is {bias:+.3g}"
-    if len(rows) < case.validation.n:
-        title += f" ({len(rows)} of {case.validation.n:,} rows drawn)"
+    n = case.validation.n
+    drawn_of = f"{len(rows)} of {n:,} rows drawn" if len(rows) < n else f"{n:,} rows"
+    told_bias = f"{bias:+.3g}".replace("-", "\N{MINUS SIGN}")
+    title = f"Half of the errors are smaller than {spread:.3g}; the median error is {told_bias} ({drawn_of})"
     told = "; ".join(f"near {part['answer']:.3g} the median error is {part['error']:+.3g}" for part in parts)
     flat = {"zero": False}
     body = {

@@ -4,7 +4,7 @@ import numpy as np
 
 from audits.evidence.case import Case
 from audits.figures.judged import scored
-from audits.figures.spec import INK, LOST, VALIDATION, figure, short, told_apart, x
+from audits.figures.spec import INK, LOST, VALIDATION, figure, of_class, told_apart, x
 from schemas.report import Figure
 
 BINS = 40
@@ -29,9 +29,7 @@ def scores(case: Case) -> Figure | None:
         ]
     cut = case.meaning.threshold
     beyond = [float((given[rows.labels == code] >= cut).mean()) for code in (0, 1)]
-    title = (
-        f"{beyond[1]:.0%} of {short(names[1], 20)} and {beyond[0]:.0%} of {short(names[0], 20)} score {cut:g} or more"
-    )
+    title = f"{beyond[1]:.0%} of {of_class(names[1])} and {beyond[0]:.0%} of {of_class(names[0])} score {cut:g} or more"
     body = {
         "layer": [
             {
@@ -39,7 +37,7 @@ def scores(case: Case) -> Figure | None:
                 "encoding": {
                     "x": x(
                         "from",
-                        f"score of {short(names[1], 24)}",
+                        f"score of {of_class(names[1], 24)}",
                         bin="binned",
                         scale={"domain": [low, high]},
                         axis={"tickCount": 5},

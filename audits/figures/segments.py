@@ -1,57 +1,105 @@
-"""How a segment fares beside the other rows, and with a simple learner."""
+"""A segment among all rows, as the tree of the conditions that lead to it, with a simple learner."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from audits.figures.spec import LOST, MUTED, ROW_HEIGHT, VALIDATION, Row, figure, names_axis, nominal, short, x
+from audits.figures.spec import (
+    LOST,
+    MUTED,
+    ROW_HEIGHT,
+    VALIDATION,
+    Row,
+    figure,
+    metric_number,
+    names_axis,
+    nominal,
+    short,
+    told_apart,
+    x,
+)
 from schemas.report import Figure, Finding
 
-MAX_SEGMENTS = 4
-WHO = {"inside": "model, in it", "outside": "model, elsewhere", "simple_learner_inside": "simple learner, in it"}
+LABEL = 34
+COLOURS = {"model, in a segment": LOST, "model, in other rows": VALIDATION, "simple learner": MUTED}
+IN_SEGMENT, IN_OTHERS, LEARNER = COLOURS
 
 
 def segments(finding: Finding) -> Figure | None:
-    """The segments that the finding names, with their intervals."""
+    """The tree of the segments that the finding names, each node with its rows and its interval."""
     evidence: Mapping[str, Any] = finding.evidence
-    if "segment" not in evidence:
+    if not evidence.get("tree"):
         return None
-    others = [one for one in evidence.get("other_segments", ()) if isinstance(one, dict)]
-    rows = [row for one in [evidence, *others][:MAX_SEGMENTS] for row in _rows(one)]
-    if not rows:
-        return None
-    inside, outside = (float(evidence[name]["estimate"]) for name in ("inside", "outside"))
-    name = short(evidence["segment"], 60)
-    title = f"Where {name}, the model reaches {inside:.2f}; elsewhere {outside:.2f}"
+    rows = [*_rows(evidence)]
+    inside, outside = (metric_number(float(evidence[name]["estimate"])) for name in ("inside", "outside"))
+    title = f"Where {short(evidence['segment'], 60)}, the model reaches {inside}; elsewhere {outside}"
+    encoding = {
+        "y": nominal("where", axis={**names_axis(), "labelAlign": "left", "labelLimit": 205, "labelPadding": 210}),
+        "color": {"field": "who", "type": "nominal", "scale": {"domain": [*COLOURS], "range": [*COLOURS.values()]}},
+    }
+    axis = str(evidence["measure"])
     body = {
         "height": {"step": ROW_HEIGHT},
-        "encoding": {
-            "y": nominal("what", axis=names_axis(170)),
-            "color": {
-                "field": "who",
-                "type": "nominal",
-                "legend": None,
-                "scale": {"domain": list(WHO.values()), "range": [LOST, VALIDATION, MUTED]},
-            },
-        },
+        "encoding": encoding,
         "layer": [
             {
                 "mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.45},
-                "encoding": {"x": x("low", str(evidence["measure"]), scale={"zero": False}), "x2": {"field": "high"}},
+                "encoding": {"x": x("low", axis, scale={"zero": False}), "x2": {"field": "high"}},
             },
             {
                 "mark": {"type": "point", "filled": True, "size": 80, "opacity": 1},
-                "encoding": {"x": x("estimate", str(evidence["measure"]), scale={"zero": False})},
+                "encoding": {"x": x("estimate", axis, scale={"zero": False})},
             },
         ],
     }
-    told = "; ".join(f"{row['what']}: {row['estimate']:.2f} ({row['low']:.2f} to {row['high']:.2f})" for row in rows)
+    told = "; ".join(
+        f"{row['rule']}, {row['who']}: {metric_number(row['estimate'])} "
+        f"({metric_number(row['low'])} to {metric_number(row['high'])}), {row['rows']} rows"
+        for row in rows
+    )
     return figure("segments", title, f"{title}. {told}.", rows, body)
 
 
-def _rows(one: Mapping[str, Any]) -> Iterator[Row]:
-    name = short(one["segment"], 26)
-    for key, who in WHO.items():
-        if key in one:
-            low, high = one[key]["interval"]
-            what = who.replace("in it", name)
-            yield {"what": what, "who": who, "estimate": one[key]["estimate"], "low": low, "high": high}
+def _rows(evidence: Mapping[str, Any]) -> Iterator[Row]:
+    """A line a node; the learner stands on the line of the worst segment."""
+    nodes: list[Mapping[str, Any]] = list(evidence["tree"])
+    count = nodes[0]["rows"] - next(node["rows"] for node in nodes if node["rank"] == 1)
+    outside = {"rule": "elsewhere", "depth": 1, "rows": count, "rank": None, **evidence["outside"]}
+    nodes = [nodes[0], *nodes[1:], outside]
+    names = told_apart((f"{branch}{node['rule']}" for branch, node in zip(_branches(nodes), nodes, strict=True)), LABEL)
+    learner = evidence.get("simple_learner_inside")
+    for name, node in zip(names, nodes, strict=True):
+        where = f"{name} (n {node['rows']:,})"
+        yield _row(where, node, IN_SEGMENT if node["rank"] else IN_OTHERS, node)
+        if node["rank"] == 1 and learner:
+            yield _row(where, node, LEARNER, learner)
+
+
+def _row(where: str, node: Mapping[str, Any], who: str, measured: Mapping[str, Any]) -> Row:
+    low, high = measured["interval"]
+    return {
+        "where": where,
+        "rule": node["rule"],
+        "who": who,
+        "rows": node["rows"],
+        "estimate": measured["estimate"],
+        "low": low,
+        "high": high,
+    }
+
+
+def _branches(nodes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What leads to each node, drawn before its name."""
+    depths = [int(node["depth"]) for node in nodes]
+    for place, depth in enumerate(depths):
+        lines = [_goes_on(depths[place + 1 :], level) for level in range(1, depth + 1)]
+        if lines:
+            *passed, last = lines
+            yield "".join("\u2502 " if one else "\u2003" for one in passed) + ("\u251c " if last else "\u2514 ")
+        else:
+            yield ""
+
+
+def _goes_on(later: Sequence[int], level: int) -> bool:
+    """Whether a further branch of the same level follows."""
+    first = next((depth for depth in later if depth <= level), 0)
+    return first == level

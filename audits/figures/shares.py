@@ -4,7 +4,7 @@ import numpy as np
 
 from audits.evidence.case import Case
 from audits.evidence.labels import UNKNOWN
-from audits.figures.spec import shares_by_split, told_apart
+from audits.figures.spec import of_class, shares_by_split, told_apart
 from schemas.report import Figure
 
 MAX_CLASSES = 15
@@ -28,7 +28,6 @@ def class_shares(case: Case) -> Figure | None:
         for split, share in (("training", train), ("validation", validation))
     ]
     most = int(order[0])
-    title = (
-        f"{names[most]} makes up {train[most]:.1%} of the training and {validation[most]:.1%} of the validation rows"
-    )
+    name = of_class(names[most], 30)
+    title = f"{train[most]:.1%} of the training and {validation[most]:.1%} of the validation rows are of {name}"
     return shares_by_split("class_shares", title, rows, "class", "share of the rows")

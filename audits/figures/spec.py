@@ -131,6 +131,11 @@ def short(name: object, length: int = MAX_NAME) -> str:
     return f"{text[: length - tail - 1]}…{text[-tail:]}"
 
 
+def of_class(name: object, length: int = 20) -> str:
+    """A class in a sentence, where a bare 0 would be read as a number."""
+    return f"class {short(name, length)}"
+
+
 def told_apart(names: Iterable[object], length: int = MAX_NAME) -> list[str]:
     """Short names, of which no two are the same: an axis would draw those upon each other."""
     seen: dict[str, int] = {}
@@ -146,6 +151,18 @@ def at_most(values: Array, count: int) -> Array:
     """Positions of at most so many of (n,) values, evenly spaced, with both ends."""
     n = len(values)
     return np.arange(n) if n <= count else np.unique(np.linspace(0, n - 1, count).round().astype(np.int64))
+
+
+def ticks(values: Iterable[float], count: int = 6) -> list[float]:
+    """Round numbers around the values and no further: an axis with room for words would go on to a share of 1.2."""
+    known = list(values)
+    low, high = min(known), max(known)
+    if not high > low:
+        return [plain(low)]
+    power = 10.0 ** math.floor(math.log10((high - low) / count))
+    step = next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) <= count)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [plain(place * step) for place in range(first, last + 1)]
 
 
 def x(field: str, title: str | None, **more: Any) -> Spec:

@@ -14,6 +14,7 @@ from audits.figures.spec import (
     metric_number,
     names_axis,
     nominal,
+    ticks,
     told_apart,
     x,
 )
@@ -34,6 +35,7 @@ NAMES: Mapping[TermKind, str] = {
 # In the metric's units; what is smaller is not seen.
 VISIBLE = 0.0005
 MIN_GAP = 0.01
+SCALE = {"zero": False, "nice": False}
 
 
 def waterfall(gap: Gap) -> Figure | None:
@@ -48,6 +50,7 @@ def waterfall(gap: Gap) -> Figure | None:
     for row, name in zip(rows, told_apart(row["cause"] for row in rows), strict=True):
         row["cause"] = name
     told = "; ".join(f"{row['cause']}: {row['change']}" for row in rows if row["role"] != "total")
+    levels = [float(row[end]) for row in rows for end in ("from", "to")]
     body = {
         "height": {"step": ROW_HEIGHT},
         "encoding": {"y": nominal("cause", axis=names_axis(), scale={"domain": [row["cause"] for row in rows]})},
@@ -56,7 +59,7 @@ def waterfall(gap: Gap) -> Figure | None:
                 "transform": [{"filter": "datum.role != 'total'"}],
                 "mark": {"type": "bar", "height": {"band": 0.62}},
                 "encoding": {
-                    "x": x("from", metric, scale={"zero": False}, axis={"tickCount": 6}),
+                    "x": x("from", metric, scale=SCALE, axis={"values": ticks(levels)}),
                     "x2": {"field": "to"},
                     "color": {
                         "field": "role",
@@ -69,12 +72,12 @@ def waterfall(gap: Gap) -> Figure | None:
             {
                 "transform": [{"filter": "datum.role == 'total'"}],
                 "mark": {"type": "tick", "thickness": 3, "color": INK, "height": 17},
-                "encoding": {"x": x("to", metric, scale={"zero": False})},
+                "encoding": {"x": x("to", metric, scale=SCALE)},
             },
             {
                 "mark": {"type": "text", "align": "left", "dx": 6, "fontWeight": 600},
                 "encoding": {
-                    "x": x("right", metric, scale={"zero": False, "padding": 44}),
+                    "x": x("right", metric, scale={**SCALE, "padding": 44}),
                     "text": {"field": "change", "type": "nominal"},
                     "color": {
                         "condition": {"test": "datum.role == 'total'", "value": INK},

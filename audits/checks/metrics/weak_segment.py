@@ -17,11 +17,12 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+from pydantic import JsonValue
 
 from audits.artefacts import Array
 from audits.evidence.case import Case, Subject
 from audits.evidence.outputs import Predictions
-from audits.evidence.segments.rules import Segment, leaves, simple_segments
+from audits.evidence.segments.rules import Condition, Segment, leaves, simple_segments
 from audits.evidence.segments.trial import (
     Arena,
     Trial,
@@ -47,6 +48,7 @@ SAME_ROWS = 0.9
 # Where a rival and the rest differ by less than so many standard errors on the finding half, nothing is tried.
 MIN_Z = 1.5
 MAX_ROWS_NAMED = 100
+MAX_BRANCHES = 4
 MAX_WEIGHT = 5.0
 
 
@@ -225,6 +227,7 @@ def _finding(case: Case, field: Arena, told: list[Trial], limits: WeakSegment, s
             "confirmed_on_rows": int((~field.finding).sum()),
             "compared_with": f"a simple learner, {trial.rival}",
             **_numbers(case, trial),
+            "tree": _tree(case, field, told),
             "other_segments": [
                 {"segment": str(other.segment), **_numbers(case, other)}
                 for other in told[1:]
@@ -244,6 +247,38 @@ def _numbers(case: Case, trial: Trial) -> dict[str, object]:
             "interval": [shift + one.interval[0], min(1.0, shift + one.interval[1])],
         }
         for name, one in shown.items()
+    }
+
+
+def _tree(case: Case, field: Arena, told: list[Trial]) -> list[dict[str, JsonValue]]:
+    """The segments as branches below all rows, parents first, on the half that confirms; the worst has rank 1."""
+    paths = list(dict.fromkeys(trial.segment.conditions for trial in told))[:MAX_BRANCHES]
+    return [_node(case, field, path, paths.index(path) + 1 if path in paths else None) for path in _prefixes(paths)]
+
+
+def _prefixes(paths: list[tuple[Condition, ...]]) -> list[tuple[Condition, ...]]:
+    """Every node of the tree once, parents first, and what they share only there."""
+    ordered: list[tuple[Condition, ...]] = [()]
+    for path in paths:
+        for end in range(1, len(path) + 1):
+            if path[:end] not in ordered:
+                below = [place for place, one in enumerate(ordered) if one[: end - 1] == path[: end - 1]]
+                ordered.insert(max(below) + 1, path[:end])
+    return ordered
+
+
+def _node(case: Case, field: Arena, path: tuple[Condition, ...], rank: int | None) -> dict[str, JsonValue]:
+    shift = 1.0 if case.is_regression else 0.0
+    rows = Segment(path).mask(field.columns, field.validation.rows, field.validation.groups) & ~field.finding
+    measured = field.model.mean(rows)
+    low, high = measured.interval
+    return {
+        "rule": str(path[-1]) if path else "all rows",
+        "depth": len(path),
+        "rows": int(rows.sum()),
+        "estimate": shift + measured.estimate,
+        "interval": [shift + low, min(1.0, shift + high)],
+        "rank": rank,
     }
 
 

@@ -85,8 +85,8 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     return Suspicion(
         code=CODE,
         intervention=f"cut {first_of(names)} at the training quantiles "
-        f"{limits.tail:g} and {1 - limits.tail:g}, or put the training median in their place, whichever the other half "
-        "of the rows says",
+        f"{limits.tail:g} and {1 - limits.tail:g}, or put the training median in their place (the other half of the "
+        "rows says which)",
         apply=apply,
         placebo=placebo,
         columns=names,

@@ -1,5 +1,6 @@
 """What single figures show, held against the evidence that they are drawn from."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from audits.figures.copies import copies
 from audits.figures.missing import missing_map, missing_shares
 from audits.figures.proof import proof
 from audits.figures.segments import segments
-from audits.figures.spec import plain, short, told_apart
+from audits.figures.spec import plain, short, ticks, told_apart
 from audits.figures.thumbnails import thumbnails
 from audits.figures.waterfall import waterfall
 from schemas.report import Confirmation, Gap, GapTerm
@@ -75,7 +76,23 @@ def test_a_gain_in_a_loss_is_drawn_downwards():
 
 
 def test_no_proof_is_drawn_where_nothing_was_run_again():
+    """As where the confirmation is the range of a metric over new draws of the rows."""
     assert proof(confirmation(by_exclusion=True)) is None
+    assert proof(confirmation(gain_interval=None, placebo_gain=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("values_", "expected"),
+    [
+        ([0.5, 0.989], [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]),
+        ([0.0, 1.0], [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        ([-64.75, 0.53], [-80, -60, -40, -20, 0, 20]),
+        ([0.967, 0.984], [0.965, 0.97, 0.975, 0.98, 0.985]),
+        ([0.7, 0.7], [0.7]),
+    ],
+)
+def test_ticks_are_round_and_end_with_the_values(values_: list[float], expected: list[float]):
+    assert ticks(values_) == pytest.approx(expected)
 
 
 def test_a_confusion_matrix_counts_every_row_of_the_split_once():
@@ -95,6 +112,15 @@ def test_of_many_classes_those_with_most_errors_are_shown_and_none_is_lost():
     assert len(rows) <= 21 * 20
     assert sum(row["rows"] for row in rows) == case.validation.n
     assert "all others" in {row["truth"] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("case", "kind"),
+    [("classes", "confusion"), ("holes", "scores"), ("holes", "class_shares"), ("holes", "precision_recall")],
+)
+def test_a_class_is_called_one_in_a_title(case: str, kind: str):
+    """Its name is often a bare number."""
+    assert re.search(r"\bclass \S", figure_of(case, kind).title)
 
 
 def test_a_roc_curve_rises_from_one_corner_to_the_other():
@@ -188,25 +214,41 @@ def test_residuals_are_drawn_from_a_sample():
     assert "rows drawn" in figure.title
 
 
-def test_a_segment_is_shown_beside_the_other_rows():
-    measured = {"estimate": 0.5, "interval": [0.4, 0.6]}
-    weak = finding("metrics.weak_segment").model_copy(
-        update={
-            "evidence": {
-                "segment": "age > 60",
-                "measure": "share of right answers",
-                "inside": measured,
-                "outside": {"estimate": 0.9, "interval": [0.8, 1.0]},
-                "simple_learner_inside": measured,
-                "other_segments": [],
-            }
-        }
-    )
+def node(rule: str, depth: int, rows: int, estimate: float, rank: int | None = None) -> dict:
+    interval = [estimate - 0.1, estimate + 0.1]
+    return {"rule": rule, "depth": depth, "rows": rows, "estimate": estimate, "interval": interval, "rank": rank}
 
-    shown = segments(weak)
 
-    assert "age > 60" in shown.title
-    assert [row["estimate"] for row in values(shown)] == [0.5, 0.9, 0.5]
+def test_a_segment_is_a_branch_of_the_tree_of_all_rows():
+    """Each node with its rows; what is known of a simple learner stands beside the worst segment."""
+    tree = [
+        node("all rows", 0, 400, 0.8),
+        node("age >= 60", 1, 150, 0.7, rank=2),
+        node("income < 3", 2, 50, 0.5, rank=1),
+        node("city is 'x'", 2, 20, 0.6, rank=3),
+        node("income >= 9", 1, 30, 0.6, rank=4),
+    ]
+    evidence = {
+        "segment": "age >= 60 and income < 3",
+        "measure": "share of right answers",
+        "inside": {"estimate": 0.5, "interval": [0.4, 0.6]},
+        "outside": {"estimate": 0.9, "interval": [0.8, 1.0]},
+        "simple_learner_inside": {"estimate": 0.85, "interval": [0.8, 0.9]},
+        "tree": tree,
+    }
+    shown = segments(finding("metrics.weak_segment").model_copy(update={"evidence": evidence}))
+    rows = values(shown)
+
+    assert shown.title == "Where age >= 60 and income < 3, the model reaches 0.50; elsewhere 0.90"
+    assert [(row["where"], row["estimate"]) for row in rows if row["who"] != "simple learner"] == [
+        ("all rows (n 400)", 0.8),
+        ("├ age >= 60 (n 150)", 0.7),
+        ("│ ├ income < 3 (n 50)", 0.5),
+        ("│ └ city is 'x' (n 20)", 0.6),
+        ("├ income >= 9 (n 30)", 0.6),
+        ("└ elsewhere (n 350)", 0.9),
+    ]
+    assert [(row["rule"], row["estimate"]) for row in rows if row["who"] == "simple learner"] == [("income < 3", 0.85)]
 
 
 def test_what_is_not_finite_becomes_null():

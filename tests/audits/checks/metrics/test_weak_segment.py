@@ -166,6 +166,11 @@ def test_few_groups_are_segments():
 
     assert result.outcome is Outcome.FAIL
     assert result.finding.evidence["segment"] == "hospital is '1'"
+    root, worst, *_ = result.finding.evidence["tree"]
+    assert (root["rule"], root["depth"], root["rank"]) == ("all rows", 0, None)
+    assert (worst["rule"], worst["depth"], worst["rank"]) == ("hospital is '1'", 1, 1)
+    assert worst["rows"] < root["rows"] == result.finding.evidence["confirmed_on_rows"]
+    assert worst["estimate"] < root["estimate"]
 
 
 def test_the_remedys_code_selects_the_segment():
