@@ -161,6 +161,8 @@ class TestWhoMayReceive:
             ("ftp://ci.example/", "callback_url_invalid"),
             ("file:///etc/passwd", "callback_url_invalid"),
             ("ci.example", "callback_url_invalid"),
+            ("https://a..below.example/", "callback_url_invalid"),
+            (f"https://{'a' * 64}.below.example/", "callback_url_invalid"),
         ],
     )
     def test_others_are_refused(self, url, code):
@@ -258,6 +260,28 @@ def test_a_webhook_is_given_up_in_the_end(job, hook, status, attempt, is_last):
     [(error, last)] = upkeep.settled
     assert error is not None
     assert last is is_last
+
+
+@pytest.mark.parametrize("url", ["https://a..ci.example/", f"https://{'a' * 64}.ci.example/"])
+def test_a_name_that_cannot_be_looked_up_is_settled(job, url):
+    """Audits of earlier versions may name one."""
+    upkeep = FakeUpkeep(Delivery(job, url, 10))
+
+    asyncio.run(deliver_due(upkeep, settings(callback_hosts="*.ci.example")))
+
+    assert upkeep.settled == [("The host cannot be reached.", True)]
+
+
+def test_a_fault_of_ours_is_settled(job, hook, monkeypatch):
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(webhooks, "signed_headers", breaks)
+    upkeep = FakeUpkeep(Delivery(job, hook.url, 1), Delivery(job, hook.url, 10))
+
+    assert asyncio.run(deliver_due(upkeep, HERE)) == 2
+    assert [is_last for _, is_last in upkeep.settled] == [False, True]
+    assert all(error is not None for error, _ in upkeep.settled)
 
 
 def test_one_that_hangs_delays_no_other(job, hook, monkeypatch):
