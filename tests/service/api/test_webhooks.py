@@ -185,7 +185,7 @@ class TestWhoMayReceive:
         [
             *("127.0.0.1", "::1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "100.64.0.1", "0.0.0.0", "224.0.0.1"),
             *("169.254.169.254", "fe80::1", "fd00:ec2::254", "168.63.129.16", "::ffff:10.0.0.1", "64:ff9b::a00:1"),
-            *("2002:a00:1::", "::"),
+            *("2002:a00:1::", "::", "64:ff9b:1::a00:1", "fec0::1", "::127.0.0.1", "::ffff:0:10.0.0.1", "2001:db8::1"),
         ],
     )
     def test_an_allowed_name_leads_to_public_addresses_alone(self, address):
@@ -194,6 +194,7 @@ class TestWhoMayReceive:
 
         assert not webhooks._may_go_to("ci.example", address, allowed)
         assert webhooks._may_go_to("ci.example", "93.184.215.14", allowed)
+        assert webhooks._may_go_to("ci.example", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", allowed)
 
     @pytest.mark.parametrize(
         ("address", "may"),
