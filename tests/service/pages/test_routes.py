@@ -143,6 +143,18 @@ class TestAudit:
         assert re.search(r"<dd data-left>about 3 min \d+ s</dd>", page)
         assert re.search(r'data-stage="collecting"[^>]* class="current" aria-current="step"', page)
 
+    def test_what_an_audit_has_passed_is_done(self, browser, jobs):
+        """The engine repairs before it checks: a page in another order would take it for repaired only when done."""
+        audit = submitted(jobs)
+        jobs.start(audit, Progress(fraction=0.8, stage="checking"))
+        page = browser.get(f"/audits/{audit}").text
+
+        states = dict(re.findall(r'data-stage="(\w+)"[^>]* class="(\w*)"', page))
+        assert list(states.items()) == [
+            *(("opening", "done"), ("collecting", "done"), ("repairing", "done")),
+            *(("checking", "current"), ("diagnosing", "")),
+        ]
+
     def test_a_failed_one_says_where_it_lies(self, browser, jobs):
         audit = submitted(jobs)
         problem = Problem(title="Label missing", detail="There is no <b>.", code="label_missing", file="a.csv", row=3)
