@@ -73,13 +73,13 @@ class Following:
         """How many streams are open."""
         return sum(feed.followers for feed in tuple(self._feeds.values()))
 
-    def require_room(self) -> None:
-        """Refuse one more follower than this process can serve.
+    def require_room(self, wanted: int = 1) -> None:
+        """Refuse more followers than this process can serve.
 
         Raises:
             TooManyFollowersError: there are as many.
         """
-        if self.count() >= MAX_FOLLOWERS:
+        if self.count() + wanted > MAX_FOLLOWERS:
             raise TooManyFollowersError(MAX_FOLLOWERS)
 
     def close(self) -> None:

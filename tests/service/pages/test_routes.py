@@ -11,6 +11,7 @@ import pytest
 from schemas.job import Progress
 from schemas.problem import Problem
 from service.access.store import Keys
+from service.api import following
 from service.api.access import caller_of
 from service.api.app import create_app
 from service.jobs.database import connect, migrate
@@ -190,6 +191,26 @@ class TestAudit:
 
         assert answer.status_code == 404
         assert "<h1" in answer.text
+
+    @pytest.mark.parametrize("path", ["/audits/events", "/compare"])
+    @pytest.mark.parametrize("parameters", [{"id": ["\0", "x"]}, {"a": "a\0", "b": "x"}])
+    def test_what_no_id_holds_is_not_looked_up(self, browser, jobs, monkeypatch, path, parameters):
+        """PostgreSQL takes no NUL, and fails."""
+
+        def look_up(id_: str, **_: object) -> None:
+            raise AssertionError(id_)
+
+        monkeypatch.setattr(jobs, "get", look_up)
+        monkeypatch.setattr(jobs, "report", look_up)
+        answer = browser.get(path, params=parameters)
+
+        assert answer.status_code == (204 if "a" in parameters and path == "/audits/events" else 404)
+
+    def test_a_stream_of_several_audits_needs_room_for_each(self, browser, jobs, monkeypatch):
+        monkeypatch.setattr(following, "MAX_FOLLOWERS", 2)
+        audits = [submitted(jobs) for _ in range(3)]
+
+        assert browser.get("/audits/events", params={"id": audits}).status_code == 429
 
     def test_without_a_database_it_says_so(self, browser, jobs):
         jobs.broken = DatabaseUnavailable()
