@@ -265,6 +265,7 @@ def _confirmation(verdict: Verdict) -> Confirmation | None:
         confirmed=True,
         intervention=f"compute the {proven.text}",
         metric=verdict.claim.name,
+        higher_is_better=METRICS[verdict.metric].higher,
         before=verdict.recomputed,
         after=proven.value,
         n=verdict.n,
