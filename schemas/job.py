@@ -10,6 +10,7 @@ from schemas.problem import Problem
 from schemas.report import Verdict
 
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+FINAL: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 Stage = Literal["queued", "opening", "collecting", "repairing", "checking", "diagnosing", "done"]
 STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order in which an audit passes through them
 

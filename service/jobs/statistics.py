@@ -4,13 +4,12 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
+from schemas.job import FINAL
 from service.jobs import tallies
 from service.jobs.interface import Statistics
 from service.jobs.names import APPLICATION
 from service.jobs.states import IS
 from service.jobs.tables import audit, callback, lease, now_ms, workflow
-
-ENDS = ("succeeded", "failed", "cancelled")
 
 
 def read(connection: sa.Connection, lease_seconds: float) -> Statistics:
@@ -55,10 +54,10 @@ def _slots(connection: sa.Connection, lease_seconds: float) -> Mapping[tuple[str
 def _ended(connection: sa.Connection) -> Mapping[str, int]:
     """Status -> audits, those included that were pruned."""
     pruned = tallies.counts(connection, tallies.PRUNED)
-    counts = [sa.func.count().filter(IS[status]).label(status) for status in ENDS]  # type: ignore[index]
+    counts = [sa.func.count().filter(IS[status]).label(status) for status in FINAL]
     query = sa.select(*counts).select_from(audit).join(workflow, workflow.c.workflow_uuid == audit.c.id)
     row = connection.execute(query).one()
-    return {status: row[i] + pruned.get(status, 0) for i, status in enumerate(ENDS)}
+    return {status: row[i] + pruned.get(status, 0) for i, status in enumerate(FINAL)}
 
 
 def _callbacks(connection: sa.Connection) -> Mapping[str, int]:
