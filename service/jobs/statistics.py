@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from schemas.job import FINAL
 from service.jobs import tallies
 from service.jobs.interface import Statistics
+from service.jobs.leases import live
 from service.jobs.names import APPLICATION
 from service.jobs.states import IS
 from service.jobs.tables import audit, callback, lease, now_ms, workflow
@@ -42,8 +43,7 @@ def _queues(connection: sa.Connection) -> Mapping[str, tuple[int, float]]:
 def _slots(connection: sa.Connection, lease_seconds: float) -> Mapping[tuple[str, str], int]:
     """(Queue, `busy` or `idle`) -> live slots."""
     busy = sa.exists().where(workflow.c.status == "PENDING", workflow.c.executor_id == lease.c.executor)
-    live = sa.and_(lease.c.reaped_at.is_(None), lease.c.beat_at >= now_ms() - int(lease_seconds * 1000))
-    query = sa.select(lease.c.queue, busy).where(live)
+    query = sa.select(lease.c.queue, busy).where(live(lease_seconds))
     found: dict[tuple[str, str], int] = {}
     for queue, is_busy in connection.execute(query):
         for state, counts in (("busy", bool(is_busy)), ("idle", not is_busy)):

@@ -15,6 +15,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from service.jobs.names import SCHEMA
 
+DAY_MS = 24 * 3600 * 1000
 metadata = sa.MetaData()
 
 # What was asked for. Holds no state: the engine's row of the same id does.
