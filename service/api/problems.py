@@ -76,8 +76,9 @@ class NotFoundError(ApiError):
 
 class MethodNotAllowedError(ApiError):
     def __init__(self, method: str, allowed: Sequence[str]) -> None:
-        self.allowed = ", ".join(allowed)
-        super().__init__("method_not_allowed", f"{method} is not possible here; {self.allowed or 'nothing'} is.")
+        takes = ", ".join(allowed)
+        super().__init__("method_not_allowed", f"This address does not take {method}; it takes {takes or 'no method'}.")
+        self.headers = {"Allow": takes}
 
 
 class UnauthorizedError(ApiError):
@@ -282,12 +283,16 @@ def status_of(error: ProblemError) -> HTTPStatus:
     return next(known, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
+def headers_of(error: ProblemError) -> dict[str, str]:
+    """What the headers of its answer say beside the problem."""
+    own = error.headers if isinstance(error, ApiError) else {}
+    return {**HEADERS.get(status_of(error), {}), **own}
+
+
 def problem_response(error: ProblemError, instance: str) -> Response:
     """The answer to a request that ended in `error`; `instance` is its path."""
     status = status_of(error)
-    headers = {**HEADERS.get(status, {}), **getattr(error, "headers", {})}
-    if isinstance(error, MethodNotAllowedError):
-        headers["Allow"] = error.allowed
+    headers = headers_of(error)
     type_ = TYPE_PREFIX + error.code
     return write(
         error.problem.model_copy(update={"type": type_, "status": status.value, "instance": instance}), headers

@@ -39,10 +39,10 @@ from service.api.access import (
 )
 from service.api.middleware import EXTRA_HEADERS, IS_HEAD
 from service.api.problems import (
-    HEADERS,
     BodyTooLargeError,
     CrossSiteError,
     ForbiddenError,
+    headers_of,
     status_of,
 )
 from service.api.receiving import receive_upload
@@ -240,7 +240,7 @@ def _problem_page(request: Request, error: ProblemError) -> Response:
     except ProblemError:  # the database that knows the keys does not answer
         visitor = Visitor(None, sessions_of(request).new(), is_new=False)
     answer = _show(request, visitor, "problem.html", audits_page.problem_context(error.problem), status)
-    answer.headers.update({**HEADERS.get(status, {}), **getattr(error, "headers", {})})
+    answer.headers.update(headers_of(error))
     return answer
 
 
