@@ -126,7 +126,7 @@ class RateLimitedError(ApiError):
 class RequestTimeoutError(ApiError):
     def __init__(self, seconds: float) -> None:
         self.headers = {"Connection": "close"}
-        super().__init__("request_timeout", f"Nothing came for {seconds:g} s. Send the request again.")
+        super().__init__("request_timeout", f"No data arrived for {seconds:g} s. Send the request again.")
 
 
 class QueryTooLongError(ApiError):
@@ -142,7 +142,9 @@ class TooManyHeadersError(ApiError):
 class NotAcceptableError(ApiError):
     def __init__(self, offers: Sequence[str]) -> None:
         super().__init__(
-            "not_acceptable", f"The Accept header leaves nothing: ask for {' or '.join(offers)}.", field="Accept"
+            "not_acceptable",
+            f"None of the formats in Accept is available. Ask for {' or '.join(offers)}.",
+            field="Accept",
         )
 
 
