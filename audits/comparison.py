@@ -8,7 +8,9 @@ is reported is there, one that is not reported may be.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from schemas.comparison import ComparedFinding, ComparedMetric, Comparison, FindingChange, Split
+from audits.evidence.reported.table import METRICS
+from schemas.base import Split
+from schemas.comparison import ComparedFinding, ComparedMetric, Comparison, FindingChange
 from schemas.report import CheckRecord, Estimate, Finding, Outcome, Report, Severity
 
 # The order in which they are read.
@@ -21,9 +23,11 @@ CHANGES: Mapping[FindingChange, str] = {
 }
 BAD_CHANGES: tuple[FindingChange, ...] = ("came_back", "new")
 SEVERITIES = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
-LOWER_IS_BETTER = frozenset({"log_loss", "brier", "mae", "rmse", "mse", "mape", "expected_calibration_error"})
-# Counts and descriptions of the answers are neither good nor bad.
-NEITHER = frozenset({"answered", "positive_rate"})
+LOWER_IS_BETTER = frozenset(
+    {*(name for name, metric in METRICS.items() if not metric.higher), "expected_calibration_error"}
+)
+# Counts and descriptions of the answers are neither good nor bad; a bias is bad on both sides of 0.
+NEITHER = frozenset({"answered", "positive_rate", "bias"})
 
 
 def compare(before: Report, after: Report) -> Comparison:

@@ -1,12 +1,13 @@
-"""The two kinds of model that all others build on, and numbers that are never NaN."""
+"""The two kinds of model that all others build on, numbers that are never NaN, and the names of the splits."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AllowInfNan, BaseModel, ConfigDict
 
 FiniteFloat = Annotated[float, AllowInfNan(False)]
 Interval = tuple[FiniteFloat, FiniteFloat]
+Split = Literal["train", "validation"]
 
 
 class Received(BaseModel):

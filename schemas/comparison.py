@@ -4,11 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import FiniteFloat, Sent
+from schemas.base import FiniteFloat, Sent, Split
 from schemas.report import Effect, Estimate, Outcome, Severity, Verdict
 
 FindingChange = Literal["came_back", "new", "remaining", "unanswered", "mended"]
-Split = Literal["train", "validation"]
 
 
 class ComparedFinding(Sent):

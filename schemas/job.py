@@ -1,7 +1,7 @@
 """A job: the life of one audit request, from the queue to its report or its problem."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -10,7 +10,9 @@ from schemas.problem import Problem
 from schemas.report import Verdict
 
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-Stage = Literal["queued", "opening", "collecting", "checking", "repairing", "diagnosing", "done"]
+FINAL: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
+Stage = Literal["queued", "opening", "collecting", "repairing", "checking", "diagnosing", "done"]
+STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order in which an audit passes through them
 
 
 class Progress(Sent):

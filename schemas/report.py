@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from schemas.base import FiniteFloat, Interval, Sent
+from schemas.base import FiniteFloat, Interval, Sent, Split
 
 SCHEMA_VERSION = "1.0"
 Verdict = Literal["pass", "warn", "fail", "inconclusive"]
@@ -57,8 +57,9 @@ class Effect(Sent):
 
 
 class Affected(Sent):
+    split: Split = Field("validation", description="The split in which the rows lie.")
     columns: list[str] = []
-    rows: list[int] = Field([], description="At most 100 row numbers of the validation split, counted from 0.")
+    rows: list[int] = Field([], description="At most 100 row numbers of the split, counted from 0.")
     share_of_rows: FiniteFloat | None = Field(None, ge=0, le=1)
 
 
@@ -80,6 +81,7 @@ class Confirmation(Sent):
     confirmed: bool
     intervention: str
     metric: str
+    higher_is_better: bool = Field(True, description="Of the metric; where it is not, a gain is a fall.")
     before: FiniteFloat
     after: FiniteFloat
     gain_interval: Interval | None = None

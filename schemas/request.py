@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator
 
-from schemas.base import FiniteFloat, Received
+from schemas.base import FiniteFloat, Received, Split
 from schemas.data import MAX_URI_CHARACTERS, Data, Uri
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -59,7 +59,7 @@ class ReportedMetric(Received):
 
     name: str = Field(min_length=1, max_length=100)
     value: FiniteFloat | None = None
-    split: Literal["train", "validation"] = "validation"
+    split: Split = "validation"
 
 
 class History(Received):

@@ -154,7 +154,7 @@ def _at_once(
 
 
 class SpanQueue:
-    """Spans that several workers take, in order. After a failure no more are given out."""
+    """Spans that several workers take, in order. After a failure none behind it is given out."""
 
     def __init__(self, spans: Sequence[Span]) -> None:
         self._waiting = deque(enumerate(spans))
@@ -167,7 +167,20 @@ class SpanQueue:
 
     def take(self) -> tuple[int, Span] | None:
         with self._lock:
-            return self._waiting.popleft() if self._waiting and not self._failures else None
+            return self._waiting.popleft() if self._has_more() else None
+
+    def give_back(self, place: int, span: Span) -> None:
+        """Have somebody else take it."""
+        with self._lock:
+            self._waiting = deque(sorted([(place, span), *self._waiting]))
+
+    def has_more(self) -> bool:
+        """Whether `take` gives one."""
+        with self._lock:
+            return self._has_more()
+
+    def _has_more(self) -> bool:
+        return bool(self._waiting) and (not self._failures or self._waiting[0][0] < min(self._failures))
 
     def fail(self, place: int, error: Exception) -> None:
         with self._lock:

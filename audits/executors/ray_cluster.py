@@ -4,6 +4,7 @@ Ray is an extra (`fitcheck[ray]`) and is imported where a request asks for it al
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,17 @@ from typing import Any
 import numpy as np
 
 from audits.artefacts import Span, Split
-from audits.evidence.collect import SPANS_EACH, Plan, SpanQueue, batch_rows, collect, divided, first_batch, plan_for
+from audits.evidence.collect import (
+    SPANS_EACH,
+    Plan,
+    SpanQueue,
+    batch_rows,
+    collect,
+    divided,
+    first_batch,
+    fold_span,
+    plan_for,
+)
 from audits.evidence.features import take
 from audits.evidence.fold import RawSplit, SplitFold
 from audits.evidence.sample import sample_key
@@ -19,7 +30,7 @@ from audits.executors.ray_worker import Failure, Worker, threads_here
 from audits.opened import Opened
 from audits.opening import Safety
 from audits.sources import Roots
-from schemas.problem import EvaluatorError, RequestError
+from schemas.problem import EvaluatorError, ProblemError, RequestError
 from schemas.request import AuditRequest
 
 FIELD = "resources.engine"
@@ -27,6 +38,8 @@ MAX_WORKERS = 64
 # How often a part is begun whose worker dies, before the audit is given up.
 MAX_TRIES = 3
 WAIT_SECONDS = 1.0
+# How long nobody may come before the data are left to this machine: time to start, and to fetch and open a model.
+START_SECONDS = 300.0
 
 log = logging.getLogger(__name__)
 
@@ -121,44 +134,81 @@ class RayExecutor:
         """The fold of all spans. A part whose worker dies is folded again by another: merging makes no difference."""
         queue, whole = SpanQueue(spans), plan.fold(split.name)
         tries = dict.fromkeys(range(len(spans)), 0)
+        # A worker that is hired need not come: its place may have gone to others. It gets no part before it has.
+        hired = {worker.ready.remote(): worker for worker in self._workers}
+        idle: list[Any] = []
         running: dict[Any, tuple[Any, int, Span]] = {}
-
-        def give(worker: Any, taken: tuple[int, Span] | None) -> None:
-            if taken is not None:
-                place, span = taken
-                tries[place] += 1
-                running[worker.fold.remote(split.name, span, tensor, plan)] = (worker, place, span)
-
-        for worker in self._workers:
-            give(worker, queue.take())
-        while running:
-            done, _ = self._ray.wait(list(running), num_returns=1, timeout=WAIT_SECONDS)
+        deadline = time.monotonic() + START_SECONDS
+        while running or (hired and queue.has_more()):
+            if not running and time.monotonic() > deadline:
+                self._dismiss([*hired.values()])
+                break
+            done, _ = self._ray.wait([*running, *hired], num_returns=1, timeout=WAIT_SECONDS)
             for reference in done:
-                worker, place, span = running.pop(reference)
                 answer = self._answer(reference)
-                if isinstance(answer, SplitFold):
-                    whole.merge(answer)
-                    on_rows(whole.n)
-                elif isinstance(answer, Failure):
+                if reference in hired:
+                    worker = hired.pop(reference)
+                    if answer is None:
+                        self._lose(worker)
+                    else:
+                        idle.append(worker)
+                    continue
+                worker, place, span = running.pop(reference)
+                if answer is None:
+                    queue.give_back(place, span)
+                    self._lose(worker, tries[place])
+                    continue
+                idle.append(worker)
+                if isinstance(answer, Failure):
                     queue.fail(place, answer.as_error())
                 else:
-                    self._lose(worker, tries[place])
-                    give(self._workers[place % len(self._workers)], (place, span))
-                    continue
-                give(worker, queue.take())
+                    whole.merge(answer)
+                    on_rows(whole.n)
+            while idle and (taken := queue.take()) is not None:
+                place, span = taken
+                tries[place] += 1
+                worker = idle.pop()
+                running[worker.fold.remote(split.name, span, tensor, plan)] = (worker, place, span)
+        self._fold_here(split, tensor, plan, queue, whole, on_rows)
         queue.require_no_failure()
         return whole
 
-    def _answer(self, reference: Any) -> SplitFold | Failure | None:
-        """None where the worker, or its machine, is gone."""
+    def _fold_here(
+        self,
+        split: Split,
+        tensor: str | None,
+        plan: Plan,
+        queue: SpanQueue,
+        whole: SplitFold,
+        on_rows: Callable[[int], None],
+    ) -> None:
+        """Fold what no worker came for."""
+        for place, span in queue:
+            fold = plan.fold(split.name)
+            try:
+                fold_span(split, span, self._opened.answers_for(tensor), fold, plan.rows, lambda _: None)
+            except ProblemError as error:
+                queue.fail(place, error)
+            else:
+                whole.merge(fold)
+                on_rows(whole.n)
+
+    def _answer(self, reference: Any) -> Any:
+        """What a worker answers; None where it, or its machine, is gone."""
         try:
-            answer: SplitFold | Failure = self._ray.get(reference)
+            return self._ray.get(reference)
         except self._ray.exceptions.RayActorError as error:
             log.warning("a worker of the cluster was lost: %s", str(error).split("\n", maxsplit=1)[0])
             return None
-        return answer
 
-    def _lose(self, worker: Any, tries: int) -> None:
+    def _dismiss(self, workers: Sequence[Any]) -> None:
+        """Wait no longer for workers that the cluster has no place for."""
+        log.warning("%d workers of the cluster did not start within %.0f s", len(workers), START_SECONDS)
+        for worker in workers:
+            self._ray.kill(worker)
+        self._workers = [worker for worker in self._workers if worker not in workers]
+
+    def _lose(self, worker: Any, tries: int = 0) -> None:
         """Go on without a worker.
 
         Raises:

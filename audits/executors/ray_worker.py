@@ -72,6 +72,10 @@ class Worker:
         self._opened = open_artefacts(request, description, staged, safety)
         self._open.callback(self._opened.model.close)
 
+    def ready(self) -> bool:
+        """Answered when it is: an actor for which there is no place answers nothing."""
+        return True
+
     def fold(self, name: SplitName, span: Span, tensor: str | None, plan: Plan) -> SplitFold | Failure:
         """The fold of a span, or why there is none."""
         if self._failure is not None:

@@ -130,13 +130,17 @@ def _of_finding(case: Case, submitted: Case, result: CheckResult, finding: Findi
     if code in OF_COLUMNS and case.space.layout != "image":
         yield from _tried("quantiles", lambda: quantiles(submitted, columns, repaired))
     if code in OF_IMAGES:
-        yield from _tried("thumbnails", lambda: [thumbnails(submitted, finding.affected.rows, repaired)])
+        yield from _tried("thumbnails", lambda: [thumbnails(submitted, _validation_rows(finding), repaired)])
     if code == "preprocessing.missing_values":
         yield from _tried("missing", lambda: [missing_shares(submitted), missing_map(submitted)])
     if code == "preprocessing.duplicate_leakage":
         yield from _tried("copies", lambda: [copies(submitted)])
     if code == "metrics.weak_segment":
         yield from _tried("segments", lambda: [segments(finding)])
+
+
+def _validation_rows(finding: Finding) -> Sequence[int]:
+    return finding.affected.rows if finding.affected.split == "validation" else ()
 
 
 def _columns(finding: Finding, case: Case) -> Sequence[str]:

@@ -89,7 +89,4 @@ def _ends(confirmation: Confirmation, gain: Interval) -> Interval:
 
 def _signed(confirmation: Confirmation, gain: float) -> float:
     """A gain in the metric's own direction: of a loss, a gain is a fall."""
-    interval = confirmation.gain_interval
-    middle = confirmation.after - confirmation.before if interval is None else (interval[0] + interval[1]) / 2
-    falls = middle * (confirmation.after - confirmation.before) < 0
-    return -gain if falls else gain
+    return gain if confirmation.higher_is_better else -gain

@@ -117,8 +117,7 @@ class WatchedConnection:
             try:
                 return self._connection.recv_into(view)
             except BlockingIOError:
-                select.select([self._connection], [], [], LOOK_SECONDS)
-                self._watch.look()
+                self._wait_for(select.POLLIN)
 
     def sendall(self, data: bytes | memoryview) -> None:
         view = memoryview(data).cast("B")
@@ -126,12 +125,17 @@ class WatchedConnection:
             try:
                 view = view[self._connection.send(view) :]
             except BlockingIOError:
-                select.select([], [self._connection], [], LOOK_SECONDS)
-                self._watch.look()
+                self._wait_for(select.POLLOUT)
 
     def close(self) -> None:
         self._connection.close()
         self._watch.close()
+
+    def _wait_for(self, event: int) -> None:
+        poll = select.poll()  # which, other than select, knows no highest descriptor
+        poll.register(self._connection, event)
+        poll.poll(1000 * LOOK_SECONDS)
+        self._watch.look()
 
 
 def _size(folder: Path) -> int:

@@ -154,9 +154,8 @@ def judge_witnessed(
     if result.finding is None:
         return result
     # it costs no validation performance: the training metric is what it spoils
-    finding = result.finding.model_copy(
-        update={"severity": Severity.WARNING, "evidence": {**result.finding.evidence, "split": "training"}}
-    )
+    there = result.finding.affected.model_copy(update={"split": "train"})
+    finding = result.finding.model_copy(update={"severity": Severity.WARNING, "affected": there})
     return replace(result, finding=finding, recovered=None)
 
 

@@ -7,8 +7,10 @@ answered otherwise the next time.
 import ipaddress
 from collections.abc import Iterable
 
-# NAT64, and an address of Azure's that is public and answers virtual machines alone.
-_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+# Of IPv6, all that is assigned to the public. What lies elsewhere may carry an IPv4 address (NAT64, compatible and
+# translated addresses) or be of a site, and versions of Python disagree on whether it is global.
+_UNICAST = ipaddress.ip_network("2000::/3")
+# An address of Azure's that is public and answers virtual machines alone.
 _CLOUD = frozenset({ipaddress.ip_address("168.63.129.16")})
 _PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 # Amazon's metadata and time services over IPv6 lie among the private addresses.
@@ -18,10 +20,8 @@ _METADATA = ipaddress.ip_network("fd00:ec2::/32")
 def is_public(address: str) -> bool:
     """Whether everyone may reach it, also where an IPv6 address carries an IPv4 one."""
     ip = _parse(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        within = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if within is not None or ip in _TRANSLATED:
-            return False
+    if isinstance(ip, ipaddress.IPv6Address) and (ip not in _UNICAST or ip.sixtofour or ip.teredo):
+        return False
     return ip.is_global and not ip.is_multicast and ip not in _CLOUD
 
 

@@ -87,7 +87,7 @@ def locate(address: str, folder: Path | None, *, field: str) -> Path:
     if folder is None:
         raise RequestError(
             "uri_scheme_forbidden",
-            "upload:// addresses exist only in a service; locally, give a path.",
+            "upload:// addresses exist only in a service. Here, give a path or file:///absolute/path.",
             field=field,
         )
     id_ = upload_id(address, field=field)

@@ -66,6 +66,10 @@ async def _deliver(delivery: Delivery, upkeep: Upkeep, settings: Settings) -> No
     except UndeliveredError as reason:
         error = str(reason)
         is_last = is_last or reason.is_final
+    except Exception:
+        # Unsettled, it would be taken for lost, and tried for ever.
+        log.exception("callback_crashed", audit=delivery.job.id)
+        error = "The delivery failed by a fault of ours."
     log.info("callback_sent", audit=delivery.job.id, attempt=delivery.attempt, error=error)
     await run_in_threadpool(upkeep.settle_callback, delivery, error, is_last=is_last)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 from starlette.concurrency import run_in_threadpool
 
-from schemas.job import JobEvent
+from schemas.job import FINAL, JobEvent
 from service.api.problems import TooManyFollowersError
 from service.jobs.errors import DatabaseUnavailable
 from service.jobs.interface import Jobs
@@ -22,7 +22,6 @@ MAX_FOLLOWERS = 1000
 MAX_EVENTS = 1000  # an audit has a few dozen
 RECONNECT_MILLISECONDS = 2000
 HEARTBEAT = b": still here\n\n"
-FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 log = structlog.get_logger(__name__)
 
@@ -73,13 +72,13 @@ class Following:
         """How many streams are open."""
         return sum(feed.followers for feed in tuple(self._feeds.values()))
 
-    def require_room(self) -> None:
-        """Refuse one more follower than this process can serve.
+    def require_room(self, wanted: int = 1) -> None:
+        """Refuse more followers than this process can serve.
 
         Raises:
             TooManyFollowersError: there are as many.
         """
-        if self.count() >= MAX_FOLLOWERS:
+        if self.count() + wanted > MAX_FOLLOWERS:
             raise TooManyFollowersError(MAX_FOLLOWERS)
 
     def close(self) -> None:

@@ -76,8 +76,9 @@ class NotFoundError(ApiError):
 
 class MethodNotAllowedError(ApiError):
     def __init__(self, method: str, allowed: Sequence[str]) -> None:
-        self.allowed = ", ".join(allowed)
-        super().__init__("method_not_allowed", f"{method} is not possible here; {self.allowed or 'nothing'} is.")
+        takes = ", ".join(allowed)
+        super().__init__("method_not_allowed", f"This address does not take {method}; it takes {takes or 'no method'}.")
+        self.headers = {"Allow": takes}
 
 
 class UnauthorizedError(ApiError):
@@ -125,7 +126,7 @@ class RateLimitedError(ApiError):
 class RequestTimeoutError(ApiError):
     def __init__(self, seconds: float) -> None:
         self.headers = {"Connection": "close"}
-        super().__init__("request_timeout", f"Nothing came for {seconds:g} s. Send the request again.")
+        super().__init__("request_timeout", f"No data arrived for {seconds:g} s. Send the request again.")
 
 
 class QueryTooLongError(ApiError):
@@ -141,7 +142,9 @@ class TooManyHeadersError(ApiError):
 class NotAcceptableError(ApiError):
     def __init__(self, offers: Sequence[str]) -> None:
         super().__init__(
-            "not_acceptable", f"The Accept header leaves nothing: ask for {' or '.join(offers)}.", field="Accept"
+            "not_acceptable",
+            f"None of the formats in Accept is available. Ask for {' or '.join(offers)}.",
+            field="Accept",
         )
 
 
@@ -282,12 +285,16 @@ def status_of(error: ProblemError) -> HTTPStatus:
     return next(known, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
+def headers_of(error: ProblemError) -> dict[str, str]:
+    """What the headers of its answer say beside the problem."""
+    own = error.headers if isinstance(error, ApiError) else {}
+    return {**HEADERS.get(status_of(error), {}), **own}
+
+
 def problem_response(error: ProblemError, instance: str) -> Response:
     """The answer to a request that ended in `error`; `instance` is its path."""
     status = status_of(error)
-    headers = {**HEADERS.get(status, {}), **getattr(error, "headers", {})}
-    if isinstance(error, MethodNotAllowedError):
-        headers["Allow"] = error.allowed
+    headers = headers_of(error)
     type_ = TYPE_PREFIX + error.code
     return write(
         error.problem.model_copy(update={"type": type_, "status": status.value, "instance": instance}), headers

@@ -16,14 +16,14 @@ from audits.sources.uploads import ids_in
 from schemas.base import Sent
 from schemas.catalogue import Catalogue, CatalogueEntry
 from schemas.isolation import Isolation
-from schemas.job import Job, JobPage, JobStatus
+from schemas.job import FINAL, Job, JobPage, JobStatus
 from schemas.report import Report, Verdict
 from schemas.request import MAX_TAGS, AuditRequest
 from service.api import webhooks
 from service.api.access import Caller, Owner, authenticate
 from service.api.bodies import AuditRequestBody
 from service.api.examiner import Examiner
-from service.api.following import FINAL, Following
+from service.api.following import Following
 from service.api.metrics import MEDIA_TYPE as METRICS_MEDIA_TYPE
 from service.api.metrics import Metrics
 from service.api.middleware import IS_HEAD

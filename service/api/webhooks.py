@@ -70,6 +70,7 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises where it is none
+        (parts.hostname or "").encode("idna")  # as it is done where the name is looked up
     except ValueError:
         raise _invalid() from None
     plain = all(" " < character < "\x7f" for character in url)
@@ -133,7 +134,7 @@ async def deliver(delivery: Delivery, settings: Settings) -> None:
             status = await _post(delivery.url, body, headers, settings)
     except TimeoutError:
         raise UndeliveredError(f"No answer within {TIMEOUT_SECONDS:.0f} seconds.") from None
-    except (httpx.HTTPError, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
         log.info("callback_failed", audit=delivery.job.id, error=str(error))
         raise UndeliveredError("The host cannot be reached.") from None
     if not httpx.codes.is_success(status):

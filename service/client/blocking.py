@@ -12,12 +12,12 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from schemas.catalogue import Catalogue, CatalogueEntry
-from schemas.job import Job, JobEvent, JobPage, JobStatus, Progress
+from schemas.job import FINAL, Job, JobEvent, JobPage, JobStatus, Progress
 from schemas.report import Report, Verdict
 from schemas.request import AuditRequest
 from schemas.upload import Upload, UploadPage
 from service.client import calls
-from service.client.calls import FINAL, Deadline, Patience, Tries, path_of, read
+from service.client.calls import Deadline, Patience, Tries, path_of, read
 from service.client.reports import AuditReport
 from service.client.requests import RequestFields, request_of
 

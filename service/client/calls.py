@@ -23,7 +23,6 @@ from service.client.errors import AuditFailedError, RefusedError, ServiceError, 
 
 M = TypeVar("M", bound=BaseModel)
 
-FINAL: Final = ("succeeded", "failed", "cancelled")
 AUDITS: Final = "/v1/audits"
 UPLOADS: Final = "/v1/uploads"
 CATALOGUE: Final = "/v1/catalogue"

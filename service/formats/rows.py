@@ -22,9 +22,8 @@ def rows_csv(report: Report) -> str:
 
 def _flagged(report: Report) -> Iterator[tuple[str, int, str, str, str]]:
     for finding in report.findings:
-        split = "training" if finding.evidence.get("split") == "training" else "validation"
         for row in finding.affected.rows:
-            yield split, row, finding.code, finding.severity.value, _plain(finding.title)
+            yield finding.affected.split, row, finding.code, finding.severity.value, _plain(finding.title)
 
 
 def _plain(text: str) -> str:

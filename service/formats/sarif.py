@@ -106,7 +106,7 @@ def _location(report: Report, finding: Finding) -> Part:
 
 def _artifact(report: Report, finding: Finding) -> str:
     """The validation file, or the training file where the finding speaks of that one; the model without either."""
-    split = "train" if finding.evidence.get("split") == "training" or finding.family == "overfitting" else "validation"
+    split = "train" if finding.family == "overfitting" else finding.affected.split
     section = report.data.get(split)
     files = section.get("files") if isinstance(section, dict) else None
     first: JsonValue = files[0] if isinstance(files, list) and files else None

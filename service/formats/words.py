@@ -21,7 +21,7 @@ VERDICTS: Mapping[Verdict, str] = {
     "pass": "No check found anything that costs performance.",
     "warn": "Mend what is marked as a warning before you rely on the number.",
     "fail": "The number, or the model, is not usable as it is.",
-    "inconclusive": "The data are too few to say.",
+    "inconclusive": "There is too little data to decide.",
 }
 
 

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from schemas.job import Progress
 from schemas.report import Report
 from schemas.request import AuditRequest
 from service.jobs import tallies
-from service.jobs.tables import audit, audit_event, audit_progress, now_ms, report, workflow
+from service.jobs.tables import audit, audit_event, audit_progress, insert, now_ms, report, workflow
 
 OPENING = Progress(stage="opening")
 
@@ -85,8 +84,7 @@ def _count_start(connection: sa.Connection, audit_id: str, executor: str) -> tup
     }
     again = {**first, "starts": audit_progress.c.starts + 1, "version": audit_progress.c.version + 1}
     del again["started_at"]
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(audit_progress).values(audit_id=audit_id, **first)
+    statement = insert(connection, audit_progress).values(audit_id=audit_id, **first)
     statement = statement.on_conflict_do_update(index_elements=["audit_id"], set_=again)
     counts = statement.returning(audit_progress.c.starts, audit_progress.c.handovers, audit_progress.c.version)
     starts, handovers, version = connection.execute(counts).one()
@@ -147,8 +145,7 @@ def store_report(connection: sa.Connection, audit_id: str, executor: str, made: 
     """
     if not is_owner(connection, audit_id, executor):
         raise Superseded(audit_id)
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(report).values(
+    statement = insert(connection, report).values(
         audit_id=audit_id, created_at=now_ms(), verdict=made.verdict, body=made.model_dump_json()
     )
     stored = connection.execute(statement.on_conflict_do_nothing(index_elements=["audit_id"]))

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 from dbos import DBOSClient, EnqueueOptions
-from sqlalchemy.dialects import postgresql, sqlite
 
 from audits.sources.uploads import ids_in
 from schemas.job import Job, JobEvent, JobPage
@@ -31,7 +30,7 @@ from service.jobs.interface import JobFilter, Pruned, Statistics
 from service.jobs.names import APPLICATION, QUEUES, SCHEMA, VERSION, WORKFLOW
 from service.jobs.serialization import JsonSerializer
 from service.jobs.states import ACTIVE, IS, SELECT_JOB, JobRow, job_from, status_of
-from service.jobs.tables import audit, audit_tag, lease, now_ms, queues, report, workflow
+from service.jobs.tables import audit, audit_tag, insert, lease, now_ms, queues, report, workflow
 from service.settings import Settings
 from service.tracing import traceparent
 from service.uploads.store import prune_uploads
@@ -245,8 +244,7 @@ def _insert_audit(
     connection: sa.Connection, audit_id: str, request: AuditRequest, caller: str, key: str | None
 ) -> bool:
     """Whether the audit is new; not so where the caller's key was used before."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(audit).values(
+    statement = insert(connection, audit).values(
         id=audit_id,
         caller=caller,
         created_at=now_ms(),

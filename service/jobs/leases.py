@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from service.jobs import claims, tallies
 from service.jobs.names import APPLICATION
-from service.jobs.tables import lease, now_ms, workflow
+from service.jobs.tables import DAY_MS, lease, now_ms, workflow
 
 KEEP_DAYS = 7
 
@@ -92,7 +92,7 @@ def release_dead_here(connection: sa.Connection) -> int:
 
 def reap_overdue(connection: sa.Connection, lease_seconds: float) -> int:
     """Declare those dead that were not heard of for a lease, and forget the long dead."""
-    old = lease.c.reaped_at < now_ms() - KEEP_DAYS * 24 * 3600 * 1000
+    old = lease.c.reaped_at < now_ms() - KEEP_DAYS * DAY_MS
     connection.execute(sa.delete(lease).where(old))
     overdue = sa.update(lease).where(lease.c.reaped_at.is_(None), lease.c.beat_at < now_ms() - _ms(lease_seconds))
     expired = connection.execute(overdue.values(reaped_at=now_ms()).returning(lease.c.queue)).scalars().all()

@@ -15,12 +15,11 @@ from service.jobs import tallies, turns
 from service.jobs.interface import Pruned
 from service.jobs.names import APPLICATION, WORKFLOW
 from service.jobs.states import ACTIVE, SELECT_JOB, status_of
-from service.jobs.tables import audit, callback, now_ms, report, workflow
+from service.jobs.tables import DAY_MS, audit, callback, now_ms, report, workflow
 from service.settings import Settings
 
 BATCH = 200
 CALLBACK_DAYS = 7
-DAY_MS = 24 * 3600 * 1000
 LOCK = 0x6669747072756E65  # "fitprune", the key of our advisory lock
 
 

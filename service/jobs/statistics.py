@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
+from schemas.job import FINAL
 from service.jobs import tallies
 from service.jobs.interface import Statistics
+from service.jobs.leases import live
 from service.jobs.names import APPLICATION
 from service.jobs.states import IS
 from service.jobs.tables import audit, callback, lease, now_ms, workflow
-
-ENDS = ("succeeded", "failed", "cancelled")
 
 
 def read(connection: sa.Connection, lease_seconds: float) -> Statistics:
@@ -43,8 +43,7 @@ def _queues(connection: sa.Connection) -> Mapping[str, tuple[int, float]]:
 def _slots(connection: sa.Connection, lease_seconds: float) -> Mapping[tuple[str, str], int]:
     """(Queue, `busy` or `idle`) -> live slots."""
     busy = sa.exists().where(workflow.c.status == "PENDING", workflow.c.executor_id == lease.c.executor)
-    live = sa.and_(lease.c.reaped_at.is_(None), lease.c.beat_at >= now_ms() - int(lease_seconds * 1000))
-    query = sa.select(lease.c.queue, busy).where(live)
+    query = sa.select(lease.c.queue, busy).where(live(lease_seconds))
     found: dict[tuple[str, str], int] = {}
     for queue, is_busy in connection.execute(query):
         for state, counts in (("busy", bool(is_busy)), ("idle", not is_busy)):
@@ -55,10 +54,10 @@ def _slots(connection: sa.Connection, lease_seconds: float) -> Mapping[tuple[str
 def _ended(connection: sa.Connection) -> Mapping[str, int]:
     """Status -> audits, those included that were pruned."""
     pruned = tallies.counts(connection, tallies.PRUNED)
-    counts = [sa.func.count().filter(IS[status]).label(status) for status in ENDS]  # type: ignore[index]
+    counts = [sa.func.count().filter(IS[status]).label(status) for status in FINAL]
     query = sa.select(*counts).select_from(audit).join(workflow, workflow.c.workflow_uuid == audit.c.id)
     row = connection.execute(query).one()
-    return {status: row[i] + pruned.get(status, 0) for i, status in enumerate(ENDS)}
+    return {status: row[i] + pruned.get(status, 0) for i, status in enumerate(FINAL)}
 
 
 def _callbacks(connection: sa.Connection) -> Mapping[str, int]:

@@ -8,12 +8,14 @@ Times are milliseconds since 1970 by the clock of the database, as the engine ke
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from service.jobs.names import SCHEMA
 
+DAY_MS = 24 * 3600 * 1000
 metadata = sa.MetaData()
 
 # What was asked for. Holds no state: the engine's row of the same id does.
@@ -227,3 +229,8 @@ def _now_sqlite(*_: Any, **__: Any) -> str:
 @compiles(now_ms, "postgresql")
 def _now_postgresql(*_: Any, **__: Any) -> str:
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+def insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """An insertion that can say what becomes of a row that is there already."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)

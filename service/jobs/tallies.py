@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from service.jobs.tables import tally
+from service.jobs.tables import insert, tally
 
 STAGE_SECONDS: Final = "stage_seconds"  # by stage, in buckets
 PRUNED: Final = "pruned"  # by status: audits that are counted here since their rows are gone
@@ -54,8 +53,7 @@ def _cumulative(seen: Mapping[str, int]) -> list[tuple[str, float]]:
 
 
 def _add(connection: sa.Connection, name: str, label: str, bucket: str, count: int, total: float) -> None:
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     row = {"name": name, "label": label, "bucket": bucket}
-    statement = dialect.insert(tally).values(**row, count=count, total=total)
+    statement = insert(connection, tally).values(**row, count=count, total=total)
     sums = {"count": tally.c["count"] + count, "total": tally.c.total + total}
     connection.execute(statement.on_conflict_do_update(index_elements=list(row), set_=sums))

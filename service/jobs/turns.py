@@ -9,10 +9,9 @@ waits for the backlog of another, and nobody saves up turns by being idle.
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from service.jobs.names import APPLICATION
-from service.jobs.tables import turn, workflow
+from service.jobs.tables import insert, turn, workflow
 
 TOP_PRIORITY: Final = 49
 # 99 priorities fit into the engine's 31 bits. Beyond the last turn there is none: first come, first served.
@@ -24,8 +23,7 @@ def next_place(connection: sa.Connection, queue: str, priority: int, caller: str
     key = {"queue": queue, "priority": priority, "caller": caller}
     own = connection.execute(sa.select(turn.c.next).filter_by(**key)).scalar()
     chosen = max(own or 1, _turn_on(connection, queue, priority))
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(turn).values(**key, next=chosen + 1)
+    statement = insert(connection, turn).values(**key, next=chosen + 1)
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_={"next": chosen + 1}))
     return _base(priority) + min(chosen, TURNS - 1)
 

@@ -12,16 +12,14 @@ import sqlalchemy as sa
 from audits.sources import uploads
 from schemas.upload import Upload
 from service.jobs.states import ACTIVE
-from service.jobs.tables import audit_upload, now_ms, upload, workflow
-
-DAY_MILLISECONDS = 24 * 3600 * 1000
+from service.jobs.tables import DAY_MS, audit_upload, now_ms, upload, workflow
 
 
 def insert(
     connection: sa.Connection, id_: str, *, caller: str, name: str, bytes_: int, sha256: str, days: float
 ) -> Upload:
     row = {"id": id_, "caller": caller, "name": name, "bytes": bytes_, "sha256": sha256, "created_at": now_ms()}
-    expires_at = now_ms() + round(days * DAY_MILLISECONDS)
+    expires_at = now_ms() + round(days * DAY_MS)
     statement = sa.insert(upload).values(**row, expires_at=expires_at).returning(upload)
     return _upload(connection.execute(statement).one())
 

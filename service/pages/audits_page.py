@@ -4,19 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_args
 
-from schemas.job import Job, JobEvent, JobPage, JobStatus, Stage
+from schemas.job import STAGES, Job, JobEvent, JobPage, JobStatus, Stage
 from schemas.problem import Problem
 from schemas.report import Verdict
 
 ACTIVE = frozenset({"queued", "running"})
 STATUSES, WORDS_OF_VERDICTS = get_args(JobStatus), get_args(Verdict)
-STAGES: tuple[tuple[Stage, str], ...] = (
-    ("opening", "Open the model and the data"),
-    ("collecting", "Run the model on both splits"),
-    ("checking", "Check"),
-    ("repairing", "Repair, and run the model again"),
-    ("diagnosing", "Find the causes"),
-)
+TITLES: Mapping[Stage, str] = {
+    "opening": "Open the model and the data",
+    "collecting": "Run the model on both splits",
+    "repairing": "Repair, and run the model again",
+    "checking": "Check",
+    "diagnosing": "Find the causes",
+}
 MARKS = {"succeeded": "pass", "failed": "error"}
 # Before this much is done, the pace says nothing about the end.
 MIN_FRACTION = 0.05
@@ -64,7 +64,7 @@ def row(job: Job) -> Context:
 def audit_context(job: Job, events: Sequence[JobEvent], now: datetime) -> Context:
     """One audit that has no report, or none yet."""
     begun = _begun(events)
-    order = [name for name, _ in STAGES]
+    order = [stage for stage in STAGES if stage in TITLES]
     reached = order.index(job.progress.stage) if job.progress.stage in order else -1
     return {
         **row(job),
@@ -74,11 +74,11 @@ def audit_context(job: Job, events: Sequence[JobEvent], now: datetime) -> Contex
         "stages": [
             {
                 "name": name,
-                "title": title,
+                "title": TITLES[name],
                 "state": "done" if place < reached else "current" if place == reached else "",
                 "begun": _epoch(begun.get(name)),
             }
-            for place, (name, title) in enumerate(STAGES)
+            for place, name in enumerate(order)
         ],
         "now": _epoch(now),
         "started": _epoch(job.started_at),
@@ -111,7 +111,7 @@ def seconds_in_words(seconds: float) -> str:
 
 
 def stage_name(stage: Stage) -> str:
-    return dict(STAGES).get(stage, "")
+    return TITLES.get(stage, "")
 
 
 def _begun(events: Sequence[JobEvent]) -> dict[Stage, datetime]:

@@ -221,7 +221,7 @@ def _remedy(remedy: Remedy, said: Sequence[Remedy], codes: _Codes) -> Context:
 def _affected(finding: Finding) -> str:
     """Columns and rows, as far as they can be read."""
     affected, parts = finding.affected, []
-    split = "Training" if finding.evidence.get("split") == "training" else "Validation"
+    split = {"train": "Training", "validation": "Validation"}[affected.split]
     if affected.columns:
         parts.append(f"Columns: {_listed(affected.columns)}.")
     if affected.rows:

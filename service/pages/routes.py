@@ -39,10 +39,10 @@ from service.api.access import (
 )
 from service.api.middleware import EXTRA_HEADERS, IS_HEAD
 from service.api.problems import (
-    HEADERS,
     BodyTooLargeError,
     CrossSiteError,
     ForbiddenError,
+    headers_of,
     status_of,
 )
 from service.api.receiving import receive_upload
@@ -52,6 +52,7 @@ from service.api.routes import (
     JobsOf,
     LastEventId,
     ListQuery,
+    audit_id,
     follow_audit,
     following_of,
     submit_audit,
@@ -239,7 +240,7 @@ def _problem_page(request: Request, error: ProblemError) -> Response:
     except ProblemError:  # the database that knows the keys does not answer
         visitor = Visitor(None, sessions_of(request).new(), is_new=False)
     answer = _show(request, visitor, "problem.html", audits_page.problem_context(error.problem), status)
-    answer.headers.update({**HEADERS.get(status, {}), **getattr(error, "headers", {})})
+    answer.headers.update(headers_of(error))
     return answer
 
 
@@ -269,12 +270,12 @@ def list_audits(request: Request, visitor: VisitorOf, identity: LoggedIn, jobs: 
 async def follow_audits(request: Request, identity: LoggedIn, jobs: JobsOf) -> Response:
     """State and progress of several audits in one stream: browsers open only six connections to a host."""
     wanted = list(dict.fromkeys(request.query_params.getlist("id")))[:PAGE_ROWS]
-    found = [await run_in_threadpool(jobs.get, one, caller=_owner(identity)) for one in wanted]
+    found = [await run_in_threadpool(jobs.get, audit_id(one), caller=_owner(identity)) for one in wanted]
     active = [job.id for job in found if job.status in audits_page.ACTIVE]
     if not active or request.scope.get(IS_HEAD):
         return Response(status_code=HTTPStatus.NO_CONTENT)
     following = following_of(request)
-    following.require_room()
+    following.require_room(len(active))
     merged = _merged([following.stream(one, 0) for one in active])
     return StreamingResponse(merged, media_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
 
@@ -424,12 +425,13 @@ def compare_reports(request: Request, visitor: VisitorOf, identity: LoggedIn, jo
     a, b = (request.query_params.get(name, "").strip() for name in ("a", "b"))
     chosen = request.query_params.getlist("id")
     if chosen and not a:
-        found = sorted((jobs.get(one, caller=_owner(identity)) for one in chosen[:2]), key=lambda job: job.created_at)
+        ids = map(audit_id, chosen[:2])
+        found = sorted((jobs.get(one, caller=_owner(identity)) for one in ids), key=lambda job: job.created_at)
         a, b = [*(job.id for job in found), ""][:2]
     if not (a and b):
         context = {"a": a, "b": b, "is_short": bool(a or b or chosen)}
         return _show(request, visitor, "compare_form.html", context)
-    reports = [jobs.report(one, caller=_owner(identity)) for one in (a, b)]
+    reports = [jobs.report(audit_id(one), caller=_owner(identity)) for one in (a, b)]
     return _show(request, visitor, "compare.html", compare_page.compare_context(compare(*reports)))
 
 

@@ -92,7 +92,7 @@ def _outcome(connection: socket.socket, evaluator: Evaluator, order: Order) -> F
         # The text may quote rows, paths or keys: it is for the operator.
         log.exception("evaluator_failed", audit=order.audit_id)
         if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
-            return Frame(passing=_machine_fault(error))
+            return Frame(passing=machine_fault(error))
         return Frame(problem=_unexpected())
     return Frame(examined=result) if isinstance(result, Examined) else Frame(report=_with_memory(result))
 
@@ -134,7 +134,8 @@ def _out_of_memory() -> Problem:
     ).problem
 
 
-def _machine_fault(error: OSError) -> Problem:
+def machine_fault(error: OSError) -> Problem:
+    """What the machine refuses, as a problem that may pass."""
     reason = os.strerror(error.errno or 0).lower()
     return EvaluatorError(
         "worker_fault", f"The worker cannot go on: {reason}. The operator has to mend that; then try again."

@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from service.worker.protocol import ConnectionLost, Ended, Frame, send
 log = structlog.get_logger(__name__)
 
 PRODUCTION = "service.worker.audit"
+PAUSE_SECONDS = 0.1
 
 
 @dataclass
@@ -116,20 +118,29 @@ class ForkServer:
         elif events & (select.POLLHUP | select.POLLRDHUP | select.POLLERR):
             self._abandon(audit)
         elif self._left > 0:
-            self._fork(audit)
+            try:
+                self._fork(audit)
+            except OSError as error:
+                self._refuse(audit, error)
 
     def _accept(self) -> None:
-        with suppress(BlockingIOError, ConnectionError):
+        try:
             connection, _ = self._listener.accept()
-            connection.setblocking(True)
-            audit = Audit(connection)
-            self._audits[connection.fileno()] = audit
-            self._poll.register(connection, select.POLLIN | select.POLLRDHUP)
-            with suppress(OSError):
-                send(connection, Frame(hello=os.getpid()))
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:
+            # No descriptor or no memory. Who connects waits, and those that are evaluated come to their end.
+            log.warning("connection_not_accepted", error=str(error))
+            time.sleep(PAUSE_SECONDS)
+            return
+        connection.setblocking(True)
+        audit = Audit(connection)
+        self._audits[connection.fileno()] = audit
+        self._poll.register(connection, select.POLLIN | select.POLLRDHUP)
+        with suppress(OSError):
+            send(connection, Frame(hello=os.getpid()))
 
     def _fork(self, audit: Audit) -> None:
-        self._left -= 1
         audit.scratch = Path(tempfile.mkdtemp(prefix="audit-", dir=self._scratch))
         server = os.getpid()
         with warnings.catch_warnings():
@@ -138,6 +149,7 @@ class ForkServer:
             pid = os.fork()
         if pid == 0:
             self._become_evaluator(audit, server)
+        self._left -= 1
         audit.pid = pid
         audit.exit_fd = os.pidfd_open(pid)
         self._audits[audit.exit_fd] = audit
@@ -164,6 +176,16 @@ class ForkServer:
             # No clean-up of libraries that were set up in another process.
             sys.stderr.flush()
             os._exit(status)
+
+    def _refuse(self, audit: Audit, error: OSError) -> None:
+        """The machine has no place for it now: the others, which would die with this process, go on."""
+        log.warning("evaluator_not_started", error=str(error))
+        if audit.pid is not None:
+            kill_group(audit.pid)
+            os.waitpid(audit.pid, 0)
+        with suppress(OSError):
+            send(audit.connection, Frame(passing=child.machine_fault(error)))
+        self._forget(audit)
 
     def _abandon(self, audit: Audit) -> None:
         """The slot is gone, or wants no more of it."""

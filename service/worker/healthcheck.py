@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.jobs.database import connect
-from service.jobs.leases import here
-from service.jobs.tables import lease, now_ms
+from service.jobs.leases import here, live
+from service.jobs.tables import lease
 from service.settings import Settings, get_settings
 
 
@@ -21,10 +21,7 @@ def live_slots_here(settings: Settings) -> int:
         SQLAlchemyError: the database does not answer.
     """
     engine = connect(settings, pool_size=1)
-    earliest = now_ms() - int(settings.lease_seconds * 1000)
-    query = sa.select(sa.func.count()).where(
-        lease.c.reaped_at.is_(None), lease.c.place == here(), lease.c.beat_at >= earliest
-    )
+    query = sa.select(sa.func.count()).where(live(settings.lease_seconds), lease.c.place == here())
     try:
         with engine.connect() as connection:
             return connection.execute(query).scalar_one()

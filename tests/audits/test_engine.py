@@ -19,7 +19,7 @@ from audits.evidence.case import Case
 from audits.registry import CHECKS
 from audits.results import CheckResult
 from audits.sources import Roots, looked_at
-from schemas.job import Progress
+from schemas.job import STAGES, Progress
 from schemas.problem import DataError, EvaluatorError, ModelError, ProblemError, RequestError
 from schemas.report import Report
 from tests.factories import (
@@ -316,6 +316,7 @@ def test_progress_goes_from_nought_to_one_through_the_stages(run: Workbench):
     assert fractions == sorted(fractions)
     assert 0.95 < fractions[-1] <= 1.0
     assert stages == ["opening", "collecting", "repairing", "checking", "diagnosing"]
+    assert ("queued", *stages, "done") == STAGES
     assert any("repairing preprocessing.scaling_mismatch" in (p.detail or "") for p in run.told)
 
 

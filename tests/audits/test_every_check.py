@@ -202,6 +202,14 @@ def shuffled(one: Case) -> Case:
 
 
 @every_check
+def test_a_gain_goes_the_way_of_its_metric(code: str):
+    proof = spoken(code).confirmation
+    if proof is not None:
+        is_fall = any(word in proof.metric for word in ("loss", "error", "share_of", "distance", "rmse", "mae"))
+        assert proof.higher_is_better is not is_fall
+
+
+@every_check
 def test_every_number_is_finite_and_json(code: str):
     told_of = told(spoken(code))
 

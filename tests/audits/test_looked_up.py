@@ -115,7 +115,7 @@ def test_a_training_file_that_alone_is_spelled_otherwise_costs_no_validation_per
     report = audited("looked_up", customers, train=cities(str.upper))
 
     finding = told(report)
-    assert (finding.severity, finding.evidence["split"], finding.n) == (Severity.WARNING, "training", 600)
+    assert (finding.severity, finding.affected.split, finding.n) == (Severity.WARNING, "train", 600)
     assert finding.affected.share_of_rows == 1.0
     assert [f.code for f in report.findings if f.severity is Severity.CRITICAL] == []
 

@@ -72,6 +72,7 @@ def activated_twice(case: Case) -> Mismatch | None:
             confirmed=True,
             intervention=f"undo one {activation}",
             metric=case.scorer.metric if moved else "log_loss",
+            higher_is_better=moved,
             before=(scores if moved else losses)[0],
             after=(scores if moved else losses)[1],
             gain_interval=gain.interval if moved else gains[1][1],

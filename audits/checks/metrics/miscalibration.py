@@ -261,6 +261,7 @@ def _found(
         confirmed=True,
         intervention=f"recalibrate with a cross-fitted {correction.kind} ({numbers(fitted)})",
         metric="log_loss",
+        higher_is_better=False,
         before=before,
         after=after,
         gain_interval=interval,

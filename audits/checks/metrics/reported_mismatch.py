@@ -33,7 +33,7 @@ from audits.evidence.reported.table import METRICS
 from audits.repairs.metric_code import measuring_code
 from audits.results import CheckResult
 from schemas.limits.metrics import ReportedMismatch
-from schemas.report import Confirmation, Effect, Finding, Outcome, Remedy, Severity
+from schemas.report import Affected, Confirmation, Effect, Finding, Outcome, Remedy, Severity
 
 CODE = "metrics.reported_mismatch"
 MAX_LISTED = 10
@@ -209,6 +209,7 @@ def _finding(
             limit=worst.margin(limits),
         ),
         n=worst.n,
+        affected=Affected(split=claim.split),
         evidence={"reported": [_told(v, off) for v in verdicts], "rows_left_unread": _limited(case, claim)},
         remedy=_remedy(worst, [v.metric for v in verdicts]),
     )
@@ -264,6 +265,7 @@ def _confirmation(verdict: Verdict) -> Confirmation | None:
         confirmed=True,
         intervention=f"compute the {proven.text}",
         metric=verdict.claim.name,
+        higher_is_better=METRICS[verdict.metric].higher,
         before=verdict.recomputed,
         after=proven.value,
         n=verdict.n,

@@ -72,10 +72,12 @@ def duplicates(case: Case) -> CheckResult:
             name="share_of_repeated_rows", estimate=copies.share, interval=(low, high), limit=limits.min_share
         ),
         n=copies.n,
-        affected=Affected(share_of_rows=copies.share),
+        affected=Affected(
+            split="train",
+            rows=[int(i) for i in np.flatnonzero(copies.repeats)[:MAX_LISTED]],
+            share_of_rows=copies.share,
+        ),
         evidence={
-            "split": "train",
-            "rows": [int(i) for i in np.flatnonzero(copies.repeats)[:MAX_LISTED]],
             "distinct_rows": copies.distinct,
             "effective_rows": copies.effective,
             "most_copies_of_one_row": int(copies.counts.max()),

@@ -209,6 +209,7 @@ def _confirmation(case: Case, shared: _Shared, contrast: _Contrast | None, colum
             intervention=f"none is needed: every {column} was looked up among the training rows. A split by {column} "
             "has no such rows; too few rows of unseen groups are left to say what the metric is on them",
             metric="share_of_validation_rows_of_seen_groups",
+            higher_is_better=False,
             before=shared.share,
             after=0.0,
             n=int(shared.known.sum()),

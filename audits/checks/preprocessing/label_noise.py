@@ -108,11 +108,11 @@ def _result(
         ),
         n=len(subject),
         affected=Affected(
-            rows=[] if excess.split == "train" else [int(i) for i in subject.index[named]],
+            split=excess.split,
+            rows=[int(i) for i in subject.index[named]],
             share_of_rows=min(1.0, excess.estimate),
         ),
         evidence={
-            "split": excess.split,
             "rows": _listed(case, subject, suspects, named),
             "by_learner": {f"fitted_on_{name}": value for name, value in excess.by_learner.items()},
             "among_sure_rows": excess.among_sure,
@@ -184,6 +184,7 @@ def _refitted(case: Case, matrix: ControlMatrix, excess: Excess) -> Confirmation
         intervention=f"drop the {len(dropped)} most suspicious training rows, chosen without validation labels, and "
         "fit the control learner again (the gain is the fall of its loss; the model would have to be trained anew)",
         metric="squared_error_of_the_control_learner" if case.is_regression else "log_loss_of_the_control_learner",
+        higher_is_better=False,
         before=float(before.mean()),
         after=float(before.mean()) - mean,
         gain_interval=(low, high),

@@ -234,6 +234,7 @@ def _confirmation(case: Case, seen: _Seen) -> Confirmation:
             intervention="correct the probabilities by the ratio of the class shares, those of validation estimated "
             "from the answers without labels (the gain is the fall of the loss)",
             metric="log_loss",
+            higher_is_better=False,
             before=correction.before,
             after=correction.after,
             gain_interval=correction.gain.interval,
@@ -268,6 +269,7 @@ def _answers_brought_back(case: Case, shares: Shares, subject: Subject) -> Confi
         intervention="weight the validation rows to the class shares of training and compare how often the model "
         "answers each class (the gain is the fall of the distance to its answers in training)",
         metric="distance_of_answers",
+        higher_is_better=False,
         before=before,
         after=after,
         gain_interval=(low, high),

@@ -234,6 +234,7 @@ def _confirmation(case: Case, order: _Order, trend: _Trend | None, column: str) 
             intervention=f"none is needed: the {column} of all rows were compared. A split by time has no such rows; "
             "too few validation rows come after the training data to say what the metric is on them",
             metric="share_of_validation_rows_before_the_end_of_training",
+            higher_is_better=False,
             before=order.share,
             after=0.0,
             n=order.n,

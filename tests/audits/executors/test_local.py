@@ -117,6 +117,21 @@ def test_after_a_failure_no_more_parts_are_begun():
         queue.require_no_failure()
 
 
+def test_a_part_that_is_given_back_is_the_next_unless_it_lies_behind_a_failure():
+    queue = SpanQueue([Span(0, 1), Span(1, 2), Span(2, 3)])
+    first, second = queue.take(), queue.take()
+
+    queue.give_back(*first)
+    assert queue.take() == first
+    queue.fail(1, ValueError("no"))
+    assert not queue.has_more()
+    queue.give_back(*first)
+    assert queue.has_more()
+    assert queue.take() == first
+    queue.give_back(*second)
+    assert queue.take() is None
+
+
 def test_a_model_is_asked_first_by_the_thread_that_outlives_the_parts(monkeypatch: pytest.MonkeyPatch):
     """It may have to be started anew then, and a process ends with the thread that started it."""
     monkeypatch.setattr(module, "BATCH_ROWS", 64)

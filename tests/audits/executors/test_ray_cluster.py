@@ -51,14 +51,17 @@ class Cluster:
 
     Attributes:
         does: (worker, span) -> None to go on, or what happens instead.
+        absent: numbers of the workers that never start.
         folded: (worker, first row) of the parts that were asked for.
     """
 
     cpus: int = 3
     does: Callable[[int, Span], Failure | None] = lambda _worker, _span: None
+    absent: frozenset[int] = frozenset()
     folded: list[tuple[int, int]] = field(default_factory=list)
     killed: list[int] = field(default_factory=list)
     hired: int = 0
+    silent: list[Callable[[], bool]] = field(default_factory=list)
     exceptions = SimpleNamespace(RayActorError=LostError)
 
     def is_initialized(self) -> bool:
@@ -71,7 +74,8 @@ class Cluster:
         return lambda _worker: SimpleNamespace(remote=self._hire)
 
     def wait(self, references: list[Any], **_: object) -> tuple[list[Any], list[Any]]:
-        return references[-1:], references[:-1]  # the last that was asked is the first to answer
+        answering = [one for one in references if one not in self.silent]
+        return answering[-1:], answering[:-1]  # the last that was asked is the first to answer
 
     def get(self, reference: Callable[[], Any]) -> Any:
         return reference()
@@ -82,11 +86,17 @@ class Cluster:
     def _hire(self, *_: object) -> Any:
         number, self.hired = self.hired, self.hired + 1
 
+        def ready() -> Callable[[], bool]:
+            answer = lambda: True  # noqa: E731 - each its own
+            if number in self.absent:
+                self.silent.append(answer)
+            return answer
+
         def fold(name: SplitName, span: Span, tensor: str | None, plan: Plan) -> Callable[[], SplitFold | Failure]:
             self.folded.append((number, span.first))
             return lambda: self._fold(number, name, span, plan)
 
-        return SimpleNamespace(number=number, fold=SimpleNamespace(remote=fold))
+        return SimpleNamespace(number=number, ready=SimpleNamespace(remote=ready), fold=SimpleNamespace(remote=fold))
 
     def _fold(self, worker: int, name: SplitName, span: Span, plan: Plan) -> SplitFold | Failure:
         instead = self.does(worker, span)
@@ -137,6 +147,38 @@ def test_a_cluster_without_room_leaves_the_data_to_this_machine():
     assert_whole(collected(cluster))
 
     assert not cluster.folded
+
+
+def test_a_worker_that_finds_no_place_holds_no_part():
+    """Somebody else's job took it between the look at the cluster and the hiring."""
+    cluster = Cluster(absent=frozenset({1}))
+
+    assert_whole(collected(cluster))
+
+    assert {worker for worker, _ in cluster.folded} == {0, 2}
+    assert sorted(cluster.killed) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
+def test_where_no_worker_comes_the_data_are_left_to_this_machine(monkeypatch: pytest.MonkeyPatch, seconds: float):
+    monkeypatch.setattr(ray_cluster, "START_SECONDS", seconds)
+    cluster, told = Cluster(absent=frozenset({0, 1, 2})), []
+
+    assert_whole(collected(cluster, told))
+
+    assert not cluster.folded
+    assert told[-1] == 2000
+    assert sorted(cluster.killed) == [0, 1, 2]
+
+
+def test_a_part_is_not_left_to_a_worker_that_never_comes(monkeypatch: pytest.MonkeyPatch):
+    """The only worker that came dies over it."""
+    monkeypatch.setattr(ray_cluster, "START_SECONDS", 0.3)
+
+    def does(worker: int, span: Span) -> None:
+        raise LostError("its machine is gone")
+
+    assert_whole(collected(Cluster(cpus=2, does=does, absent=frozenset({1}))))
 
 
 def test_parts_of_a_worker_that_dies_are_folded_by_others():

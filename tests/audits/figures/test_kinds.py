@@ -67,12 +67,19 @@ def test_a_proof_shows_the_interval_and_the_placebo_where_the_metric_would_be():
 
 def test_a_gain_in_a_loss_is_drawn_downwards():
     """A log loss that falls from 2 to 0.5 gains 1.5: the interval lies around 0.5, not around 3.5."""
-    shown = values(
-        proof(confirmation(metric="log_loss", before=2.0, after=0.5, gain_interval=(1.2, 1.8), placebo_gain=0.2))
-    )
+    fall = {"metric": "log_loss", "higher_is_better": False, "before": 2.0, "after": 0.5}
+    shown = values(proof(confirmation(**fall, gain_interval=(1.2, 1.8), placebo_gain=0.2)))
 
     assert shown[1]["value"] == pytest.approx(1.8)
     assert (shown[2]["low"], shown[2]["high"]) == pytest.approx((0.2, 0.8))
+
+
+def test_an_interval_around_nought_keeps_its_direction():
+    """Most of it lies below 0, the gain itself above."""
+    shown = values(proof(confirmation(before=0.5, after=0.52, gain_interval=(-0.1, 0.04), placebo_gain=0.01)))
+
+    assert shown[1]["value"] == pytest.approx(0.51)
+    assert (shown[2]["low"], shown[2]["high"]) == pytest.approx((0.4, 0.54))
 
 
 def test_no_proof_is_drawn_where_nothing_was_run_again():

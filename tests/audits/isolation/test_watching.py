@@ -1,6 +1,8 @@
 """The parent sees what goes beyond a limit, and takes its time for nothing else."""
 
+import fcntl
 import os
+import resource
 import socket
 import threading
 import time
@@ -90,6 +92,28 @@ def test_a_connection_is_watched_while_nothing_comes(pipe, tmp_path) -> None:
     assert time.monotonic() - begun < 5
     connection.close()
     theirs.close()
+
+
+def test_a_descriptor_may_have_any_number(pipe, tmp_path) -> None:
+    """A service with many connections has numbers beyond those that `select` takes."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 2000), before[1]))
+    low, theirs = socket.socketpair()
+    ours = socket.socket(fileno=fcntl.fcntl(low, fcntl.F_DUPFD, 1500))
+    connection = WatchedConnection(ours, watch_of(pipe, tmp_path))
+    reply = threading.Timer(0.1, lambda: theirs.sendall(bytes(theirs.recv(65536)[:1])))
+    reply.start()
+    try:
+        connection.sendall(b"a" * 2)
+        got = bytearray(1)
+        assert connection.recv_into(memoryview(got)) == 1
+        assert got == b"a"
+    finally:
+        reply.join()
+        connection.close()
+        low.close()
+        theirs.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def receive_for_ever(connection: WatchedConnection) -> None:

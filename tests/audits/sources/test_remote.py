@@ -335,7 +335,7 @@ class TestHttps:
         "address",
         [
             *("127.0.0.1", "10.1.2.3", "169.254.169.254", "168.63.129.16", "0.0.0.0", "224.0.0.1", "100.64.0.1"),
-            *("::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"),
+            *("::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "fec0::1"),
         ],
     )
     def test_addresses_that_are_not_public(self, monkeypatch, tmp_path: Path, address: str) -> None:

@@ -46,6 +46,7 @@ class TestProblems:
 
         assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
         assert answer.headers["Allow"] == allowed
+        assert answer.json()["detail"] == f"This address does not take {method}; it takes {allowed}."
 
     def test_a_trailing_slash_is_another_path(self, client):
         assert client.get("/v1/audits/").status_code == 404

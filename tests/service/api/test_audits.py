@@ -321,6 +321,9 @@ class TestReading:
         answer = client.get(audit["links"]["report"], headers={"Accept": accept})
 
         assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
+        assert answer.json()["detail"].startswith(
+            "None of the formats in Accept is available. Ask for application/json"
+        )
         assert answer.headers["Content-Type"] == PROBLEM
 
     def test_a_cancelled_job_says_so(self, client, body):

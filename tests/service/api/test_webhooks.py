@@ -161,6 +161,8 @@ class TestWhoMayReceive:
             ("ftp://ci.example/", "callback_url_invalid"),
             ("file:///etc/passwd", "callback_url_invalid"),
             ("ci.example", "callback_url_invalid"),
+            ("https://a..below.example/", "callback_url_invalid"),
+            (f"https://{'a' * 64}.below.example/", "callback_url_invalid"),
         ],
     )
     def test_others_are_refused(self, url, code):
@@ -183,7 +185,7 @@ class TestWhoMayReceive:
         [
             *("127.0.0.1", "::1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "100.64.0.1", "0.0.0.0", "224.0.0.1"),
             *("169.254.169.254", "fe80::1", "fd00:ec2::254", "168.63.129.16", "::ffff:10.0.0.1", "64:ff9b::a00:1"),
-            *("2002:a00:1::", "::"),
+            *("2002:a00:1::", "::", "64:ff9b:1::a00:1", "fec0::1", "::127.0.0.1", "::ffff:0:10.0.0.1", "2001:db8::1"),
         ],
     )
     def test_an_allowed_name_leads_to_public_addresses_alone(self, address):
@@ -192,6 +194,7 @@ class TestWhoMayReceive:
 
         assert not webhooks._may_go_to("ci.example", address, allowed)
         assert webhooks._may_go_to("ci.example", "93.184.215.14", allowed)
+        assert webhooks._may_go_to("ci.example", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", allowed)
 
     @pytest.mark.parametrize(
         ("address", "may"),
@@ -258,6 +261,28 @@ def test_a_webhook_is_given_up_in_the_end(job, hook, status, attempt, is_last):
     [(error, last)] = upkeep.settled
     assert error is not None
     assert last is is_last
+
+
+@pytest.mark.parametrize("url", ["https://a..ci.example/", f"https://{'a' * 64}.ci.example/"])
+def test_a_name_that_cannot_be_looked_up_is_settled(job, url):
+    """Audits of earlier versions may name one."""
+    upkeep = FakeUpkeep(Delivery(job, url, 10))
+
+    asyncio.run(deliver_due(upkeep, settings(callback_hosts="*.ci.example")))
+
+    assert upkeep.settled == [("The host cannot be reached.", True)]
+
+
+def test_a_fault_of_ours_is_settled(job, hook, monkeypatch):
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(webhooks, "signed_headers", breaks)
+    upkeep = FakeUpkeep(Delivery(job, hook.url, 1), Delivery(job, hook.url, 10))
+
+    assert asyncio.run(deliver_due(upkeep, HERE)) == 2
+    assert [is_last for _, is_last in upkeep.settled] == [False, True]
+    assert all(error is not None for error, _ in upkeep.settled)
 
 
 def test_one_that_hangs_delays_no_other(job, hook, monkeypatch):

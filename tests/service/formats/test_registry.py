@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from jsonschema import Draft7Validator
 
-from schemas.report import CheckRecord, Outcome
+from schemas.report import CheckRecord, Outcome, Report
 from service.formats.junit import junit
 from service.formats.markdown import MAX_CODE, escaped, markdown
 from service.formats.registry import FORMATS
@@ -34,6 +34,15 @@ REPORTS = {
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_report_has_every_form(name, form):
     assert FORMATS[form].text(REPORTS[name]())
+
+
+def report_of_training_rows() -> Report:
+    """A report whose first finding names rows of the training split."""
+    report = hostile_report()
+    first = report.findings[0]
+    there = first.model_copy(update={"affected": first.affected.model_copy(update={"split": "train"})})
+    files = {name: {"files": [f"/data/{name}.csv"]} for name in ("train", "validation")}
+    return report.model_copy(update={"findings": [there], "data": files})
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +137,11 @@ class TestSarif:
         assert first[0]["partialFingerprints"] == second[0]["partialFingerprints"]
         assert first[0]["partialFingerprints"] != first[1]["partialFingerprints"]
 
+    def test_a_finding_of_training_rows_lies_in_the_training_file(self):
+        result = json.loads(sarif(report_of_training_rows()))["runs"][0]["results"][0]
+
+        assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "file:///data/train.csv"
+
     def test_a_path_with_anything_in_it_is_an_address(self):
         result = json.loads(sarif(hostile_report()))["runs"][0]["results"][0]
         uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
@@ -144,11 +158,9 @@ class TestRows:
         assert rows[0]["reason"] == HOSTILE
 
     def test_rows_of_the_training_file_are_told_apart(self):
-        report = hostile_report()
-        one = report.findings[0].model_copy(update={"evidence": {"split": "training"}})
-        rows = list(csv.DictReader(io.StringIO(rows_csv(report.model_copy(update={"findings": [one]})))))
+        rows = list(csv.DictReader(io.StringIO(rows_csv(report_of_training_rows()))))
 
-        assert [row["split"] for row in rows] == ["training"]
+        assert [row["split"] for row in rows] == ["train"]
 
     def test_a_spreadsheet_takes_no_reason_for_a_formula(self):
         report = hostile_report()

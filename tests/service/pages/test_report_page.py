@@ -50,6 +50,16 @@ def test_the_answer_comes_first():
     assert order == ["Why", "Also found", "Metrics", "Tested, not a cause", "Every check", "What was audited"]
 
 
+@pytest.mark.parametrize(("split", "words"), [("train", "Training rows"), ("validation", "Validation rows")])
+def test_rows_are_those_of_their_split(split, words):
+    report = whole_report()
+    affected = report.findings[0].affected.model_copy(update={"split": split, "rows": [7]})
+    first = report.findings[0].model_copy(update={"affected": affected})
+    page = report_page(report.model_copy(update={"findings": [first, *report.findings[1:]]})).html
+
+    assert f"{words}, counted from 0: 7." in page
+
+
 def test_headings_skip_no_level():
     levels = [int(tag[1]) for tag, _ in Read(report_page(whole_report()).html).headings]
 

@@ -11,6 +11,7 @@ import pytest
 from schemas.job import Progress
 from schemas.problem import Problem
 from service.access.store import Keys
+from service.api import following
 from service.api.access import caller_of
 from service.api.app import create_app
 from service.jobs.database import connect, migrate
@@ -144,6 +145,18 @@ class TestAudit:
         assert re.search(r"<dd data-left>about 3 min \d+ s</dd>", page)
         assert re.search(r'data-stage="collecting"[^>]* class="current" aria-current="step"', page)
 
+    def test_what_an_audit_has_passed_is_done(self, browser, jobs):
+        """The engine repairs before it checks: a page in another order would take it for repaired only when done."""
+        audit = submitted(jobs)
+        jobs.start(audit, Progress(fraction=0.8, stage="checking"))
+        page = browser.get(f"/audits/{audit}").text
+
+        states = dict(re.findall(r'data-stage="(\w+)"[^>]* class="(\w*)"', page))
+        assert list(states.items()) == [
+            *(("opening", "done"), ("collecting", "done"), ("repairing", "done")),
+            *(("checking", "current"), ("diagnosing", "")),
+        ]
+
     def test_a_failed_one_says_where_it_lies(self, browser, jobs):
         audit = submitted(jobs)
         problem = Problem(title="Label missing", detail="There is no <b>.", code="label_missing", file="a.csv", row=3)
@@ -179,6 +192,26 @@ class TestAudit:
 
         assert answer.status_code == 404
         assert "<h1" in answer.text
+
+    @pytest.mark.parametrize("path", ["/audits/events", "/compare"])
+    @pytest.mark.parametrize("parameters", [{"id": ["\0", "x"]}, {"a": "a\0", "b": "x"}])
+    def test_what_no_id_holds_is_not_looked_up(self, browser, jobs, monkeypatch, path, parameters):
+        """PostgreSQL takes no NUL, and fails."""
+
+        def look_up(id_: str, **_: object) -> None:
+            raise AssertionError(id_)
+
+        monkeypatch.setattr(jobs, "get", look_up)
+        monkeypatch.setattr(jobs, "report", look_up)
+        answer = browser.get(path, params=parameters)
+
+        assert answer.status_code == (204 if "a" in parameters and path == "/audits/events" else 404)
+
+    def test_a_stream_of_several_audits_needs_room_for_each(self, browser, jobs, monkeypatch):
+        monkeypatch.setattr(following, "MAX_FOLLOWERS", 2)
+        audits = [submitted(jobs) for _ in range(3)]
+
+        assert browser.get("/audits/events", params={"id": audits}).status_code == 429
 
     def test_without_a_database_it_says_so(self, browser, jobs):
         jobs.broken = DatabaseUnavailable()

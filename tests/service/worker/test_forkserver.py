@@ -1,12 +1,16 @@
 """The fork server and its evaluators, from the side of a slot."""
 
 import json
+import resource
 import select
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -29,9 +33,10 @@ from .conftest import ROOT, is_alive, pids, wait_until
 class Server:
     """A fork server with the listening socket that outlives it."""
 
-    def __init__(self, folder: Path, recycle_after: int = 1000) -> None:
+    def __init__(self, folder: Path, recycle_after: int = 1000, scratch: Path | None = None) -> None:
         self.address = folder / "evaluate"
         self.folder = folder
+        self._scratch = scratch or folder
         self._recycle_after = recycle_after
         self._listener = _listen(self.address)
         self.process = self.start()
@@ -39,7 +44,7 @@ class Server:
     def start(self) -> "subprocess.Popen[bytes]":
         arguments = {
             "--listen": self._listener.fileno(),
-            "--scratch": self.folder,
+            "--scratch": self._scratch,
             "--evaluator": "tests.service.evaluators",
             "--recycle-after": self._recycle_after,
         }
@@ -212,6 +217,65 @@ def test_when_the_fork_server_dies_its_evaluators_do(tmp_path: Path) -> None:
         assert evaluate(server, "quick").verdict == "pass"
     finally:
         server.stop()
+
+
+class TestTheMachineRefuses:
+    """What passes must not end the fork server: all that it forked would die with it."""
+
+    @pytest.fixture
+    def scratch(self, tmp_path: Path) -> Path:
+        (tmp_path / "scratch").mkdir()
+        return tmp_path / "scratch"
+
+    @pytest.fixture
+    def own(self, tmp_path: Path, scratch: Path) -> Iterator[Server]:
+        started = Server(tmp_path, scratch=scratch)
+        assert is_warm(started.address, 60)
+        yield started
+        started.stop()
+
+    def test_a_folder(self, own: Server, scratch: Path, tmp_path: Path) -> None:
+        running = tmp_path / "journal"
+        with ThreadPoolExecutor(1) as other:
+            report = other.submit(evaluate, own, "sleep:1", tags={"journal": str(running)})
+            wait_until(lambda: bool(pids(running)))
+            scratch.rename(tmp_path / "gone")
+            with pytest.raises(InfrastructureError) as refused:
+                evaluate(own, "quick")
+            (tmp_path / "gone").rename(scratch)
+
+            assert refused.value.code == "worker_fault"
+            assert report.result().verdict == "pass"
+        assert evaluate(own, "quick").verdict == "pass"
+
+    def test_a_descriptor_for_the_evaluator(self, own: Server, scratch: Path, tmp_path: Path) -> None:
+        journal = tmp_path / "journal"
+        # The one that is left is the connection's.
+        with few_descriptors(own.process.pid, free=1), pytest.raises(InfrastructureError) as refused:
+            evaluate(own, "sleep:60", tags={"journal": str(journal)})
+
+        assert refused.value.code == "worker_fault"
+        assert not any(map(is_alive, pids(journal)))
+        assert list(scratch.iterdir()) == []
+        assert evaluate(own, "quick").verdict == "pass"
+
+    def test_a_descriptor_for_the_connection(self, own: Server) -> None:
+        with few_descriptors(own.process.pid, free=0):
+            assert not is_warm(own.address, 0.5)
+
+        assert evaluate(own, "quick").verdict == "pass"
+
+
+@contextmanager
+def few_descriptors(pid: int, free: int) -> Iterator[None]:
+    """As long as this lasts, the process can open so many files more."""
+    taken = {int(one.name) for one in Path(f"/proc/{pid}/fd").iterdir()}
+    limit = next(islice((number for number in count() if number not in taken), free, None))
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
 def test_a_fork_server_ends_when_it_is_used_up(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_fires_on_logits_six_times_too_large(task: Task, n: int):
 
     assert result.outcome is Outcome.FAIL
     assert result.finding.evidence["temperature"] == pytest.approx(6, rel=0.5)
-    assert result.confirmation.metric == "log_loss"
+    assert (result.confirmation.metric, result.confirmation.higher_is_better) == ("log_loss", False)
     assert result.confirmation.after < result.confirmation.before / 2
     assert result.confirmation.placebo_gain < result.finding.effect.estimate
     assert result.finding.title == "The model is surer than it should be"

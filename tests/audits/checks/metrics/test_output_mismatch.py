@@ -219,7 +219,7 @@ def test_fires_on_a_softmax_applied_twice(classes: int):
 
     assert result.finding.title == "The softmax is applied twice"
     assert result.finding.severity is Severity.WARNING
-    assert result.confirmation.metric == "log_loss"
+    assert (result.confirmation.metric, result.confirmation.higher_is_better) == ("log_loss", False)
     assert result.confirmation.after < result.confirmation.before
     undone = defined_by(remedy_of(result))["undo_softmax"](one.validation.predictions.probabilities)
     assert np.allclose(undone.sum(axis=1), 1)

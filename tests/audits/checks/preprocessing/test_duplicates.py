@@ -66,7 +66,8 @@ def test_a_few_copies_are_only_mentioned():
 def test_names_the_copies():
     one = case(train_fault=repeated(0.1))
 
-    assert result_of(CODE, one).finding.evidence["rows"] == list(range(450, 500))
+    affected = result_of(CODE, one).finding.affected
+    assert (affected.split, affected.rows) == ("train", list(range(450, 500)))
 
 
 @pytest.mark.parametrize("layout", ["table", "vector", "image"])

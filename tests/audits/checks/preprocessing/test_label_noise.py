@@ -40,8 +40,8 @@ def test_fires_on_training_labels_that_are_wrong(task: str):
     result = result_of(CODE, case(task, train_fault=mislabelled(0.25, CLASSES[task]), **EASY))
 
     assert result.outcome is Outcome.FAIL
-    assert result.finding.evidence["split"] == "train"
-    assert result.finding.affected.rows == []
+    assert result.finding.affected.split == "train"
+    assert result.finding.affected.rows == [row["row"] for row in result.finding.evidence["rows"]]
     assert result.finding.effect.interval[0] < 0.25
     assert result.confirmation.confirmed
     assert result.recovered is None
@@ -52,7 +52,7 @@ def test_fires_on_validation_labels_that_are_wrong(task: str):
     result = result_of(CODE, case(task, fault=mislabelled(0.3, CLASSES[task]), **EASY))
 
     assert result.outcome is Outcome.FAIL
-    assert result.finding.evidence["split"] == "validation"
+    assert result.finding.affected.split == "validation"
     assert result.confirmation.confirmed
     assert result.confirmation.after > result.confirmation.before + 0.1
     assert result.recovered.estimate > 0.1

@@ -51,7 +51,7 @@ def test_the_shares_are_found_without_labels():
 def test_correcting_the_probabilities_lowers_the_loss():
     result = result_of(CODE, case(signal=2.0, n_validation=1500, fault=thinned(0.1)))
 
-    assert result.confirmation.metric == "log_loss"
+    assert (result.confirmation.metric, result.confirmation.higher_is_better) == ("log_loss", False)
     assert result.confirmation.after < result.confirmation.before
     assert result.confirmation.gain_interval[0] > 0
     assert result.confirmation.gain_interval[0] > result.confirmation.placebo_gain

@@ -122,7 +122,7 @@ def test_a_training_file_that_is_not_what_the_model_saw(task: str):
 
     assert faults_found(results) == {CODE}
     assert (result.finding.severity, result.recovered) == (Severity.WARNING, None)
-    assert result.finding.evidence["split"] == "training"
+    assert result.finding.affected.split == "train"
     assert result.confirmation.after > result.confirmation.before + 0.1
     assert mended.score(mended.mended) == pytest.approx(one.validation_score[0])
 
