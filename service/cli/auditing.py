@@ -23,7 +23,7 @@ from schemas.request import AuditRequest
 from service.client.progress import ProgressDisplay
 from service.jobs.claims import Assignment, Superseded
 from service.settings import PREFIX, Settings, get_settings
-from service.worker.evaluation import ForkedEvaluation
+from service.worker.evaluation import ForkedEvaluation, is_warm
 from service.worker.forkserver import PRODUCTION
 from service.worker.keeping import KeptForkServer, evaluator_environment
 
@@ -31,6 +31,7 @@ from service.worker.keeping import KeptForkServer, evaluator_environment
 EVERYTHING = Roots((Path("/"),))
 REMOTE = ("s3://", "gs://", "az://", "abfs://", "abfss://", "https://")
 STOP_SECONDS = 5.0
+WARM_SECONDS = 1.0
 
 
 def audit_here(request: AuditRequest, errors: Console) -> Report:
@@ -115,7 +116,9 @@ def evaluate(
             return kept.ends > 0
 
         try:
-            kept.tend()
+            # Loading TensorFlow from a slow disk, on a busy machine, takes as long as it takes.
+            while not is_gone() and not is_warm(kept.address, WARM_SECONDS):
+                pass
             evaluation = ForkedEvaluation(kept.address, roots, _environment(environment))
             asked = Assignment(uuid.uuid4().hex, request, attempt=1, deadline=None, verdict=None)
             return evaluation(asked, progress=progress, stopped=is_gone)

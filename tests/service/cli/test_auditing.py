@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +49,12 @@ class TestEvaluation:
 
         assert evaluate("quick", told=told).summary == "All is well."
         assert [one.detail for one in told] == ["quick"]
+
+    def test_it_waits_for_as_long_as_loading_takes(self, monkeypatch):
+        """A slot would give up, and another try again; here there is none."""
+        monkeypatch.setattr("service.worker.evaluation.HELLO_SECONDS", 0.5)
+
+        assert evaluate("quick").summary == "All is well."
 
     def test_one_process_is_enough(self, monkeypatch):
         """Loading TensorFlow a second time would take as long as the audit."""
@@ -156,23 +160,3 @@ def test_warnings_alone_are_logged_unless_more_is_asked_for(monkeypatch):
     monkeypatch.setenv("FITCHECK_LOG_LEVEL", "debug")
     assert auditing.settings_here().log_level == "debug"
     assert "s3://" in auditing.settings_here().remote
-
-
-@pytest.mark.tensorflow
-def test_the_evaluation_is_locked_in_as_a_workers_is():
-    """The whole command, with a model: its log says what the evaluation is locked in by."""
-    example = ROOT / "examples" / "wrong_scaling"
-    options = ("--check", "preprocessing.constant_feature", "--max-rows", "100", "--json")
-    done = subprocess.run(
-        [sys.executable, "-m", "service", "audit", "--request", str(example / "request.json"), *options],
-        env={**os.environ, "FITCHECK_LOG_LEVEL": "debug"},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=170,
-    )
-    report = json.loads(done.stdout)
-    (line,) = [line for line in done.stderr.splitlines() if "evaluator_isolated" in line]
-
-    assert report["environment"]["isolation"]["level"] == probe().level
-    assert f"'level': '{probe().level}'" in line

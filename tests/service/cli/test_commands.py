@@ -1,6 +1,7 @@
 """The commands: what they print, where, and with which exit code they end."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import service.cli
-from audits.isolation.probing import IsolationUnavailable
+from audits.isolation.probing import IsolationUnavailable, probe
 from schemas.isolation import Isolation
 from schemas.job import Progress
 from schemas.problem import DataError, EvaluatorError, Problem
@@ -495,12 +496,19 @@ class TestCatalogue:
 
 @pytest.mark.tensorflow
 def test_an_audit_from_the_options_to_the_exit_code(tmp_path: Path):
-    """The whole command in a process of its own: the engine, the model and TensorFlow are the real ones."""
+    """The whole command in a process of its own: the engine, the model, TensorFlow and the cages are the real ones."""
     report = tmp_path / "report.json"
     data = ("--train", EXAMPLE / "train.csv", "--validation", EXAMPLE / "validation.csv", "--label", "benign")
     command = [sys.executable, "-m", "service", "audit", "--model", EXAMPLE / "model", *data, "--output", report]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=170, cwd=tmp_path)
+    environment = {**os.environ, "FITCHECK_LOG_LEVEL": "debug"}
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=170, cwd=tmp_path, env=environment
+    )
+    written = json.loads(report.read_text()) if report.exists() else {}
+    (evaluator,) = [line for line in done.stderr.splitlines() if "evaluator_isolated" in line] or [done.stderr]
 
     assert done.returncode == 1, done.stderr
     assert "FAIL" in done.stdout
-    assert json.loads(report.read_text())["diagnosis"][0]["code"] == "preprocessing.scaling_mismatch"
+    assert written["diagnosis"][0]["code"] == "preprocessing.scaling_mismatch"
+    assert written["environment"]["isolation"]["level"] == probe().level
+    assert f"'level': '{probe().level}'" in evaluator
