@@ -24,7 +24,7 @@ test: setup lint types contracts ## Lint, check types and imports, run the tests
 	@$(BIN)/pytest -n auto --dist loadfile --max-worker-restart 0 -m "not long"
 
 .PHONY: test-long
-test-long: setup ## Run the tests that take minutes each: the tutorial, rolling restarts, a Ray cluster, MLflow
+test-long: setup ## Run the tests that take minutes each: the tutorial, rolling restarts, Ray, MLflow, Airflow, Kubeflow, TFX
 	@$(BIN)/pytest -m long
 
 .PHONY: lint
@@ -88,4 +88,4 @@ clean: ## Remove the demo's state and every cache
 
 .PHONY: distclean
 distclean: clean ## Remove the installed environments too
-	@rm -rf .venv .uv
+	@rm -rf .venv .uv .cache/environments

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib.metadata import version
+from urllib.parse import urlsplit
 
 import numpy as np
 from pydantic import JsonValue
@@ -366,6 +367,7 @@ def _findings(results: Mapping[str, CheckResult]) -> list[Finding]:
 def _model_section(case: Case, model: Model) -> dict[str, JsonValue]:
     about = case.description
     return {
+        "uri": _told(case.request.model.uri),
         "signature": about.signature,
         "signatures": list(about.signatures),
         "tags": list(about.tags),
@@ -378,6 +380,14 @@ def _model_section(case: Case, model: Model) -> dict[str, JsonValue]:
         "runs_as": getattr(model, "runs_as", None),
         "notes": {**about.notes, **({"run": reason} if (reason := getattr(model, "reason", None)) else {})},
     }
+
+
+def _told(uri: str) -> str:
+    """The address without what signs it, or who asks."""
+    parts = urlsplit(uri)
+    if parts.scheme in {"", "file", "upload"}:
+        return uri
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _shape(shape: tuple[int | None, ...] | None) -> JsonValue:

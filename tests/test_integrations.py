@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,10 +17,13 @@ import yaml
 from typer.testing import CliRunner
 
 import service.cli
+from fitcheck import Client
 from schemas.problem import Problem
 from service.api.app import create_app
 from service.logs import quiet_logging
 from service.settings import Settings
+from tests.foreign import python_of
+from tests.service.cli.reports import whole_report
 from tests.service.fakes import FakeJobs
 
 ROOT = Path(__file__).parents[1]
@@ -38,13 +41,15 @@ def jobs() -> FakeJobs:
 
 
 @pytest.fixture
-def url(jobs: FakeJobs) -> Iterator[str]:
+def url(jobs: FakeJobs, tmp_path: Path) -> Iterator[str]:
     """The address of a service in a thread of this process."""
     quiet_logging()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        server = uvicorn.Server(uvicorn.Config(create_app(Settings(data_roots=(STORY,)), jobs), log_config=None))
+        server = uvicorn.Server(
+            uvicorn.Config(create_app(Settings(data_roots=(STORY, tmp_path)), jobs), log_config=None)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -88,22 +93,25 @@ def test_the_options_of_a_gate_exist(schema: str):
     assert {word for word in words if word.startswith("--")} <= set(told.split())
 
 
+def ends(jobs: FakeJobs, end: Callable[[str], None]) -> None:
+    """As soon as there is an audit, what `end` does to it."""
+
+    def work() -> None:
+        while not jobs.stored:
+            time.sleep(0.01)
+        end(jobs.stored[0].job.id)
+
+    threading.Thread(target=work, daemon=True).start()
+
+
 class TestCron:
     def run(self, url: str, tmp_path: Path, request: Path = STORY / "request.json") -> subprocess.CompletedProcess[str]:
         command = [FOLDER / "cron" / "audit.sh", request, tmp_path]
         return subprocess.run(command, env=environment(url), capture_output=True, text=True, timeout=120, check=False)
 
-    def ends(self, jobs: FakeJobs, end) -> None:
-        def work() -> None:
-            while not jobs.stored:
-                time.sleep(0.01)
-            end(jobs.stored[0].job.id)
-
-        threading.Thread(target=work).start()
-
     @pytest.mark.parametrize(("verdict", "code"), [("pass", 0), ("warn", 0), ("fail", 1)])
     def test_the_verdict_is_the_exit_code_and_the_page_is_kept(self, url, jobs, tmp_path, verdict, code):
-        self.ends(jobs, lambda audit: jobs.succeed(audit, verdict))
+        ends(jobs, lambda audit: jobs.succeed(audit, verdict))
         done = self.run(url, tmp_path)
 
         assert done.returncode == code, done.stderr
@@ -120,7 +128,7 @@ class TestCron:
 
     def test_an_audit_that_fails_is_no_verdict(self, url, jobs, tmp_path):
         problem = Problem(title="Killed", code="evaluator_killed", detail="Out of memory.")
-        self.ends(jobs, lambda audit: jobs.fail(audit, problem))
+        ends(jobs, lambda audit: jobs.fail(audit, problem))
         done = self.run(url, tmp_path)
 
         assert done.returncode == 3
@@ -194,17 +202,11 @@ else:
 """
 
 
-def foreign(name: str) -> str:
-    """The Python of an environment that holds a library too heavy for ours."""
-    if name not in os.environ:
-        pytest.skip(f"{name} names no Python")
-    return os.environ[name]
-
-
-@pytest.mark.parametrize(("verdict", "ending"), [("pass", "passed"), ("fail", "refused:")])
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("verdict", "ending"), [("pass", "passed"), ("fail", "refused: fail:")])
 def test_airflow_defers_follows_and_judges(url: str, jobs: FakeJobs, tmp_path: Path, verdict: str, ending: str):
-    """`FITCHECK_TEST_AIRFLOW=/path/to/python` with apache-airflow, pydantic, httpx and rich."""
-    command = [foreign("FITCHECK_TEST_AIRFLOW"), "-W", "ignore", "-c", AIRFLOW, url]
+    command = [python_of("airflow"), "-W", "ignore", "-c", AIRFLOW, url]
     told = {**environment(url), "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     with subprocess.Popen(
         command, cwd=ROOT, env=told, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -214,18 +216,89 @@ def test_airflow_defers_follows_and_judges(url: str, jobs: FakeJobs, tmp_path: P
         if jobs.stored:
             time.sleep(0.5)
             jobs.succeed(jobs.stored[0].job.id, verdict)
-        out, errors = running.communicate(timeout=150)
+        out, errors = running.communicate(timeout=600)
 
     assert running.returncode == 0, errors[-3000:]
     assert f"\n{ending}" in out
     assert len(jobs.stored) == 1
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("verdict", "versions"), [("warn", 1), ("fail", 0)])
+def test_tfx_pushes_what_the_audit_blesses(url: str, jobs: FakeJobs, tmp_path: Path, verdict: str, versions: int):
+    """A real pipeline, whose Pusher writes where TensorFlow Serving reads; what it wrote can be audited in its turn.
+
+    TFX has releases for Python 3.10, or else for newer systems than Debian 12.
+    """
+    python = python_of("tfx", "3.10")
+    trained, served, bin_ = (tmp_path / name for name in ("trained", "served", "bin"))
+    shutil.copytree(STORY / "model", trained / "Format-Serving")
+    served.mkdir()
+    bin_.mkdir()
+    # ours runs in an environment of its own
+    fitcheck = bin_ / "fitcheck"
+    fitcheck.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m service "$@"\n')
+    fitcheck.chmod(0o755)
+    told = {**environment(url), "PATH": f"{bin_}:{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": ""}
+    del told["PYTHONPATH"]
+    ends(jobs, lambda audit: jobs.succeed(audit, verdict))
+    command = [python, FOLDER / "tfx" / "pipeline.py", trained, served, STORY, "benign"]
+    done = subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, text=True, timeout=1100, check=False)
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert jobs.requests[jobs.stored[0].job.id].model.uri == str(trained / "Format-Serving")
+    pushed = [*served.iterdir()]
+    assert len(pushed) == versions
+    for version in pushed:
+        assert version.name.isdecimal()
+        assert (version / "saved_model.pb").is_file()
+        with Client(url) as client:
+            client.submit(
+                model=str(served), train="train.csv", validation="validation.csv", label="benign"
+            )  # refused where there is no model
+
+
+KUBEFLOW = """
+import sys
+from kfp import dsl
+
+sys.path.insert(0, "examples/integrations/kubeflow")
+from component import audit_model
+
+url, folder = sys.argv[1:]
+asked = {"model": "model", "train": "train.csv", "validation": "validation.csv", "label": "benign", "url": url}
+page, metrics = dsl.HTML(uri=f"{folder}/page.html"), dsl.Metrics()
+try:
+    print("verdict:", audit_model.execute(**asked, page=page, metrics=metrics))
+finally:
+    print("metrics:", metrics.metadata)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("verdict", "ending"), [("warn", "verdict: warn"), ("fail", "GateError: fail: ")])
+def test_kubeflow_runs_the_component(url: str, jobs: FakeJobs, tmp_path: Path, verdict: str, ending: str):
+    """What a step does, without the cluster and the container."""
+    metrics = whole_report().metrics
+    ends(jobs, lambda audit: jobs.succeed(audit, verdict, metrics=metrics))
+    command = [python_of("kubeflow"), "-W", "ignore", "-c", KUBEFLOW, url, tmp_path]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(url), capture_output=True, text=True, timeout=600, check=False
+    )
+
+    assert ending in done.stdout + done.stderr, done.stderr[-3000:]
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    assert "metrics: {'balanced_accuracy': 0.5}" in done.stdout
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_kubeflow_compiles_the_component(tmp_path: Path):
-    """`FITCHECK_TEST_KFP=/path/to/python` with kfp."""
-    command = [foreign("FITCHECK_TEST_KFP"), FOLDER / "kubeflow" / "component.py"]
+    command = [python_of("kubeflow"), FOLDER / "kubeflow" / "component.py"]
     told = {**os.environ, "FITCHECK_PACKAGE": "https://packages.test/fitcheck.whl"}
-    subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, timeout=150, check=True)
+    subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, timeout=600, check=True)
     (pipeline,) = (
         part for part in yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text()) if "components" in part
     )

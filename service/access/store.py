@@ -90,7 +90,19 @@ class Keys:
         revoke = sa.update(access_key).where(access_key.c.id == id_).values(revoked_at=first)
         with unavailable_is_a_problem(), self._engine.begin() as connection:
             if not connection.execute(revoke).rowcount:
-                raise RequestError("key_not_found", f"There is no key {id_!r}; see `fitcheck keys list`.", field="id")
+                raise _not_found(id_)
+
+    def get(self, id_: str) -> AccessKey:
+        """The key with this id.
+
+        Raises:
+            RequestError: `key_not_found`.
+        """
+        with unavailable_is_a_problem(), self._engine.connect() as connection:
+            row = connection.execute(sa.select(access_key).where(access_key.c.id == id_)).one_or_none()
+        if row is None:
+            raise _not_found(id_)
+        return _key(row)
 
     def list(self) -> list[AccessKey]:
         """All keys, oldest first."""
@@ -130,6 +142,10 @@ def require_safe_bind(settings: Settings) -> None:
     except ValueError:
         with open_keys(settings) as keys:
             settings.require_safe_bind(has_keys=keys.any())
+
+
+def _not_found(id_: str) -> RequestError:
+    return RequestError("key_not_found", f"There is no key {id_!r}; see `fitcheck keys list`.", field="id")
 
 
 def _valid(id_: str) -> sa.Select[tuple[str, bytes, str, bool]]:

@@ -32,7 +32,7 @@ from service.api.openapi import AUDIT_BODY, SERVER_SENT_EVENT, header, problems
 from service.api.problems import NoWorkerError
 from service.api.uploads import uploads_of
 from service.api.validation import WrittenInt
-from service.formats.registry import FORMATS
+from service.formats.registry import FORMATS, ReportFormat
 from service.jobs.errors import AuditNotFound
 from service.jobs.interface import JobFilter, Jobs
 from service.settings import Settings
@@ -43,6 +43,13 @@ EVENT_STREAM = "text/event-stream"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Printable, and no colon in the key, so that the first one separates.
 TAG_PATTERN = r"^[^:\x00-\x1f]{1,64}:[^\x00-\x1f]{0,256}$"
+
+
+def _schema_of(form: ReportFormat) -> dict[str, str]:
+    """What OpenAPI 3.1 says of a body; bytes have no schema."""
+    if not form.is_text:
+        return {}
+    return {"type": "object" if form.media_type.endswith("json") else "string"}
 
 
 def jobs_of(request: Request) -> Jobs:
@@ -231,8 +238,8 @@ def get_audit(audit: AuditId, owner: Owner, jobs: JobsOf) -> Job:
     responses={
         HTTPStatus.OK: {
             "content": {
-                name: {"schema": {"type": "object" if name.endswith("json") else "string"}}
-                for name in REPORT_FORMATS
+                name: {"schema": _schema_of(form)}
+                for name, form in REPORT_FORMATS.items()
                 if name != "application/json"
             },
             "headers": {"Vary": header("`Accept`: one address, several forms.")},
@@ -252,7 +259,7 @@ def get_report(audit: AuditId, owner: Owner, jobs: JobsOf, request: Request) -> 
     media_type = negotiate(request.headers.get("Accept"), tuple(REPORT_FORMATS))
     report = jobs.report(audit, caller=owner)
     rendered = REPORT_FORMATS[media_type].render(report)
-    return Response(rendered.text, media_type=media_type, headers={"Vary": "Accept", **rendered.headers})
+    return Response(rendered.body, media_type=media_type, headers={"Vary": "Accept", **rendered.headers})
 
 
 @audits.get(

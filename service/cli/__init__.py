@@ -2,7 +2,6 @@
 
 # ruff: noqa: PLC0415 - see above
 
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -26,6 +25,7 @@ from service.cli.options import (
     Output,
     Port,
     ReportGate,
+    Rows,
     Slots,
     StateDir,
     Url,
@@ -178,7 +178,9 @@ def worker(
 
 @app.command(rich_help_panel=LOCAL)
 @with_request(queued=False)
-def audit(options: AuditOptions, *, as_json: AsJson = False, output: Output = None, html: Html = None) -> None:
+def audit(
+    options: AuditOptions, *, as_json: AsJson = False, output: Output = None, html: Html = None, rows: Rows = None
+) -> None:
     """Audit a model here and now, without a service."""
     with _problems() as errors:
         from service.cli.requests import request_from
@@ -188,7 +190,8 @@ def audit(options: AuditOptions, *, as_json: AsJson = False, output: Output = No
         from service.logs import quiet_logging
 
         quiet_logging()
-        _end_with(audit_here(asked, errors), asked.gate.fail_on, as_json=as_json, output=output, html=html)
+        found = audit_here(asked, errors)
+        _end_with(found, asked.gate.fail_on, as_json=as_json, output=output, html=html, rows=rows)
 
 
 @app.command(rich_help_panel=REMOTE)
@@ -208,6 +211,7 @@ def submit(
     as_json: AsJson = False,
     output: Output = None,
     html: Html = None,
+    rows: Rows = None,
 ) -> None:
     """Submit an audit to a service. Paths are the service's, below its data roots; with --upload, this machine's."""
     with _problems() as errors:
@@ -227,7 +231,7 @@ def submit(
             errors.print(f"audit {job.id}", style="dim", highlight=False)
             with ProgressDisplay(errors) as progress:
                 report = client.wait(job.id, progress)
-        _end_with(report, asked.gate.fail_on, as_json=as_json, output=output, html=html)
+        _end_with(report, asked.gate.fail_on, as_json=as_json, output=output, html=html, rows=rows)
 
 
 @app.command(rich_help_panel=REMOTE)
@@ -262,12 +266,13 @@ def report(
     form: Form = "text",
     output: Output = None,
     html: Html = None,
+    rows: Rows = None,
 ) -> None:
     """Show the report of an audit, or write it for another tool."""
     with _problems():
         with _client(url, key) as client:
             found = client.report(audit_id)
-        _end_with(found, fail_on, as_json=as_json, form=form, output=output, html=html)
+        _end_with(found, fail_on, as_json=as_json, form=form, output=output, html=html, rows=rows)
 
 
 @app.command(rich_help_panel=REMOTE)
@@ -459,6 +464,7 @@ def _end_with(
     as_json: bool,
     output: Path | None,
     html: Path | None = None,
+    rows: Path | None = None,
     form: str = "text",
 ) -> None:
     """Show and store a report; the exit code says whether its verdict breaks the gate."""
@@ -468,6 +474,8 @@ def _end_with(
 
     if html is not None:
         write_report(found, "html", html)
+    if rows is not None:
+        write_report(found, rows.suffix.lower().removeprefix("."), rows)
     if output is not None:
         # a report for people is kept as what programs read
         write_report(found, "json" if form == "text" else form, output)
@@ -481,6 +489,6 @@ def _end_with(
 
 
 def _print_json(what: Any) -> None:
-    from pydantic_core import to_json
+    from service.cli.render import print_json
 
-    sys.stdout.write(to_json(what, indent=2).decode() + "\n")
+    print_json(what)

@@ -2,9 +2,9 @@
 
 # ruff: noqa: PLC0415 - what a command needs is imported when it runs, so that `--help` answers at once
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,10 +37,16 @@ def create(
     note: Annotated[str | None, typer.Option(help="Whatever helps to find it again, such as where it is used.")] = None,
     database: Database = None,
     state_dir: StateDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key, and print it: it is shown this once, for only its hash is kept."""
     with _keys(database, state_dir) as store:
         made = store.create(caller, scope or ["read", "submit"], days=days, note=note)
+        if as_json:
+            from service.cli.render import print_json
+
+            print_json({**asdict(store.get(made.id)), "key": made.text})
+            return
         typer.echo(f"key {made.id} of {caller}; it is not shown again:", err=True)
         typer.echo(made.text)
 
@@ -50,15 +56,13 @@ def list_keys(*, database: Database = None, state_dir: StateDir = None, as_json:
     """List all keys, without their secrets."""
     with _keys(database, state_dir) as store:
         found = store.list()
-    if as_json:
-        from pydantic_core import to_json
-
-        sys.stdout.write(to_json(found, indent=2).decode() + "\n")
-        return
     from rich.console import Console
 
-    from service.cli.render import render_keys
+    from service.cli.render import print_json, render_keys
 
+    if as_json:
+        print_json(found)
+        return
     render_keys(found, Console(highlight=False))
 
 
@@ -68,10 +72,16 @@ def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `fitcheck keys list` shows it.")],
     database: Database = None,
     state_dir: StateDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Refuse a key from now on, in every process of the service."""
     with _keys(database, state_dir) as store:
         store.revoke(key_id)
+        if as_json:
+            from service.cli.render import print_json
+
+            print_json(store.get(key_id))
+            return
         typer.echo(f"key {key_id} is revoked", err=True)
 
 

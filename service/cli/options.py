@@ -258,8 +258,24 @@ def with_request(*, queued: bool) -> Callable[[Callable[..., None]], Callable[..
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Output = Annotated[Path | None, typer.Option(help="Write the report as JSON to this file too.")]
 Html = Annotated[Path | None, typer.Option(help="Write the report as a page that is whole in this file.")]
+
+
+def _rows_file(file: Path | None) -> Path | None:
+    """Refused before the audit runs, not after it."""
+    if file is not None and file.suffix.lower() not in {".csv", ".parquet"}:
+        raise typer.BadParameter("name a file that ends in .csv or .parquet")
+    return file
+
+
+Rows = Annotated[
+    Path | None,
+    typer.Option(
+        callback=_rows_file,
+        help="Write the rows that findings name, with the reasons, to this .csv or .parquet file.",
+    ),
+]
 Form = Annotated[
-    Literal["text", "json", "html", "markdown", "junit", "sarif", "csv"],
+    Literal["text", "json", "html", "markdown", "model-card", "junit", "sarif", "csv", "parquet"],
     typer.Option("--format", help="What to print; --output writes it to the file instead."),
 ]
 Url = Annotated[str, typer.Option(envvar="FITCHECK_URL", help="Address of the service.")]

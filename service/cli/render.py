@@ -1,9 +1,11 @@
 """A report as coloured text for a terminal. Colours follow rich's rules: none off a terminal or with NO_COLOR."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from pydantic_core import to_json
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
@@ -42,6 +44,11 @@ UNANSWERED = (Outcome.INCONCLUSIVE, Outcome.ERROR)
 MAX_CLASSES = 20
 INDENT = 4
 VISIBLE = 0.0005  # what three decimals can show
+
+
+def print_json(what: object) -> None:
+    """Print anything of ours as JSON, to standard output."""
+    sys.stdout.write(to_json(what, indent=2).decode() + "\n")
 
 
 def render_report(report: Report, console: Console) -> None:

@@ -9,20 +9,27 @@ from schemas.report import Report
 from service.formats.registry import FORMATS, Format
 
 
+def on_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
 def write_report(report: Report, form: str, target: Path | None = None) -> None:
     """Write the report to a file, or to standard output.
 
     Raises:
-        RequestError: the file cannot be written.
+        RequestError: the file cannot be written; the form is no text, and standard output is a terminal.
     """
+    chosen = FORMATS[cast(Format, form)]
+    if target is None and not chosen.is_text and on_terminal():
+        raise RequestError("output_not_text", f"{form} is nothing for a terminal: name a file with --output.")
     # people open the file too
     pretty = report.model_dump_json(indent=2) + "\n"
-    text = pretty if form == "json" else FORMATS[cast(Format, form)].text(report)
+    body = pretty.encode() if form == "json" else chosen.render(report).body
     if target is None:
-        sys.stdout.write(text)
+        sys.stdout.buffer.write(body)
         return
     try:
-        target.write_text(text, encoding="utf-8", newline="")
+        target.write_bytes(body)
     except OSError as error:
         raise RequestError(
             "output_unwritable",

@@ -1,7 +1,7 @@
 """A report in a program's hands: a short view in notebooks, and a gate that raises."""
 
 from html import escape
-from typing import Literal, Self
+from typing import Literal, Self, cast, overload
 
 from pydantic import PrivateAttr
 
@@ -35,11 +35,18 @@ class AuditReport(Report):
         """Where a browser shows the whole report."""
         return self._page
 
-    def render(self, form: Literal["html", "markdown", "junit", "sarif", "csv"]) -> str:
-        """The report for people or for another tool, as `fitcheck report --format` writes it."""
-        from service.formats.registry import FORMATS  # noqa: PLC0415 - brings the templates
+    @overload
+    def render(self, form: Literal["parquet"]) -> bytes: ...
 
-        return FORMATS[form].text(self)
+    @overload
+    def render(self, form: Literal["html", "markdown", "model-card", "junit", "sarif", "csv"]) -> str: ...
+
+    def render(self, form: str) -> str | bytes:
+        """The report for people or for another tool, as `fitcheck report --format` writes it."""
+        from service.formats.registry import FORMATS, Format  # noqa: PLC0415 - brings the templates
+
+        chosen = FORMATS[cast(Format, form)]
+        return chosen.text(self) if chosen.is_text else chosen.render(self).body
 
     def raise_for_gate(self, fail_on: FailOn = "critical") -> Self:
         """The report itself, where its verdict passes the gate.

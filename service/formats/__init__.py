@@ -1,1 +1,1 @@
-"""The report for other tools and for plain text: Markdown, JUnit XML, SARIF, rows as CSV. HTML is `service.pages`."""
+"""The report for other tools: Markdown, a model card, JUnit XML, SARIF, rows as tables. HTML is `service.pages`."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from audits.figures.waterfall import VISIBLE, term_name
 from schemas.report import Cause, Confirmation, Finding, Gap, Outcome, Remedy, Report, Severity
 from service.formats.numbers import NOTHING, bounds, count, estimate, number, percent
-from service.formats.words import check_name, metric, outcome_counts, proof_numbers, proof_word, titles
+from service.formats.words import answer, check_name, metric, outcome_counts, proof_numbers, proof_word, titles
 
 MARKS = {"pass": "✅", "warn": "⚠️", "fail": "❌", "inconclusive": "❔"}
 # A comment on GitHub holds 65,536 characters; code of so many columns is better read in the report itself.
@@ -31,9 +31,10 @@ def escaped(text: str) -> str:
 def _lines(report: Report) -> Iterator[str]:
     yield f"## {MARKS[report.verdict]} fitcheck: {report.verdict}"
     yield ""
-    yield f"**{escaped(report.summary)}**"
+    sentence, shown_by = answer(report)
+    yield f"**{escaped(sentence)}** {escaped(shown_by)}".rstrip()
     yield ""
-    yield from _metrics(report)
+    yield from metrics_table(report)
     if report.gap is not None:
         yield from _gap(report.gap)
     said: list[Remedy] = []
@@ -48,7 +49,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"<sub>audit {escaped(report.audit_id)}, fitcheck {escaped(version)}</sub>"
 
 
-def _metrics(report: Report) -> Iterator[str]:
+def metrics_table(report: Report) -> Iterator[str]:
+    """The metrics that suit the problem, in both splits, with their intervals; nothing where there are none."""
     splits = (report.metrics.train, report.metrics.validation)
     shown = [report.metrics.primary, *report.metrics.recommended]
     rows = [name for name in dict.fromkeys(shown) if any(name in split.values for split in splits)]

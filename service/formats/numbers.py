@@ -22,8 +22,11 @@ def bounds(interval: Interval | None) -> str:
     """``0.48 to 0.51``; empty without an interval."""
     if interval is None:
         return ""
-    decimals = _decimals(max(map(abs, interval)), interval)
-    return f"{_fixed(interval[0], decimals)} to {_fixed(interval[1], decimals)}"
+    largest = max(map(abs, interval))
+    decimals = _decimals(largest, interval)
+    # beside a number that can be written out, one of 1e-05 is none
+    ends = (0.0 if abs(end) < 10**-MAX_DECIMALS <= largest else end for end in interval)
+    return " to ".join(_fixed(end, decimals) for end in ends)
 
 
 def estimate(value: Estimate | None) -> tuple[str, str]:

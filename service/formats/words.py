@@ -39,13 +39,27 @@ def titles(report: Report) -> dict[str, str]:
     return {finding.code: finding.title for finding in report.findings}
 
 
+def answer(report: Report) -> tuple[str, str]:
+    """The answer in one plain sentence, and what shows it; the latter is empty where the summary is the sentence.
+
+    A summary that begins with the proof of a cause answers a question that nobody has asked yet.
+    """
+    first = report.diagnosis[0] if report.diagnosis else None
+    if first is None or not first.explanation or not report.summary.startswith(first.explanation):
+        return report.summary, ""
+    title = titles(report).get(first.code)
+    return (f"{title}.", report.summary) if title else (report.summary, "")
+
+
 def proof_numbers(proof: Confirmation) -> list[tuple[str, str]]:
     """Name and number of everything that proves or refutes a cause."""
     name = metric(proof.metric)
     if proof.by_exclusion:
         # nothing was repaired: what stands before and after are two measurements, told in the explanation
         return []
-    told = [(name, f"{_like(proof.before, proof)} → {_like(proof.after, proof)}")]
+    # without an interval nothing was repaired and run again: these are two ends of a range
+    between = "to" if proof.gain_interval is None else "→"
+    told = [(name, f"{_like(proof.before, proof)} {between} {_like(proof.after, proof)}")]
     if proof.gain_interval is not None:
         told.append(("gain, 95 % interval", bounds(proof.gain_interval)))
     if proof.placebo_gain is not None:

@@ -23,6 +23,7 @@ from schemas.report import (
 from service.formats.numbers import NOTHING, count, effect, estimate, number, percent
 from service.formats.words import (
     VERDICTS,
+    answer,
     check_name,
     metric,
     outcome_counts,
@@ -53,10 +54,12 @@ def report_page(report: Report, site: Context | None = None) -> Page:
 
 def _context(report: Report) -> Context:
     figures, codes = _Figures(), _Codes()
+    said, shown_by = answer(report)
     waterfall = next((one for one in report.figures if one.kind == "waterfall"), None)
     shown: Context = {
         "audit_id": report.audit_id,
-        "summary": report.summary,
+        "answer": said,
+        "shown_by": shown_by,
         "verdict": {"word": report.verdict, "kind": report.verdict, "meaning": VERDICTS[report.verdict]},
         "headline": [*_headline(report)],
         "waterfall": None if waterfall is None else figures.one(waterfall),

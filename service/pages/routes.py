@@ -411,10 +411,9 @@ def show_report(request: Request, audit: AuditId, visitor: VisitorOf, identity: 
     form = FORMATS.get(request.query_params.get("form", ""))  # type: ignore[call-overload]  # any text
     if form is not None:
         rendered = form.render(report)
-        suffix = {"application/xml": "xml", "text/markdown": "md", "text/html": "html", "text/csv": "csv"}
-        name = f"fitcheck-{audit}.{suffix.get(form.media_type, 'json')}"
+        name = f"fitcheck-{audit}.{form.suffix}"
         headers = {**rendered.headers, "Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(rendered.text, media_type=form.media_type, headers=headers)
+        return Response(rendered.body, media_type=form.media_type, headers=headers)
     page = report_page(report, {**_site(request, visitor), "audit": audit, "forms": [*FORMATS]})
     return _remember(request, visitor, HTMLResponse(page.html, headers=page.headers))
 

@@ -39,6 +39,7 @@ from service.worker.keeping import KeptForkServer, evaluator_environment, python
 
 log = structlog.get_logger(__name__)
 
+CANNOT_START = 3  # as every command without a result ends; 1 is a verdict
 TEND_SECONDS = 0.1
 KILL_SECONDS = 5.0  # beyond the time that the slots were given to finish
 FIRST_API_SECONDS = 15.0  # an API that fails so early has nothing to listen on
@@ -60,7 +61,7 @@ def run_serve(settings: Settings, *, evaluator: str = PRODUCTION) -> int:
     configure_logging(settings)
     if (reason := _cannot_listen(settings)) is not None:
         log.error("port_unusable", host=settings.host, port=settings.port, reason=reason)
-        return 1
+        return CANNOT_START
     return _run(settings, evaluator, with_api=True)
 
 
@@ -68,14 +69,14 @@ def _run(settings: Settings, evaluator: str, *, with_api: bool) -> int:
     configure_logging(settings)
     if evaluator == PRODUCTION and find_spec("tensorflow") is None:
         log.error("tensorflow_missing", remedy="install fitcheck[cpu] or fitcheck[gpu]")
-        return 1
+        return CANNOT_START
     isolation = probe(settings.sandbox)
     log.info("isolation_probed", isolation=isolation.model_dump())
     try:
         require_isolation(isolation, settings.sandbox)
     except ProblemError as error:
         log.error(error.code, detail=error.detail)  # noqa: TRY400 - says all there is
-        return 1
+        return CANNOT_START
     try:
         engine = connect(settings, pool_size=1)
         migrate(settings, engine)
@@ -84,7 +85,7 @@ def _run(settings: Settings, evaluator: str, *, with_api: bool) -> int:
             leases.release_dead_here(connection)
     except DatabaseUnavailable as error:
         log.error("database_unavailable", detail=error.detail)  # noqa: TRY400 - says all there is
-        return 1
+        return CANNOT_START
     hide()
     with run_folder(settings.state_dir) as folder:
         return Supervisor(settings, engine, folder, evaluator, with_api=with_api).run()
@@ -188,7 +189,7 @@ class Supervisor:
         log.error("api_ended", status=status)
         api = self._api[0]
         if api.starts == 1 and time.monotonic() - api.started_at < FIRST_API_SECONDS:
-            self._status = 1
+            self._status = CANNOT_START
             self._stopping.set()
 
 

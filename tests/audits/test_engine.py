@@ -421,10 +421,24 @@ def test_the_history_is_told_with_null_for_nan(run: Workbench):
     assert run().history is None
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("s3://models/churn/7", "s3://models/churn/7"),
+        ("https://me:secret@host:8/churn.keras?sig=secret#x", "https://host:8/churn.keras"),
+        ("file:///a b/100%?#/model", "file:///a b/100%?#/model"),
+        ("runs/#7", "runs/#7"),
+    ],
+)
+def test_the_model_s_address_is_told_without_its_secrets(asked: str, told: str):
+    assert engine._told(asked) == told
+
+
 def test_model_and_data_are_described(run: Workbench):
     report = run()
 
     assert report.model["parameters"] == 42
+    assert report.model["uri"] == "model"
     assert report.model["output"]["kind"] == "probability"
     assert report.data["train"]["rows"] == 500
     assert report.data["layout"] == "table"

@@ -291,6 +291,8 @@ class TestReading:
             ("application/xml", "application/xml", "<?xml"),
             ("application/sarif+json", "application/sarif+json", "{"),
             ("text/csv", "text/csv", "split,row,code"),
+            ("text/vnd.fitcheck.model-card", "text/vnd.fitcheck.model-card", "---\ntags:"),
+            ("application/vnd.apache.parquet", "application/vnd.apache.parquet", "PAR1"),
         ],
     )
     def test_a_report_comes_in_the_form_that_is_asked_for(self, client, body, jobs, accept, media_type, beginning):
@@ -301,7 +303,7 @@ class TestReading:
 
         assert answer.status_code == 200
         assert answer.headers["Content-Type"].startswith(media_type)
-        assert answer.text.startswith(beginning)
+        assert answer.content.startswith(beginning.encode())
         assert answer.headers["Vary"] == "Accept"
 
     def test_the_page_forbids_everything_that_it_does_not_bring(self, client, body, jobs):

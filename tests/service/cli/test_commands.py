@@ -222,6 +222,22 @@ class TestAudit:
         assert file.read_text(encoding="utf-8").startswith("<!doctype html>")
         assert "Confirmed balanced_accuracy" in result.stdout
 
+    @pytest.mark.parametrize(("name", "beginning"), [("rows.csv", b"split,row"), ("ROWS.PARQUET", b"PAR1")])
+    def test_the_rows_that_findings_name_are_written(self, engine, tmp_path: Path, name, beginning):
+        """In the form that the name of the file asks for, beside what is printed."""
+        result = run("audit", *REQUEST, "--rows", str(tmp_path / name))
+
+        assert result.exit_code == 0, result.stderr
+        assert (tmp_path / name).read_bytes().startswith(beginning)
+        assert "Confirmed balanced_accuracy" in result.stdout
+
+    def test_rows_in_no_known_form_are_refused_before_the_audit(self, engine, tmp_path: Path):
+        result = run("audit", *REQUEST, "--rows", str(tmp_path / "rows.xlsx"))
+
+        assert result.exit_code == 2
+        assert ".parquet" in result.stderr
+        assert engine.request is None
+
     def test_a_file_that_cannot_be_written_is_named(self, engine, tmp_path: Path):
         result = run("audit", *REQUEST, "--html", str(tmp_path / "nowhere" / "report.html"))
 
@@ -390,6 +406,8 @@ class TestReading:
             ("junit", "<?xml"),
             ("sarif", "{"),
             ("csv", "split,"),
+            ("model-card", "---"),
+            ("parquet", "PAR1"),
             ("json", "{"),
         ],
     )
@@ -399,9 +417,19 @@ class TestReading:
         jobs.succeed(audit_id)
         file = tmp_path / "report"
 
-        assert run("report", audit_id, "--format", form).stdout.startswith(beginning)
+        assert run("report", audit_id, "--format", form).stdout_bytes.startswith(beginning.encode())
         assert run("report", audit_id, "--format", form, "--output", str(file)).stdout == ""
-        assert file.read_text(encoding="utf-8").startswith(beginning)
+        assert file.read_bytes().startswith(beginning.encode())
+
+    def test_a_table_is_nothing_for_a_terminal(self, online, jobs, monkeypatch):
+        audit_id = submitted(jobs)
+        jobs.succeed(audit_id)
+        monkeypatch.setattr("service.cli.writing.on_terminal", lambda: True)
+        result = run("report", audit_id, "--format", "parquet")
+
+        assert (result.exit_code, result.stdout_bytes) == (2, b"")
+        assert "--output" in result.stderr
+        assert run("report", audit_id, "--format", "csv").exit_code == 0
 
     def test_a_report_as_a_page(self, online, jobs, tmp_path: Path):
         audit_id = submitted(jobs)

@@ -148,6 +148,20 @@ class TestKeys:
         assert key not in listed.output
         assert "nightly" in listed.output
 
+    def test_programs_get_the_key_and_what_is_known_of_it(self, state):
+        made = run("keys", "create", "ci", "--note", "nightly", "--days", "30", "--json", "--state-dir", str(state))
+        told = json.loads(made.stdout)
+
+        assert made.stderr == ""
+        assert (told["caller"], told["scopes"], told["note"]) == ("ci", ["read", "submit"], "nightly")
+        assert told["expires_at"] is not None
+        assert run("list", "--key", told["key"]).exit_code == 0
+        revoked = json.loads(run("keys", "revoke", told["id"], "--json", "--state-dir", str(state)).stdout)
+        assert revoked["id"] == told["id"]
+        assert revoked["revoked_at"] is not None
+        assert "key" not in revoked
+        assert run("list", "--key", told["key"]).exit_code == 2
+
     def test_a_revoked_key_lets_in_no_more(self, state):
         key = run("keys", "create", "ci", "--state-dir", str(state)).stdout.strip()
         (listed,) = json.loads(run("keys", "list", "--json", "--state-dir", str(state)).stdout)

@@ -197,6 +197,13 @@ class TestAnswers:
 
 
 class TestAudit:
+    def test_a_report_is_a_text_or_a_table(self, client: Client, jobs: FakeJobs):
+        jobs.succeed(client.submit(**FIELDS).id)
+        report = client.audit(jobs.stored[0].job.id).report()
+
+        assert report.render("model-card").startswith("---\n")
+        assert report.render("parquet").startswith(b"PAR1")
+
     def test_waiting_ends_with_the_report(self, client: Client, jobs: FakeJobs):
         audit = client.submit(**FIELDS)
         seen = []

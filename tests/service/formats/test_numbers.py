@@ -32,6 +32,11 @@ def test_both_ends_of_an_interval_have_the_same_digits():
     assert bounds(None) == ""
 
 
+def test_an_end_that_is_next_to_nothing_beside_the_other_is_zero():
+    assert bounds((-3e-05, 0.0098)) == "0.000 to 0.010"
+    assert bounds((1e-9, 2e-9)) == "1e\N{MINUS SIGN}09 to 2e\N{MINUS SIGN}09"
+
+
 def test_an_estimate_without_a_number_is_a_dash():
     assert estimate(Estimate(estimate=None)) == ("\N{EN DASH}", "")
     assert estimate(None) == ("\N{EN DASH}", "")

@@ -7,14 +7,17 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from jsonschema import Draft7Validator
 
-from schemas.report import CheckRecord, Outcome, Report
+from schemas.report import CheckRecord, Estimate, Outcome, Report
 from service.formats.junit import junit
 from service.formats.markdown import MAX_CODE, escaped, markdown
+from service.formats.model_card import model_card
 from service.formats.registry import FORMATS
-from service.formats.rows import rows_csv
+from service.formats.rows import HEAD, rows_csv, rows_parquet
 from service.formats.sarif import sarif
 from tests.service.cli.reports import whole_report
 from tests.service.pages.hostile import HOSTILE, hostile_report
@@ -33,7 +36,7 @@ REPORTS = {
 @pytest.mark.parametrize("name", REPORTS)
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_report_has_every_form(name, form):
-    assert FORMATS[form].text(REPORTS[name]())
+    assert FORMATS[form].render(REPORTS[name]()).body
 
 
 def report_of_training_rows() -> Report:
@@ -162,9 +165,120 @@ class TestRows:
 
         assert [row["split"] for row in rows] == ["train"]
 
-    def test_a_spreadsheet_takes_no_reason_for_a_formula(self):
+    @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+    def test_a_spreadsheet_takes_no_reason_for_a_formula(self, sign):
+        report = hostile_report()
+        evil = [one.model_copy(update={"title": f"{sign}HYPERLINK(1)"}) for one in report.findings]
+        rows = list(csv.DictReader(io.StringIO(rows_csv(report.model_copy(update={"findings": evil})), newline="")))
+
+        assert rows[0]["reason"] == f"'{sign}HYPERLINK(1)"
+
+    def test_the_table_holds_what_the_text_holds(self):
+        """Its rows are numbers, and its texts as they are: no spreadsheet reads it."""
         report = hostile_report()
         evil = [one.model_copy(update={"title": "=HYPERLINK(1)"}) for one in report.findings]
-        rows = list(csv.DictReader(io.StringIO(rows_csv(report.model_copy(update={"findings": evil})))))
+        table = pq.read_table(io.BytesIO(rows_parquet(report.model_copy(update={"findings": evil}))))
 
-        assert rows[0]["reason"] == "'=HYPERLINK(1)"
+        assert table.column_names == list(HEAD)
+        assert table.column("row").to_pylist() == [3, 3]
+        assert set(table.column("reason").to_pylist()) == {"=HYPERLINK(1)"}
+        assert table.schema.metadata[b"fitcheck.audit_id"] == report.audit_id.encode()
+
+    def test_a_table_without_rows_has_its_columns(self):
+        table = pq.read_table(io.BytesIO(rows_parquet(smallest_report("audit-1"))))
+
+        assert (table.num_rows, table.column_names) == (0, list(HEAD))
+
+
+def front_matter(text: str) -> dict:
+    before, head, _ = text.split("---\n", 2)
+    assert before == ""
+    return yaml.safe_load(head)
+
+
+class TestModelCard:
+    """That `huggingface_hub` reads it is tested in test_model_card_on_the_hub.py."""
+
+    def index(self, **update: object) -> dict:
+        (index,) = front_matter(model_card(whole_report().model_copy(update=update)))["model-index"]
+        return index
+
+    def test_the_metrics_are_those_of_the_validation_data(self):
+        (result,) = self.index(data={"layout": "table", "validation": {"files": ["/data/churn/july.parquet"]}})[
+            "results"
+        ]
+
+        assert result["task"]["type"] == "tabular-classification"
+        assert result["dataset"] == {"type": "july", "name": "july.parquet", "split": "validation"}
+        assert result["metrics"] == [{"type": "balanced_accuracy", "value": 0.5, "name": "balanced accuracy"}]
+
+    @pytest.mark.parametrize(
+        ("ours", "type_", "arguments"),
+        [("mcc", "matthews_correlation", None), ("macro_f1", "f1", {"average": "macro"}), ("rmse", "rmse", None)],
+    )
+    def test_a_metric_has_the_name_that_the_hub_knows(self, ours, type_, arguments):
+        metrics = whole_report().metrics
+        values = {ours: Estimate(estimate=0.25), "answered": Estimate(estimate=1.0), "mae": Estimate(estimate=None)}
+        split = metrics.validation.model_copy(update={"values": values})
+        (result,) = self.index(metrics=metrics.model_copy(update={"validation": split}))["results"]
+        (metric,) = result["metrics"]
+
+        assert (metric["type"], metric["value"], metric.get("args")) == (type_, 0.25, arguments)
+
+    @pytest.mark.parametrize(
+        ("layout", "task", "type_"),
+        [
+            ("table", "regression", "tabular-regression"),
+            ("vector", "binary", "tabular-classification"),
+            ("image", "multiclass", "image-classification"),
+            ("image", "regression", "other"),
+            ("sequence", "binary", "other"),
+        ],
+    )
+    def test_the_task_is_one_of_the_hub(self, layout, task, type_):
+        (result,) = self.index(data={"layout": layout}, model={"output": {"task": task}})["results"]
+
+        assert result["task"]["type"] == type_
+
+    @pytest.mark.parametrize(
+        ("uri", "name"),
+        [
+            ("s3://models/churn/7", "churn/7"),
+            ("/models/churn.keras", "churn"),
+            ("model", "model"),
+            (None, "model"),
+            ("upload://1f", "model"),
+        ],
+    )
+    def test_the_model_is_named_by_its_address(self, uri, name):
+        assert self.index(model={"uri": uri})["name"] == name
+
+    @pytest.mark.parametrize(
+        ("file", "type_"), [("/data/July 2026 (new).csv", "July-2026-new"), ("/data/??.csv", "validation")]
+    )
+    def test_a_data_set_has_an_identifier(self, file, type_):
+        (result,) = self.index(data={"validation": {"files": [file]}})["results"]
+
+        assert result["dataset"]["type"] == type_
+
+    def test_the_known_problems_are_those_that_cost_performance(self):
+        text = model_card(whole_report())
+
+        assert "## Evaluation\n\nVerdict of an audit: **fail**. The validation data were never standardised." in text
+        assert "| balanced accuracy | 0.98 (0.93 to 1.03) | 0.50 (0.45 to 0.55) |" in text
+        assert "(critical, `preprocessing.scaling_mismatch`). It matters.\n  Confirmed: standardise 30 columns" in text
+        assert "Not known, because the data or the audit did not suffice: no signal." in text
+
+    def test_a_sound_model_has_none(self):
+        assert "## Known problems\n\nNone found; 1 check passed." in model_card(
+            whole_report("pass").model_copy(update={"findings": [], "diagnosis": []})
+        )
+
+    def test_names_are_neither_yaml_nor_markup(self):
+        report = hostile_report()
+        data = {"validation": {"files": [f"/data/{HOSTILE}: [\n---\x00\u2028"]}}
+        text = model_card(report.model_copy(update={"data": data}))
+
+        (result,) = front_matter(text)["model-index"][0]["results"]
+        assert result["dataset"]["name"].endswith(": [\n---\x00\u2028")
+        assert "<script" not in text.split("## Evaluation")[1].replace("\\<", "")

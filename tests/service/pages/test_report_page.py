@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from schemas.report import Report
+from service.formats.markdown import markdown
 from service.pages.rendering import data, static
 from service.pages.report_page import report_page
 from tests.service.cli.reports import whole_report
@@ -58,6 +60,22 @@ def test_rows_are_those_of_their_split(split, words):
     page = report_page(report.model_copy(update={"findings": [first, *report.findings[1:]]})).html
 
     assert f"{words}, counted from 0: 7." in page
+
+
+def proven_first() -> Report:
+    """As the engine writes one: the summary begins with the proof of the first cause."""
+    report = whole_report(summary="When we standardise 30 columns, it goes from 0.50 to 0.97. 1 further cause below.")
+    cause = report.diagnosis[0].model_copy(update={"explanation": report.summary.partition(". 1")[0] + "."})
+    return report.model_copy(update={"diagnosis": [cause]})
+
+
+def test_the_answer_is_the_cause_and_what_shows_it_comes_next():
+    html = report_page(proven_first()).html
+
+    assert Read(html).headings[0] == ("h1", "Title of preprocessing.scaling_mismatch.")
+    assert "</h1>\n<p>When we standardise 30 columns" in html
+    assert html.count("When we standardise 30 columns") == 1
+    assert "**Title of preprocessing.scaling\\_mismatch.** When we standardise" in markdown(proven_first())
 
 
 def test_headings_skip_no_level():

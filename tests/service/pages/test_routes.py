@@ -14,6 +14,7 @@ from service.access.store import Keys
 from service.api import following
 from service.api.access import caller_of
 from service.api.app import create_app
+from service.formats.registry import FORMATS
 from service.jobs.database import connect, migrate
 from service.jobs.errors import DatabaseUnavailable
 from service.jobs.interface import JobFilter
@@ -181,10 +182,11 @@ class TestAudit:
     def test_the_report_is_saved_in_every_form(self, browser, jobs):
         audit = submitted(jobs)
         jobs.reports[audit] = whole_report()
-        for form in ("json", "html", "markdown", "junit", "sarif", "csv"):
+        for form in FORMATS:
             answer = browser.get(f"/audits/{audit}/report", params={"form": form})
             assert answer.status_code == 200
-            assert answer.headers["Content-Disposition"].startswith("attachment")
+            told = f'attachment; filename="fitcheck-{audit}.{FORMATS[form].suffix}"'
+            assert answer.headers["Content-Disposition"] == told
 
     @pytest.mark.parametrize("path", ["/audits/nothing", "/audits/nothing/report", "/compare?a=x&b=y", "/catalogue/no"])
     def test_what_is_not_there_is_a_page_too(self, browser, path):

@@ -182,7 +182,7 @@ def test_serve_answers_and_evaluates(tmp_path: Path, monkeypatch: pytest.MonkeyP
     try:
         wait_until(lambda: answers(f"{address}/readyz"), seconds=60)
         monkeypatch.setattr(supervisor, "configure_logging", lambda _: None)
-        assert supervisor.run_serve(settings) == 1
+        assert supervisor.run_serve(settings) == 3
         opened = open_jobs(settings)
         done = finish(opened, submit(opened, "me", "quick", tmp_path / "journal"), "me")
         opened.close()

@@ -133,7 +133,7 @@ def test_a_worker_without_tensorflow_says_so(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("service.worker.supervisor.configure_logging", lambda _: None)
     monkeypatch.setattr("service.worker.supervisor.find_spec", lambda _: None)
 
-    assert _run(Settings(state_dir=tmp_path), "service.worker.audit", with_api=False) == 1
+    assert _run(Settings(state_dir=tmp_path), "service.worker.audit", with_api=False) == 3
 
 
 def test_a_worker_without_the_sandbox_that_it_must_have_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_a_worker_without_the_sandbox_that_it_must_have_ends(tmp_path: Path, mon
     with capture_logs() as lines:
         status = _run(Settings(state_dir=tmp_path, sandbox="require"), "tests.service.evaluators", with_api=False)
 
-    assert status == 1
+    assert status == 3
     assert lines[0]["isolation"]["missing"] == ["landlock"]
     assert lines[-1]["event"] == "isolation_unavailable"
 
@@ -151,4 +151,4 @@ def test_a_worker_without_a_database_ends(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("service.worker.supervisor.configure_logging", lambda _: None)
     settings = Settings(state_dir=tmp_path, database="postgresql://u@127.0.0.1:1/none")
 
-    assert _run(settings, "tests.service.evaluators", with_api=False) == 1
+    assert _run(settings, "tests.service.evaluators", with_api=False) == 3
