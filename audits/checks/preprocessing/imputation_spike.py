@@ -3,7 +3,8 @@
 What it measures: continuous columns of which many rows repeat one central value (far more often than any other),
     and which statistic that value is: the mean or median of the training data, or of both splits together. What
     imputing those cells anew, from the training data alone, brings back is measured for every method. Where the
-    value stands in the validation data alone, what the training metric loses with as many values replaced by it.
+    value stands in the validation data alone, or a mean or median of the training data is all that the validation
+    data have more of, what the training metric loses with as many values replaced by it.
 Why it matters: a mean over all data lets the validation data into the training, and a column with a spike in its
     middle is not the column that the model will meet.
 When it is inconclusive: fewer than `min_rows` rows in a split.
@@ -25,11 +26,16 @@ from audits.repairs.imputation_remedy import compare_imputations, imputation_rem
 from audits.repairs.reliance import imitate
 from audits.repairs.snippets import first_of
 from audits.results import CheckResult
+from audits.statistics.distributions import ks_2samp_statistic, ks_pvalue
 from schemas.limits.preprocessing import ImputationSpike
 from schemas.report import Affected, Effect, Finding, Outcome, Severity
 
 CODE = "preprocessing.imputation_spike"
 MIN_DISTINCT = 20
+# In standard deviations.
+EQUAL = 1e-3
+# Below, what is left of the two columns without the value is not the same.
+CHANCE = 0.01
 
 
 def imputation_spike(case: Case) -> CheckResult:
@@ -39,19 +45,22 @@ def imputation_spike(case: Case) -> CheckResult:
         return CheckResult.not_applicable("pixels repeat their values without having been imputed")
     if min(case.train.n, case.validation.n) < limits.min_rows:
         return CheckResult.inconclusive(f"{min(case.train.n, case.validation.n)} of {limits.min_rows} rows")
-    spikes = [s for unit in range(len(case.space.units)) if (s := _spike(case, unit, limits)) is not None]
-    if not spikes:
-        return CheckResult.passed(smallest=limits.min_spike)
+    units = range(len(case.space.units))
+    spikes = [s for unit in units if (s := _spike(case, unit, limits)) is not None]
+    told = {s["column"] for s in spikes}
+    added = [s for u in units if case.space.units[u] not in told and (s := _added(case, u, limits)) is not None]
     # a column that is one value altogether, or that knew the answer, is told as that
     uneven = [
         s
-        for s in spikes
+        for s in spikes + added
         if _excess(s) > limits.min_excess and cast(float, s["validation_share"]) < 1 and s["column"] not in case.leaked
     ]
     if uneven:
         alone = _in_validation_alone(case, uneven, limits)
         if alone is not None:
             return alone
+    if not spikes:
+        return CheckResult.passed(smallest=limits.min_spike)
     # medians of a split and of both agree too often to tell them apart
     pooled = [s for s in spikes if s["equals"] == "mean of both splits"]
     names = [str(s["column"]) for s in spikes]
@@ -105,8 +114,8 @@ def _in_validation_alone(case: Case, spikes: list[dict[str, JsonValue]], limits:
     share = max(cast(float, s["validation_share"]) for s in spikes)
     summary = (
         f"{', '.join(names[:4])} {'holds' if len(names) == 1 else 'hold'} one central value in up to {share:.0%} of "
-        f"the validation rows and hardly in training: holes were filled in one split. With as many training values "
-        f"replaced by it, {case.scorer.title} falls there from {made.before:.2f} to {made.after:.2f}."
+        f"the validation rows, far more often than in training: holes were filled in one split. With as many training "
+        f"values replaced by it, {case.scorer.title} falls there from {made.before:.2f} to {made.after:.2f}."
     )
     finding = Finding(
         code=CODE,
@@ -156,6 +165,32 @@ def _spike(case: Case, unit: int, limits: ImputationSpike) -> dict[str, JsonValu
     }
 
 
+def _added(case: Case, unit: int, limits: ImputationSpike) -> dict[str, JsonValue] | None:
+    """The training mean or median, when it is all that the validation values have more of than the training values.
+
+    In whole numbers, no spike towers over the others: but a filled column is the training column and one value more.
+    """
+    train, validation = (_finite(case.space.values(s.rows, unit)) for s in (case.train.sample, case.validation.sample))
+    if min(len(train), len(validation)) < limits.min_rows or len(np.unique(train)) < MIN_DISTINCT:
+        return None
+    for name, value in (("median", np.median(train)), ("mean", train.mean())):
+        at = [np.abs(part - value) < EQUAL * train.std() for part in (train, validation)]
+        shares = [float(hits.mean()) for hits in at]
+        rest = [part[~hits] for part, hits in zip((train, validation), at, strict=True)]
+        if shares[1] - shares[0] <= limits.min_excess or not len(rest[1]):
+            continue
+        if ks_pvalue(ks_2samp_statistic(*rest), len(rest[0]), len(rest[1])) < CHANCE:
+            continue
+        return {
+            "column": case.space.units[unit],
+            "value": float(value),
+            "train_share": shares[0],
+            "validation_share": shares[1],
+            "equals": f"{name} of the training data",
+        }
+    return None
+
+
 def _which_statistic(value: float, train: Array, validation: Array, spike: float) -> str:
     """Which statistic of the observed values the repeated one is; the closest within a thousandth of a deviation."""
     observed = [part[np.round(part, 9) != spike] for part in (train, validation)]
@@ -167,7 +202,7 @@ def _which_statistic(value: float, train: Array, validation: Array, spike: float
         "median of both splits": _distance_to_median(pooled, value),
     }
     name = min(distances, key=lambda key: distances[key])
-    return name if distances[name] < 1e-3 * max(pooled.std(), 1e-12) else "another value"
+    return name if distances[name] < EQUAL * max(pooled.std(), 1e-12) else "another value"
 
 
 def _distance_to_median(values: Array, value: float) -> float:
