@@ -2,9 +2,9 @@
 
 What it measures: the AUC with which a forest, out of bag, tells validation rows from training rows of the
     same class shares (classifier two-sample test), after all proven faults were repaired; and what the shift
-    costs, by weighting the validation rows to the training density. Of images it says whether they are blurrier or
-    sharper. Where the splits hardly overlap, no weighting
-    can tell, and that is said.
+    costs, by weighting the validation rows to the training density. Where the splits hardly overlap, no weighting can
+    tell, and that is said. Where all rows have changed, none mends it: it costs what a control learner loses as well.
+    Of images it says whether they are blurrier or sharper.
 Why it matters: a model promises nothing outside the population that it was trained on. A shift that costs
     nothing is benign and no reason to act.
 When it is inconclusive: fewer than `min_rows` rows of a split.
@@ -26,6 +26,7 @@ from audits.evidence.images import ImageForm, fine_detail
 from audits.evidence.scoring import quantile_interval
 from audits.results import CheckResult
 from audits.statistics.distributions import ks_2samp_statistic
+from audits.statistics.intervals import difference
 from audits.statistics.shift import density_ratio, effective_sample_size
 from schemas.limits.preprocessing import DistributionShift
 from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Outcome, Remedy, Severity
@@ -38,6 +39,8 @@ MIN_OVERLAP = 0.5
 PLACEBOS = 19
 # Images of one source agree in their share of fine detail within a few per cent.
 SHARPNESS_FACTOR = 1.25
+# Rows of the two splits that are told apart four times in five differ in more than how often they occur.
+STRONG_AUC = 0.8
 
 
 def distribution_shift(case: Case) -> CheckResult:
@@ -53,6 +56,7 @@ def distribution_shift(case: Case) -> CheckResult:
     if interval[0] <= limits.min_auc:
         return CheckResult.passed(smallest=limits.min_auc + (interval[1] - interval[0]) / 2, margin=limits.certain_auc)
     cost, effective = _cost(case, matrix, limits)
+    fall = _fall_of_control(case, matrix, limits) if interval[0] > STRONG_AUC else None
     columns = _moved_columns(case)
     sharpness = _sharpness(case)
     summary = (
@@ -63,7 +67,7 @@ def distribution_shift(case: Case) -> CheckResult:
     finding = Finding(
         code=CODE,
         family="preprocessing",
-        severity=Severity.WARNING if _matters(cost, interval[0], limits) else Severity.INFO,
+        severity=Severity.WARNING if fall or _matters(cost, interval[0], limits) else Severity.INFO,
         title="The validation rows come from elsewhere",
         summary=summary,
         effect=Effect(name="two_sample_auc", estimate=auc, interval=interval, limit=limits.min_auc),
@@ -86,7 +90,7 @@ def distribution_shift(case: Case) -> CheckResult:
         finding=finding,
         confirmation=None if cost is None or not cost.is_material(limits) else _confirmation(case, matrix, cost),
         recovered=None if cost is None or not cost.is_material(limits) else cost.estimate,
-        explanation=summary + _sentence(case, cost, effective),
+        explanation=summary + _sentence(case, cost, effective) + _sentence_of_control(case, cost, fall, limits),
         ranks=not benign,
     )
 
@@ -116,6 +120,21 @@ class _Cost:
 def _matters(cost: _Cost | None, auc: float, limits: DistributionShift) -> bool:
     """Costly beyond the margin, or so far away that the metric speaks of another population."""
     return cost is None or auc > limits.certain_auc or cost.is_material(limits)
+
+
+def _fall_of_control(case: Case, matrix: ControlMatrix, limits: DistributionShift) -> tuple[float, float] | None:
+    """The control learner's scores at home and away, where it and the model fall beyond the margin for certain.
+
+    Where every row has changed (noise on a sensor, another camera), no row has a weight that would mend it.
+    """
+    home, away = matrix.scores.get("train->train"), matrix.scores.get("train->validation")
+    intervals = matrix.intervals.get("train->train"), matrix.intervals.get("train->validation")
+    if home is None or away is None or intervals[0] is None or intervals[1] is None:
+        return None
+    train, (_, validation) = case.train_score, case.mended_score
+    if difference(train[0], train[1], case.mended_score[0], validation)[0] <= limits.min_cost:
+        return None
+    return (home, away) if difference(home, intervals[0], away, intervals[1])[0] > limits.min_cost else None
 
 
 def _cost(case: Case, matrix: ControlMatrix, limits: DistributionShift) -> tuple[_Cost | None, float]:
@@ -203,6 +222,17 @@ def _sentence(case: Case, cost: _Cost | None, effective: float) -> str:
     return (
         f" Weighted to the training density, {case.scorer.title} changes by {cost.value:+.3f} "
         f"({low:+.3f} to {high:+.3f})."
+    )
+
+
+def _sentence_of_control(
+    case: Case, cost: _Cost | None, fall: tuple[float, float] | None, limits: DistributionShift
+) -> str:
+    if fall is None or cost is None or cost.is_material(limits):
+        return ""
+    return (
+        f" Weights mend nothing where all rows have changed: a control learner, too, falls from {fall[0]:.2f} to "
+        f"{fall[1]:.2f} in {case.scorer.title}."
     )
 
 

@@ -3,7 +3,8 @@
 What it measures: continuous columns of which many rows repeat one central value (far more often than any other),
     and which statistic that value is: the mean or median of the training data, or of both splits together. What
     imputing those cells anew, from the training data alone, brings back is measured for every method. Where the
-    value stands in the validation data alone, what the training metric loses with as many values replaced by it.
+    value stands in the validation data alone, or a mean or median of the training data is all that the validation
+    data have more of, what the training metric loses with as many values replaced by it.
 Why it matters: a mean over all data lets the validation data into the training, and a column with a spike in its
     middle is not the column that the model will meet.
 When it is inconclusive: fewer than `min_rows` rows in a split.
@@ -26,11 +27,15 @@ from audits.repairs.imputation_remedy import best_method, compare_imputations, i
 from audits.repairs.reliance import imitate
 from audits.repairs.snippets import first_of
 from audits.results import CheckResult
+from audits.statistics.distributions import ks_2samp_statistic, ks_pvalue
 from schemas.limits.preprocessing import ImputationSpike
 from schemas.report import Affected, Effect, Finding, Outcome, Severity
 
 CODE = "preprocessing.imputation_spike"
 MIN_DISTINCT = 20
+EQUAL = 1e-3  # in standard deviations
+# Below, what is left of the two columns without the value is not the same.
+CHANCE = 0.01
 # Digits of the spread in which repeated values agree; digits that a float64 has; decimals that a rounding takes.
 AGREEING, DIGITS, MOST_DECIMALS = 9, 15, 290
 
@@ -75,17 +80,22 @@ def imputation_spike(case: Case) -> CheckResult:
         return CheckResult.not_applicable("pixels repeat their values without having been imputed")
     if min(case.train.n, case.validation.n) < limits.min_rows:
         return CheckResult.inconclusive(f"{min(case.train.n, case.validation.n)} of {limits.min_rows} rows")
-    spikes = [s for unit in range(len(case.space.units)) if (s := _spike(case, unit, limits)) is not None]
-    if not spikes:
-        return CheckResult.passed(smallest=limits.min_spike)
+    units = range(len(case.space.units))
+    spikes = [s for unit in units if (s := _spike(case, unit, limits)) is not None]
+    told = {s.column for s in spikes}
+    added = [s for u in units if case.space.units[u] not in told and (s := _added(case, u, limits)) is not None]
     # a column that is one value altogether, or that knew the answer, is told as that
     uneven = [
-        s for s in spikes if s.excess > limits.min_excess and s.validation_share < 1 and s.column not in case.leaked
+        s
+        for s in [*spikes, *added]
+        if s.excess > limits.min_excess and s.validation_share < 1 and s.column not in case.leaked
     ]
     if uneven:
         alone = _in_validation_alone(case, uneven, limits)
         if alone is not None:
             return alone
+    if not spikes:
+        return CheckResult.passed(smallest=limits.min_spike)
     # medians of a split and of both agree too often to tell them apart
     pooled = [s for s in spikes if s.equals == "mean of both splits"]
     names = [s.column for s in spikes]
@@ -136,8 +146,8 @@ def _in_validation_alone(case: Case, spikes: list[_Spike], limits: ImputationSpi
     reimputed, best = _reimputed(case, spikes)
     summary = (
         f"{', '.join(names[:4])} {'holds' if len(names) == 1 else 'hold'} one central value in up to {share:.0%} of "
-        f"the validation rows and hardly in training: holes were filled in one split. With as many training values "
-        f"replaced by it, {case.scorer.title} falls there from {made.before:.2f} to {made.after:.2f}."
+        f"the validation rows, far more often than in training: holes were filled in one split. With as many training "
+        f"values replaced by it, {case.scorer.title} falls there from {made.before:.2f} to {made.after:.2f}."
     )
     finding = Finding(
         code=CODE,
@@ -187,6 +197,28 @@ def _spike(case: Case, unit: int, limits: ImputationSpike) -> _Spike | None:
     )
 
 
+def _added(case: Case, unit: int, limits: ImputationSpike) -> _Spike | None:
+    """The training mean or median, when it is all that the validation values have more of than the training values.
+
+    In whole numbers, no spike towers over the others: but a filled column is the training column and one value more.
+    """
+    train, validation = (_finite(case.space.values(s.rows, unit)) for s in (case.train.sample, case.validation.sample))
+    if min(len(train), len(validation)) < limits.min_rows or len(np.unique(train)) < MIN_DISTINCT:
+        return None
+    for name, value in (("median", np.median(train)), ("mean", train.mean())):
+        at = [np.abs(part - value) < EQUAL * train.std() for part in (train, validation)]
+        shares = [float(hits.mean()) for hits in at]
+        rest = [part[~hits] for part, hits in zip((train, validation), at, strict=True)]
+        if shares[1] - shares[0] <= limits.min_excess or not len(rest[1]):
+            continue
+        if ks_pvalue(ks_2samp_statistic(*rest), len(rest[0]), len(rest[1])) < CHANCE:
+            continue
+        decimals = _decimals(np.concatenate([train, validation]))
+        written = float(np.median(np.round(validation[at[1]], decimals)))
+        return _Spike(case.space.units[unit], written, decimals, shares[0], shares[1], f"{name} of the training data")
+    return None
+
+
 def _decimals(values: Array) -> int:
     """To which values of this spread agree: a column of 1e-10 has as many digits as one of 1."""
     distinct = np.unique(values)
@@ -211,7 +243,7 @@ def _which_statistic(value: float, train: Array, validation: Array) -> str:
         "median of both splits": _distance_to_median(pooled, value),
     }
     name = min(distances, key=lambda key: distances[key])
-    return name if distances[name] < 1e-3 * max(pooled.std(), 1e-300) else "another value"
+    return name if distances[name] < EQUAL * max(pooled.std(), 1e-300) else "another value"
 
 
 def _distance_to_median(values: Array, value: float) -> float:

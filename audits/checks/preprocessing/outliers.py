@@ -36,7 +36,7 @@ CODE = "preprocessing.outliers"
 EQUAL = 0.01
 # Of a column that leaves its range more often than this, another scale is likelier than errors in single values.
 MAX_ERRORS = 0.15
-# Of which most values lie outside, the column holds no outliers: it holds something else.
+# Of which most values lie outside the training quantiles, the column holds no outliers: it holds something else.
 MAX_OUTSIDE = 0.5
 
 
@@ -64,7 +64,11 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
     beyond = {unit: fence.beyond(case.space.values(subject.rows, unit)) for unit, fence in fences.items()}
     p_values = np.array([fence.p_value(beyond[unit]) for unit, fence in fences.items()])
     q_values = benjamini_hochberg(p_values)
-    flagged = [u for u, q in zip(fences, q_values, strict=True) if q < limits.fdr and beyond[u].mean() < MAX_OUTSIDE]
+    flagged = [
+        unit
+        for (unit, fence), q in zip(fences.items(), q_values, strict=True)
+        if q < limits.fdr and fence.outside(case.space.values(subject.rows, unit)).mean() < MAX_OUTSIDE
+    ]
     if not flagged:
         return None
     rows = np.asarray(np.any([beyond[u] for u in flagged], axis=0))
@@ -148,6 +152,10 @@ class _Fence:
     def beyond(self, values: Array) -> Array:
         # infinities are as far outside as can be; a hole is none
         return ~np.isnan(values) & ((values < self.low - self.margin) | (values > self.high + self.margin))
+
+    def outside(self, values: Array) -> Array:
+        """What cutting changes."""
+        return ~np.isnan(values) & ((values < self.low) | (values > self.high))
 
     def p_value(self, beyond: Array) -> float:
         """Of more values beyond the fence than among the training values, one-sided."""

@@ -37,6 +37,7 @@ MAX_SHARE = 0.9
 CONTINUOUS_SHARE = 0.5
 # No tail holds so many of the rows at one value.
 MANY = 0.05
+HALF = 0.5
 
 
 def sentinel_values(case: Case) -> CheckResult:
@@ -62,6 +63,7 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         for unit in case.quantities
         if (value := _sentinel(case.space.values(reference.rows, unit), case.space.values(subject.rows, unit), limits))
         is not None
+        and not (subject is case.mended and _is_ours(case, unit, value))
     }
     if not found:
         return None
@@ -91,6 +93,12 @@ def suspect(case: Case, reference: Subject, subject: Subject) -> Suspicion | Non
         evidence={"sentinels": {case.space.units[unit]: value for unit, value in found.items()}},
         remedy=_remedy(case, found),
     )
+
+
+def _is_ours(case: Case, unit: int, value: float) -> bool:
+    """Whether a repair has put most of these values there, such as the quantile at which outliers were cut."""
+    submitted, mended = (case.space.values(s.rows, unit) == value for s in (case.validation.sample, case.mended))
+    return bool(submitted.sum() < HALF * mended.sum())
 
 
 def _sentinel(reference: Array, values: Array, limits: SentinelValues) -> float | None:

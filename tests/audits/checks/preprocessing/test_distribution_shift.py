@@ -10,7 +10,20 @@ from audits.evidence.case import Case
 from schemas.report import Outcome, Severity
 from tests.audits.checks.preprocessing.test_image_geometry import answering, pictures
 from tests.audits.checks.remedies import defined_by, remedy_of
-from tests.factories import Answer, Part, Task, both, case, case_of, fitted, moved, request_for, result_of, splits
+from tests.factories import (
+    Answer,
+    Fault,
+    Part,
+    Task,
+    both,
+    case,
+    case_of,
+    fitted,
+    moved,
+    request_for,
+    result_of,
+    splits,
+)
 
 
 def selected(strength: float, *, hard: bool, layout: str = "table", n: int = 6000) -> Case:
@@ -70,6 +83,27 @@ def test_fires_on_splits_that_hardly_overlap():
     assert result.outcome is Outcome.FAIL
     assert result.finding.evidence["overlap"] == "too small to weight"
     assert result.confirmation is None
+
+
+def noisy(deviations: float) -> Fault:
+    def spoil(part: Part, train: Part, rng: np.random.Generator) -> Part:
+        values = part.numbers
+        values[:, :2] += deviations * train.numbers[:, :2].std(axis=0) * rng.normal(size=(len(values), 2))
+        return part.with_numbers(values)
+
+    return spoil
+
+
+def test_fires_where_every_row_has_changed_and_a_control_learner_falls_too():
+    """Noise on two sensors: weights of rows bring back less than the margin, and the learner loses more."""
+    limits = {CODE: {"min_cost": 0.9, "certain_auc": 0.99}}
+
+    result = result_of(CODE, case("regression", columns=3, signal=6.0, fault=noisy(3.0), limits=limits))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.finding.severity is Severity.WARNING
+    assert result.confirmation is None
+    assert "a control learner, too, falls" in result.explanation
 
 
 def test_a_shift_that_costs_nothing_is_an_observation():

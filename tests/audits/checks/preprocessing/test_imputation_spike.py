@@ -10,7 +10,7 @@ from audits.checks.preprocessing.imputation_spike import CODE
 from audits.evidence.case import Case
 from schemas.report import Outcome, Severity
 from tests.audits.checks.remedies import defined_by, remedy_of
-from tests.factories import Part, case, case_of, fitted, result_of, splits
+from tests.factories import Fault, Part, case, case_of, fitted, result_of, splits
 
 
 def imputed(fill: str, share: float = 0.2, layout: str = "table", n: int = 300) -> Case:
@@ -114,6 +114,44 @@ def test_stays_silent_on_counts_and_on_values_at_an_end():
         return part.with_numbers(values)
 
     assert result_of(CODE, case(train_fault=spoil, fault=spoil)).finding is None
+
+
+def coarse(part: Part, train: Part, rng: np.random.Generator) -> Part:
+    """Steps of a sixth of a deviation: some forty values a column, none of which towers over the others."""
+    step = train.numbers.std(axis=0) / 6
+    return part.with_numbers(np.round(part.numbers / step) * step)
+
+
+def filled(share: float, with_median: bool = True) -> Fault:
+    """A share of two coarse columns is the training median, or the training value next to the upper quartile."""
+
+    def spoil(part: Part, train: Part, rng: np.random.Generator) -> Part:
+        ours, values = coarse(train, train, rng).numbers, coarse(part, train, rng).numbers
+        for column in (0, 1):
+            value = np.quantile(ours[:, column], 0.5 if with_median else 0.75, method="lower")
+            values[rng.random(len(values)) < share, column] = value
+        return part.with_numbers(values)
+
+    return spoil
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_fires_on_coarse_columns_that_were_filled_in_the_validation_data_alone(task: str):
+    one = case(task, columns=3, signal=6.0, train_fault=coarse, fault=filled(0.5))
+
+    result = result_of(CODE, one)
+
+    assert result.outcome is Outcome.FAIL
+    assert set(result.finding.affected.columns) == {"c0", "c1"}
+    assert result.confirmation.confirmed
+    assert {spike["equals"] for spike in result.finding.evidence["spikes"]} == {"median of the training data"}
+
+
+@pytest.mark.parametrize("fault", [coarse, filled(0.05), filled(0.5, with_median=False)])
+def test_stays_silent_on_coarse_columns_that_nobody_filled_with_their_middle(fault: Fault):
+    one = case("regression", columns=3, signal=6.0, train_fault=coarse, fault=fault)
+
+    assert result_of(CODE, one).finding is None
 
 
 def test_stays_silent_on_a_few_rows_of_one_value():

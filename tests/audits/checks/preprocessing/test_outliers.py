@@ -6,7 +6,7 @@ import pytest
 from audits.checks.preprocessing.outliers import CODE
 from schemas.report import Outcome
 from tests.audits.checks.remedies import defined_by, remedy_of
-from tests.factories import case, examined, on_column, outlying, result_of, splits
+from tests.factories import Part, case, examined, on_column, outlying, result_of, splits
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -43,6 +43,19 @@ def test_a_few_wild_rows_ruin_a_regression():
 def test_a_column_that_mostly_lies_outside_holds_something_else():
     """Cutting it would leave one value of the column: no repair, and later no column to look at."""
     one, _ = examined(case("regression", fault=outlying(0.9, 20.0)), {CODE})
+
+    assert one.trials == ()
+
+
+def test_a_column_that_was_turned_around_is_not_cut_to_one_value():
+    """Less than half of a skewed column lies beyond the fence, and nearly all of it below the training range."""
+
+    def turned(part: Part, train: Part, rng: np.random.Generator) -> Part:
+        values = part.numbers
+        values[:, 0] = 0.1 * train.numbers[:, 0].std() - rng.exponential(train.numbers[:, 0].std() * 5, len(part))
+        return part.with_numbers(values - np.eye(1, values.shape[1]) * np.ptp(train.numbers[:, 0]))
+
+    one, _ = examined(case("regression", fault=turned), {CODE})
 
     assert one.trials == ()
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from audits.checks.preprocessing import outliers
 from audits.checks.preprocessing.sentinel_values import CODE
 from schemas.report import Outcome
 from tests.audits.checks.remedies import defined_by, remedy_of
@@ -17,6 +18,16 @@ from tests.factories import (
     sentinels,
     splits,
 )
+
+
+def test_the_value_at_which_outliers_were_cut_is_no_sentinel():
+    """It stands in many rows after that repair, and in none as they were submitted."""
+    codes = {CODE, outliers.CODE}
+    one, results = examined(case("regression", fault=outlying(0.3, 20.0), n_train=800, n_validation=400), codes)
+
+    assert [trial.suspicion.code for trial in one.trials if trial.confirmed] == [outliers.CODE]
+    assert results[CODE].finding is None
+    assert CODE not in {trial.suspicion.code for trial in one.trials}
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
