@@ -63,6 +63,7 @@ _MESSAGES: Messages = {
         "strings": (8, "*bytes"),
         "longs": (10, "*int64"),
         "bools": (11, "*bool"),
+        "halves": (13, "*int32"),
     },
     "FunctionName": {"name": (1, "string")},
     "Signature": {"inputs": (1, "map Tensor"), "outputs": (2, "map Tensor"), "method": (3, "string")},

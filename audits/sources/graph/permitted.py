@@ -13,6 +13,7 @@ from audits.sources.graph.allowed_ops import refused
 from audits.sources.graph.dataflow import data_inputs, parse
 from audits.sources.graph.files import FIELD, assets_of
 from audits.sources.graph.foreign_ops import is_foreign
+from audits.sources.graph.protobuf import bytes_of
 from schemas.problem import ModelError
 
 MAX_NODES, MAX_FUNCTIONS, MAX_INLINED_NODES = 1_000_000, 50_000, 20_000_000
@@ -343,13 +344,12 @@ _RULES: Mapping[str, Callable[[_Graph, _Place], str | None]] = {
     "EncodeProto": _without("descriptor_source", unless=(b"local://", b"bytes://")),
     **dict.fromkeys(_TEXT_TABLES, _about_tables),
 }
-_SIZES = {1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 8: 8, 9: 8, 10: 1, 14: 2, 17: 2, 18: 16, 19: 2, 22: 4, 23: 8}
 
 
 def _variable_bytes(node: Any) -> int:
     if node.op not in {"VarHandleOp", "VariableV2", "Variable"} or "shape" not in node.attributes:
         return 0
-    count = _SIZES.get(node.attributes["dtype"].type % 100, 1)
+    count = bytes_of(node.attributes["dtype"].type)
     for dimension in node.attributes["shape"].shape.dimensions:
         count *= max(0, dimension.size)
     return count
