@@ -143,7 +143,8 @@ class _Graph:
     def saver_functions(self) -> frozenset[str]:
         """The functions that save and restore the checkpoint, as every SavedModel of TensorFlow 2 carries them.
 
-        They are called by the nodes that the saver names, and by nothing else.
+        They are called by the nodes that the saver names, and by nothing else. Of a model of TensorFlow 1, which has no
+        objects that a loader could call, those that no node calls are left over from a model that it was made with.
         """
         saver = self._meta_graph.saver
         named = {parse(saver.save_tensor)[0], parse(saver.restore_op)[0]}
@@ -156,7 +157,8 @@ class _Graph:
             waiting.extend(new)
         others = {name for node in self.nodes if node.name not in named for name in self._called_by(node)}
         others.update(*(callees for name, callees in self._callees.items() if name not in found))
-        return frozenset(found - others)
+        left_over = frozenset() if self._meta_graph.HasField("objects") else self.functions.keys() - self._calls.keys()
+        return frozenset(found - others) | left_over
 
     @cached_property
     def answering(self) -> frozenset[str]:

@@ -194,6 +194,7 @@ class TestCheckpoints:
         add(meta_graph.graph, "call_1", "StatefulPartitionedCall", "filename", calls="restore")
         meta_graph.saver.filename = "filename:0"
         meta_graph.saver.save_tensor, meta_graph.saver.restore_op = "call:0", "call_1"
+        meta_graph.objects.nodes.add()
         return meta_graph
 
     def test_the_savers_functions_save(self, saving) -> None:
@@ -203,6 +204,17 @@ class TestCheckpoints:
         add(function(saving, "other", "x"), "n", "SaveV2", "x")
 
         assert problem(saving).op == "SaveV2"
+
+    def test_what_an_estimator_leaves_over_runs_nowhere(self, meta_graph) -> None:
+        """The saver of a model that was loaded into it; a model of TensorFlow 1 has no objects to call it."""
+        add(function(meta_graph, "left_over", "x"), "n", "SaveV2", "x")
+        require_permitted(meta_graph)
+
+        meta_graph.objects.nodes.add()
+        assert problem(meta_graph).op == "SaveV2"
+        meta_graph.ClearField("objects")
+        add(function(meta_graph, "caller", "x"), "n", "PartitionedCall", "x", calls="left_over")
+        assert problem(meta_graph).op == "SaveV2"
 
     def test_nobody_else_calls_them(self, saving) -> None:
         add(function(saving, "answer"), "n", "PartitionedCall", calls="save")
