@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import platform
 import signal
 import struct
 import sys
@@ -86,8 +85,3 @@ def drop_capabilities() -> None:
     kept = struct.unpack("<6I", found.raw)[1] & _READ_ANY_FILE
     if _libc.capset(header, struct.pack("<6I", kept, kept, 0, 0, 0, 0)) != 0:
         raise OSError(ctypes.get_errno(), "capset failed")
-
-
-def machine() -> str:
-    """The architecture as the kernel calls it: x86_64, aarch64, ..."""
-    return platform.machine()

@@ -7,12 +7,13 @@ for those that are newer than the list.
 import ctypes
 import errno
 import os
+import platform
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from audits.isolation.kernel import machine, syscall
+from audits.isolation.kernel import syscall
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # linux/bpf_common.h
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
@@ -194,7 +195,7 @@ class _Program:
 
 def is_available() -> bool:
     """Whether a filter can be set here: the kernel offers it, and we know this machine's numbers."""
-    here = _MACHINES.get(machine())
+    here = _MACHINES.get(platform.machine())
     if here is None:
         return False
     try:
@@ -215,9 +216,9 @@ def install(profile: Profile, *, network: bool = False, gpu: bool = False) -> No
     Raises:
         OSError: the kernel refuses, or the architecture is not known.
     """
-    here = _MACHINES.get(machine())
+    here = _MACHINES.get(platform.machine())
     if here is None:
-        raise OSError(f"no numbers of system calls for {machine()}")
+        raise OSError(f"no numbers of system calls for {platform.machine()}")
     passed = (_OF_PARENTS if profile == "evaluator" else frozenset()) | (_NETWORK if network else frozenset())
     code = _assemble(here, passed | ({"memfd_create"} if gpu else frozenset()))
     instructions = ctypes.create_string_buffer(code, len(code))

@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import Any
 
 from audits.sources.graph.allowed_ops import refused
-from audits.sources.graph.dataflow import parse
+from audits.sources.graph.dataflow import data_inputs, parse
 from audits.sources.graph.files import FIELD, assets_of
 from audits.sources.graph.foreign_ops import is_foreign
+from audits.sources.graph.protobuf import bytes_of
 from schemas.problem import ModelError
 
 MAX_NODES, MAX_FUNCTIONS, MAX_INLINED_NODES = 1_000_000, 50_000, 20_000_000
@@ -22,6 +23,8 @@ SHOWN_CHARACTERS = 100
 _WRITERS = frozenset({"Save", "SaveSlices", "SaveV2", "MergeV2Checkpoints"})
 _READERS = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
 _TEXT_TABLES = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
+# Calls, and how many inputs stand before those that are passed on.
+_CALLS = {"PartitionedCall": 0, "StatefulPartitionedCall": 0, "If": 1, "StatelessIf": 1}
 _PASSED_ON = frozenset({"Identity", "PlaceholderWithDefault", "StopGradient"})
 _STREAMS = frozenset({b"", b"stdout", b"stderr", b"log(info)", b"log(warning)", b"log(error)"})
 _HANDLES = frozenset({20, 21})  # resource and variant, of tensorflow/core/framework/types.proto
@@ -75,6 +78,7 @@ class _Graph:
         self._meta_graph = meta_graph
         self.nodes = meta_graph.graph.nodes
         self.functions = {function.signature.name: function for function in meta_graph.graph.library.functions}
+        self._nodes_by_name: dict[str | None, Mapping[str, Any]] = {}
 
     def places(self) -> Iterator[_Place]:
         yield from (_Place(node, None) for node in self.nodes)
@@ -139,7 +143,8 @@ class _Graph:
     def saver_functions(self) -> frozenset[str]:
         """The functions that save and restore the checkpoint, as every SavedModel of TensorFlow 2 carries them.
 
-        They are called by the nodes that the saver names, and by nothing else.
+        They are called by the nodes that the saver names, and by nothing else. Of a model of TensorFlow 1, which has no
+        objects that a loader could call, those that no node calls are left over from a model that it was made with.
         """
         saver = self._meta_graph.saver
         named = {parse(saver.save_tensor)[0], parse(saver.restore_op)[0]}
@@ -152,7 +157,8 @@ class _Graph:
             waiting.extend(new)
         others = {name for node in self.nodes if node.name not in named for name in self._called_by(node)}
         others.update(*(callees for name, callees in self._callees.items() if name not in found))
-        return frozenset(found - others)
+        left_over = frozenset() if self._meta_graph.HasField("objects") else self.functions.keys() - self._calls.keys()
+        return frozenset(found - others) | left_over
 
     @cached_property
     def answering(self) -> frozenset[str]:
@@ -176,8 +182,8 @@ class _Graph:
 
     def source_of(self, place: _Place, position: int) -> str:
         """The name of what an input comes from, behind nodes that pass it on: a node, or a function's argument."""
-        by_name = {node.name: node for node in (self.nodes if place.function is None else place.function.nodes)}
-        inputs = [name for name in place.node.inputs if not name.startswith("^")]
+        by_name = self._by_name(place.function)
+        inputs = data_inputs(place.node)
         name = parse(inputs[position])[0] if position < len(inputs) else ""
         for _ in range(len(by_name)):
             node = by_name.get(name)
@@ -186,6 +192,13 @@ class _Graph:
             name = parse(node.inputs[0])[0]
         return name
 
+    def _by_name(self, function: Any | None) -> Mapping[str, Any]:
+        key = None if function is None else function.signature.name
+        if key not in self._nodes_by_name:
+            nodes = self.nodes if function is None else function.nodes
+            self._nodes_by_name[key] = {node.name: node for node in nodes}
+        return self._nodes_by_name[key]
+
     def _is_filename(self, place: _Place, name: str) -> bool:
         return place.function is None and name == parse(self._meta_graph.saver.filename)[0]
 
@@ -193,11 +206,75 @@ class _Graph:
         return self._is_filename(place, self.source_of(place, 0))
 
     def is_asset(self, place: _Place, position: int) -> bool:
-        """Whether an input is a file that comes with the model, as the loader puts it in place."""
-        source = self.source_of(place, position)
-        if place.function is not None:
-            return source in {argument.name for argument in place.function.signature.inputs}
-        return source in {parse(asset.tensor.name)[0] for asset in assets_of(self._meta_graph)}
+        """Whether an input is a file that comes with the model, as the loader puts it in place.
+
+        An argument of a function is, where each call passes such a file, and where the loader does that binds it.
+        """
+        waiting = [(place, position)]
+        seen: set[tuple[str, int]] = set()
+        while waiting:
+            at, position = waiting.pop()
+            source = self.source_of(at, position)
+            if at.function is None:
+                if not self._holds_asset(source):
+                    return False
+                continue
+            name = at.function.signature.name
+            arguments = [argument.name for argument in at.function.signature.inputs]
+            if source not in arguments or not self._is_bound_to_asset(name, len(arguments), arguments.index(source)):
+                return False
+            if (name, arguments.index(source)) in seen:
+                continue
+            seen.add((name, arguments.index(source)))
+            for call in self._calls.get(name, ()):
+                before = 0 if call.node.op == name else _CALLS.get(call.node.op)
+                if before is None:
+                    return False
+                waiting.append((call, before + arguments.index(source)))
+        return True
+
+    def _holds_asset(self, name: str) -> bool:
+        """Whether a node of the graph is an asset, or reads a variable that nothing but assets are put in."""
+        if name in self._assets:
+            return True
+        node = self._by_name(None).get(name)
+        if node is None or node.op != "ReadVariableOp" or not node.inputs:
+            return False
+        put = self._assigned.get(parse(node.inputs[0])[0], [])
+        return bool(put) and all(self.source_of(place, 1) in self._assets for place in put)
+
+    def _is_bound_to_asset(self, function: str, arguments: int, place: int) -> bool:
+        """Whether what the loader binds to an argument is an asset; true of a function that it does not call."""
+        objects = self._meta_graph.objects
+        if function not in objects.functions:
+            return True
+        bound = objects.functions[function].bound_inputs
+        at = place - (arguments - len(bound))  # those that are bound come last
+        if not 0 <= at < len(bound):
+            return function in self._calls  # a caller says it; the loader calls it for nobody
+        return 0 <= bound[at] < len(objects.nodes) and bool(objects.nodes[bound[at]].HasField("asset"))
+
+    @cached_property
+    def _assets(self) -> frozenset[str]:
+        return frozenset(parse(asset.tensor.name)[0] for asset in assets_of(self._meta_graph))
+
+    @cached_property
+    def _assigned(self) -> Mapping[str, list[_Place]]:
+        """Variable of the graph -> the nodes that put a value in it."""
+        found: dict[str, list[_Place]] = {}
+        for node in self.nodes:
+            if node.op == "AssignVariableOp" and data_inputs(node):
+                found.setdefault(parse(data_inputs(node)[0])[0], []).append(_Place(node, None))
+        return found
+
+    @cached_property
+    def _calls(self) -> Mapping[str, list[_Place]]:
+        """Function -> the nodes that call it."""
+        found: dict[str, list[_Place]] = {}
+        for place in self.places():
+            for name in self._called_by(place.node):
+                found.setdefault(name, []).append(place)
+        return found
 
     def require_variables_that_fit(self) -> None:
         """Raise `model_too_large` where the variables alone would fill any machine."""
@@ -269,13 +346,12 @@ _RULES: Mapping[str, Callable[[_Graph, _Place], str | None]] = {
     "EncodeProto": _without("descriptor_source", unless=(b"local://", b"bytes://")),
     **dict.fromkeys(_TEXT_TABLES, _about_tables),
 }
-_SIZES = {1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 8: 8, 9: 8, 10: 1, 14: 2, 17: 2, 18: 16, 19: 2, 22: 4, 23: 8}
 
 
 def _variable_bytes(node: Any) -> int:
     if node.op not in {"VarHandleOp", "VariableV2", "Variable"} or "shape" not in node.attributes:
         return 0
-    count = _SIZES.get(node.attributes["dtype"].type % 100, 1)
+    count = bytes_of(node.attributes["dtype"].type)
     for dimension in node.attributes["shape"].shape.dimensions:
         count *= max(0, dimension.size)
     return count

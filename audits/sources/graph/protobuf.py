@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 # DataType of tensorflow/core/framework/types.proto, by numpy's name.
 _DTYPES = {
     1: "float32",
@@ -23,11 +25,26 @@ _DTYPES = {
     22: "uint32",
     23: "uint64",
 }
+_NOT_OF_NUMPY = frozenset({"string", "bfloat16", "resource", "variant"})
 
 
 def type_of(number: int) -> str:
     # reference types of TensorFlow 1 are counted from 100
     return _DTYPES.get(number % 100, f"type {number}")
+
+
+def numpy_type_of(number: int) -> "np.dtype[Any] | None":
+    """The type in which a constant's content is written; None where NumPy has none."""
+    name = _DTYPES.get(number % 100)
+    return None if name is None or name in _NOT_OF_NUMPY else np.dtype(name).newbyteorder("<")
+
+
+def bytes_of(number: int) -> int:
+    """Of one value, at least; texts and handles are as long as they are."""
+    if type_of(number) == "bfloat16":
+        return 2
+    dtype = numpy_type_of(number)
+    return 1 if dtype is None else dtype.itemsize
 
 
 def shape_of(shape: Any) -> tuple[int | None, ...] | None:

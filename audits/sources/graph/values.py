@@ -11,6 +11,7 @@ import numpy as np
 
 from audits.artefacts import Array
 from audits.sources.graph.dataflow import Dataflow, Tensor, data_inputs, parse
+from audits.sources.graph.protobuf import numpy_type_of
 
 VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 READS = frozenset({"ReadVariableOp"})
@@ -18,8 +19,15 @@ READS = frozenset({"ReadVariableOp"})
 MAX_DEPTH = 40
 MAX_CONSTANT_VALUES = 1_000_000
 
-# DataType of tensorflow/core/framework/types.proto; half precision is never a constant of a preprocessing layer.
-_CONTENT = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10: "?", 19: "<f2"}
+STRING = 7  # DataType of tensorflow/core/framework/types.proto
+# Where a constant lists its values, by type; of the others it lists none that are declared.
+_LISTED: Mapping[str, str] = {
+    "float32": "floats",
+    "float64": "doubles",
+    "int64": "longs",
+    "bool": "bools",
+    **dict.fromkeys(("int32", "int16", "int8", "uint16", "uint8"), "ints"),
+}
 _UNARY: Mapping[str, Callable[[Array], Array]] = {
     "Sqrt": np.sqrt,
     "Rsqrt": lambda x: 1 / np.sqrt(x),
@@ -194,18 +202,9 @@ def constant(attribute: Any) -> Array | None:
     count = math.prod(shape)
     if count > MAX_CONSTANT_VALUES or min(shape, default=0) < 0:
         return None
-    if proto.dtype == 7:
-        # protobuf leaves nothing out of texts but repeats
-        values: Array = np.empty(max(len(proto.strings), 1), dtype=object)
-        values[:] = list(proto.strings) or [b""]
-    elif proto.content:
-        dtype = _CONTENT.get(proto.dtype)
-        if dtype is None or len(proto.content) != count * np.dtype(dtype).itemsize:
-            return None
-        values = np.frombuffer(proto.content, dtype=dtype)
-    else:
-        listed = proto.floats or proto.doubles or proto.ints or proto.longs or proto.bools
-        values = np.array(list(listed))
+    values = _given(proto, count)
+    if values is None:
+        return None
     if not len(values):
         # protobuf leaves zeros out
         values = np.zeros(count)
@@ -214,3 +213,22 @@ def constant(attribute: Any) -> Array | None:
         values = np.concatenate([values, np.repeat(values[-1:], count - len(values))])
     wanted = object if values.dtype == object else np.int64 if values.dtype.kind in "iub" else np.float64
     return values[:count].astype(wanted).reshape(shape)
+
+
+def _given(proto: Any, count: int) -> Array | None:
+    """The values that a constant holds or lists; None where they are not those of its type."""
+    if proto.dtype == STRING:
+        # protobuf leaves nothing out of texts but repeats
+        texts = np.empty(max(len(proto.strings), 1), dtype=object)
+        texts[:] = list(proto.strings) or [b""]
+        return texts
+    dtype = numpy_type_of(proto.dtype)
+    if dtype is None or dtype.kind == "c":
+        return None
+    if proto.content:
+        fits = len(proto.content) == count * dtype.itemsize
+        return np.frombuffer(proto.content, dtype=dtype) if fits else None
+    if dtype.name == "float16":
+        are_bits = all(0 <= bits < 2**16 for bits in proto.halves)
+        return np.array(proto.halves, dtype=np.uint16).view(np.float16) if are_bits else None
+    return np.array(list(getattr(proto, _LISTED[dtype.name]))) if dtype.name in _LISTED else None

@@ -3,6 +3,7 @@
 import ctypes
 import faulthandler
 import os
+import platform
 import resource
 import signal
 import socket
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from audits.isolation import Cage, enter, landlock, seccomp
-from audits.isolation.kernel import hide, machine, syscall
+from audits.isolation.kernel import hide, syscall
 from tests.audits.isolation.caged import caged
 
 pytestmark = [
@@ -27,7 +28,7 @@ pytestmark = [
 ]
 
 NOTHING, LANDLOCK, SECCOMP = frozenset(), frozenset({"landlock"}), frozenset({"seccomp"})
-NUMBERS = seccomp._MACHINES.get(machine(), seccomp._MACHINES["x86_64"]).numbers
+NUMBERS = seccomp._MACHINES.get(platform.machine(), seccomp._MACHINES["x86_64"]).numbers
 
 
 @pytest.fixture
@@ -310,7 +311,7 @@ def test_an_evaluator_makes_no_namespace(cage: Cage) -> None:
     assert caged(evaluator, called("clone", new_user | signal.SIGCHLD, 0, 0, 0, 0))[1] == "denied"
 
 
-@pytest.mark.skipif(machine() != "x86_64", reason="the 32-bit calls of x86")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the 32-bit calls of x86")
 def test_calls_of_another_architecture_end_the_process(cage: Cage) -> None:
     x32_getpid = 0x40000000 + 39
 

@@ -331,7 +331,8 @@ class TestNpyFolder:
         problem = problem_of(lambda: everything(train))
 
         assert (problem.code, problem.field) == ("data_malformed", "data.train.uri")
-        assert "'x': No such file" in problem.detail
+        assert "array 'x': " in problem.detail
+        assert "No such file" in problem.detail
 
     def test_a_file_that_was_cut_off(self, tmp_path: Path, opened: Open) -> None:
         np.save(tmp_path / "x.npy", X)

@@ -202,6 +202,18 @@ class TestConstants:
     def test_zeros_are_left_out(self) -> None:
         assert constant(self.attribute(3, [2])).tolist() == [0, 0]
 
+    def test_half_precision_is_listed_in_bits(self) -> None:
+        """As `Rescaling` writes its scale under a policy of mixed precision."""
+        assert constant(self.attribute(19, [2], halves=[int(np.float16(0.5).view(np.uint16))])).tolist() == [0.5, 0.5]
+
+    @pytest.mark.parametrize("bits", [-1, 2**16])
+    def test_more_than_half_precision_is_no_value(self, bits: int) -> None:
+        assert constant(self.attribute(19, [1], halves=[bits])) is None
+
+    @pytest.mark.parametrize("dtype", [0, 8, 14, 20, 22, 23, 99])
+    def test_types_whose_values_stand_elsewhere_are_not_zero(self, dtype: int) -> None:
+        assert constant(self.attribute(dtype, [1])) is None
+
     def test_texts(self) -> None:
         assert constant(self.attribute(7, [2], strings=[b"a", b"b"])).tolist() == [b"a", b"b"]
 

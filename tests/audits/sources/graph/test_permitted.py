@@ -133,6 +133,56 @@ class TestTables:
         node.inputs[1] = "path:output:0"
         assert problem(meta_graph).op == "InitializeTableFromTextFileV2"
 
+    @pytest.fixture
+    def captured(self, meta_graph):
+        """As TensorFlow 2 writes it: a variable holds the path, and functions hand it on."""
+        add(meta_graph.graph, "words", "Placeholder")
+        add(meta_graph.graph, "put", "AssignVariableOp", "variable", "words")
+        add(meta_graph.graph, "path", "ReadVariableOp", "variable", "^put")
+        add(meta_graph.graph, "call", "StatefulPartitionedCall", "path", "table", calls="outer")
+        add(function(meta_graph, "outer", "a", "b"), "n", "StatefulPartitionedCall", "a", "b", calls="init")
+        add(function(meta_graph, "init", "file", "table"), "n", "InitializeTableFromTextFileV2", "table", "file")
+        meta_graph.assets.add(filename="words.txt").tensor.name = "words:0"
+        meta_graph.objects.functions["outer"].bound_inputs.extend([0, 1])
+        meta_graph.objects.nodes.add().asset.SetInParent()
+        meta_graph.objects.nodes.add()
+        return meta_graph
+
+    def test_it_is_followed_through_calls_and_variables(self, captured) -> None:
+        require_permitted(captured)
+
+    @pytest.mark.parametrize("op", ["Const", "Placeholder"])
+    def test_another_call_passes_another_file(self, captured, op: str) -> None:
+        add(captured.graph, "secret", op)
+        add(captured.graph, "again", "PartitionedCall", "secret", "table", calls="outer")
+
+        assert "not among the model's assets" in problem(captured).detail
+
+    def test_branches_are_passed_what_comes_after_the_condition(self, captured) -> None:
+        add(captured.graph, "either", "If", "condition", "path", "table", calls="outer")
+        require_permitted(captured)
+
+        captured.graph.nodes[-1].inputs[:] = ["path", "condition", "table"]
+        assert problem(captured).op == "InitializeTableFromTextFileV2"
+
+    def test_another_value_is_put_into_the_variable(self, captured) -> None:
+        add(captured.graph, "secret", "Const")
+        add(captured.graph, "put_1", "AssignVariableOp", "variable", "secret")
+
+        assert problem(captured).op == "InitializeTableFromTextFileV2"
+
+    @pytest.mark.parametrize("bound", [[1, 1], [7, 1], [-1, 1]])
+    def test_the_loader_binds_another_file(self, captured, bound: list[int]) -> None:
+        captured.objects.functions["outer"].bound_inputs[:] = bound
+
+        assert problem(captured).op == "InitializeTableFromTextFileV2"
+
+    def test_whoever_loads_it_may_pass_any_file(self, captured) -> None:
+        del captured.graph.nodes[3:]
+        captured.objects.functions["outer"].bound_inputs[:] = []
+
+        assert problem(captured).op == "InitializeTableFromTextFileV2"
+
 
 class TestCheckpoints:
     @pytest.fixture
@@ -144,6 +194,7 @@ class TestCheckpoints:
         add(meta_graph.graph, "call_1", "StatefulPartitionedCall", "filename", calls="restore")
         meta_graph.saver.filename = "filename:0"
         meta_graph.saver.save_tensor, meta_graph.saver.restore_op = "call:0", "call_1"
+        meta_graph.objects.nodes.add()
         return meta_graph
 
     def test_the_savers_functions_save(self, saving) -> None:
@@ -153,6 +204,17 @@ class TestCheckpoints:
         add(function(saving, "other", "x"), "n", "SaveV2", "x")
 
         assert problem(saving).op == "SaveV2"
+
+    def test_what_an_estimator_leaves_over_runs_nowhere(self, meta_graph) -> None:
+        """The saver of a model that was loaded into it; a model of TensorFlow 1 has no objects to call it."""
+        add(function(meta_graph, "left_over", "x"), "n", "SaveV2", "x")
+        require_permitted(meta_graph)
+
+        meta_graph.objects.nodes.add()
+        assert problem(meta_graph).op == "SaveV2"
+        meta_graph.ClearField("objects")
+        add(function(meta_graph, "caller", "x"), "n", "PartitionedCall", "x", calls="left_over")
+        assert problem(meta_graph).op == "SaveV2"
 
     def test_nobody_else_calls_them(self, saving) -> None:
         add(function(saving, "answer"), "n", "PartitionedCall", calls="save")
