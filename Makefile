@@ -65,6 +65,13 @@ site: setup ## Build the documentation site into build/site; broken links fail
 soak: setup ## Kill the service's processes at random on both databases; AUDITS=60 MINUTES=10
 	@$(BIN)/python -m benchmarks.soak --audits $(or $(AUDITS),60) --minutes $(or $(MINUTES),10) --database $(or $(DATABASE),both)
 
+.PHONY: fuzz
+fuzz: setup ## Change sound files until a reader does what it must not; KIND="csv hdf5" SECONDS=600
+	@test -d build/fuzz/venv/lib || { .uv/bin/uv venv -q --python $(BIN)/python build/fuzz/venv && \
+	  .uv/bin/uv pip install -q --python build/fuzz/venv/bin/python atheris==3.0.0; }
+	@PYTHONPATH=$$PWD:$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])') \
+	  nice build/fuzz/venv/bin/python -m tests.fuzz --seconds $(or $(SECONDS),600) $(KIND)
+
 .PHONY: examples
 examples: setup ## Train the models of examples/ anew and write their data
 	@for example in $(EXAMPLES); do $(BIN)/python -m examples.$$example.make; done

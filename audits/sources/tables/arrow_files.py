@@ -308,6 +308,7 @@ class ParquetFile(TypedFile):
     def _read_schema(self) -> pa.Schema:
         with self._open() as file:
             about = file.metadata
+            self._require_readable_groups(file)
             self._require_sound_groups(about)
             self._rows = about.num_rows
             self._require_believable(self._rows)
@@ -315,6 +316,17 @@ class ParquetFile(TypedFile):
             sizes = [about.row_group(place).num_rows for place in range(about.num_row_groups)]
             self._borders: tuple[int, ...] = (0, *accumulate(sizes))
             return file.schema_arrow
+
+    def _require_readable_groups(self, file: parquet.ParquetFile) -> None:
+        """Have Arrow look at the footer's columns where it can say what is wrong: asked for one, it ends the process.
+
+        No row is read.
+        """
+        try:
+            for number in range(file.metadata.num_row_groups):
+                next(file.reader.iter_batches(0, row_groups=[number], use_threads=False), None)
+        except (pa.ArrowException, OSError) as error:
+            raise self._malformed(first_line(error)) from None
 
     def _require_sound_groups(self, about: parquet.FileMetaData) -> None:
         """What the footer says of the row groups neither contradicts itself nor unpacks into far more than is stored.
