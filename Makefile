@@ -77,6 +77,13 @@ sbom: setup ## Write what each image holds as CycloneDX into build/sbom, validat
 soak: setup ## Kill processes, fill the disk, turn the clock at random, on both databases; AUDITS=200 MINUTES=25
 	@$(BIN)/python -m benchmarks.soak --audits $(or $(AUDITS),200) --minutes $(or $(MINUTES),25) --database $(or $(DATABASE),both)
 
+.PHONY: fuzz
+fuzz: setup ## Change sound files until a reader does what it must not; KIND="csv hdf5" SECONDS=600
+	@test -d build/fuzz/venv/lib || { .uv/bin/uv venv -q --python $(BIN)/python build/fuzz/venv && \
+	  .uv/bin/uv pip install -q --python build/fuzz/venv/bin/python atheris==3.0.0; }
+	@PYTHONPATH=$$PWD:$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])') \
+	  nice build/fuzz/venv/bin/python -m tests.fuzz --seconds $(or $(SECONDS),600) $(KIND)
+
 .PHONY: examples
 examples: setup ## Train the models of examples/ anew and write their data
 	@for example in $(EXAMPLES); do $(BIN)/python -m examples.$$example.make; done

@@ -16,6 +16,12 @@ def model_limit() -> int:
     return max(_LEAST_BYTES, int(_SHARE * min(free, default=0)))
 
 
+def own_limit() -> int:
+    """Bytes that this process may hold: what it holds now, and most of what is free."""
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    return pages * _PAGE_BYTES + model_limit()
+
+
 def held_by(pid: int) -> int:
     """Bytes of memory that a process holds alone or shares; 0 where it has ended."""
     try:

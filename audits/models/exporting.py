@@ -12,6 +12,7 @@ from audits.models.runtime import Refused, choose_device, require_registered
 from audits.models.telling import telling
 from audits.sources.graph.choice import DEFAULT_SIGNATURE
 from audits.sources.model.keras_config import custom_code
+from schemas.problem import ModelError
 
 _UNKNOWN_CLASS = re.compile(r"(?:[Uu]nknown (?:layer|object)|[Cc]ould not locate (?:class|function)):? '?([\w>]+)'?")
 
@@ -78,7 +79,10 @@ def _require_whole_and_safe(source: Path) -> None:
             "The HDF5 file holds weights without a model (save_weights). Build the model, load the weights into it and "
             "write it with model.export(folder).",
         )
-    found = custom_code(config)
+    try:
+        found = custom_code(config)
+    except ModelError as error:
+        raise Refused(error.code, error.detail) from None
     if found is not None:
         raise Refused("keras_custom_code", found.detail)
 

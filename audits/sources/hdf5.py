@@ -11,6 +11,7 @@ from audits.sources import damage
 from schemas.problem import DataError
 
 MAX_MEMBERS = 10_000
+MAX_ATTRIBUTE_BYTES = 2**16
 # A chunk is unpacked as a whole.
 MAX_CHUNK_BYTES = 2**30
 # A small file may not unpack into a huge one, nor promise rows that it does not hold.
@@ -105,7 +106,15 @@ def group_of(file: h5py.File, key: str | None, path: Path, field: str) -> h5py.G
 
 def text_attribute(node: h5py.Group | h5py.Dataset, name: str) -> str:
     """An attribute that is a plain text; "" where it is missing or anything else."""
-    value = node.attrs.get(name, "")
+    if name not in node.attrs:
+        return ""
+    declared = node.attrs.get_id(name)
+    text = h5py.check_string_dtype(declared.dtype) if declared.shape == () else None
+    # A text of any length lies in a heap, and a damaged one of those keeps the library busy for ever. PyTables writes
+    # texts of a fixed length.
+    if text is None or text.length is None or text.length > MAX_ATTRIBUTE_BYTES:
+        return ""
+    value = node.attrs[name]
     value = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     return str(value) if isinstance(value, str) else ""
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from audits.sources import uploads
+from audits.sources.globbing import MAX_PLACES, TooManyPlacesError, matches
 from audits.sources.remote import Scratch, fetch, is_remote
 from schemas.problem import DataError, ModelError, ProblemError, RequestError
 
@@ -259,9 +260,11 @@ def _expand(address: str, pattern: str, roots: Roots, field: str) -> list[_Found
     for place in places:
         if not roots.contain(_fixed_part(place)):
             raise _outside(address, field)
-        # not Path.glob: the pattern is absolute, and its wildcards may be escaped
-        matches = sorted(islice(glob.iglob(place, recursive=True), MAX_FILES + 1))  # noqa: PTH207
-        paths = [_without_links(Path(match)) for match in matches]
+        try:
+            found = sorted(islice(matches(place), MAX_FILES + 1))
+        except TooManyPlacesError:
+            raise _too_many_folders(address, field) from None
+        paths = [_without_links(Path(match)) for match in found]
         confined = [path for path in paths if path is not None and roots.contain(path)]
         if len(confined) < len(paths):
             raise _outside(address, field)
@@ -363,6 +366,15 @@ def _outside(address: str, field: str) -> RequestError:
 
 def _malformed(address: str, why: str, field: str) -> RequestError:
     return RequestError("uri_malformed", f"The address {_shown(address)!r} cannot be read: {why}.", field=field)
+
+
+def _too_many_folders(address: str, field: str) -> DataError:
+    return DataError(
+        "data_too_many_files",
+        f"More than {MAX_PLACES:,} folders would have to be looked through for {_shown(address)}. Name a folder "
+        "further down.",
+        field=field,
+    )
 
 
 def _too_many(field: str) -> DataError:

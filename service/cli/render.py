@@ -32,6 +32,7 @@ from schemas.report import (
     Severity,
 )
 from service.access.keys import AccessKey
+from service.cli.printable import printable
 from service.formats.comparison import METRIC_WORDS, compared_effects, compared_pair, compared_word
 from service.formats.words import metric as metric_name
 
@@ -53,6 +54,7 @@ def print_json(what: object) -> None:
 
 def render_report(report: Report, console: Console) -> None:
     """Print the whole report: the verdict and its sentence first, what to do about it next, the numbers last."""
+    report = printable(report)
     console.print()
     console.print(_headline(report))
     for part in (_diagnosis(report), _findings(report), _metrics(report.metrics), _checks(report.checks)):
@@ -63,6 +65,7 @@ def render_report(report: Report, console: Console) -> None:
 
 def render_problem(problem: Problem, console: Console) -> None:
     """Print why something was refused or failed, and where it lies."""
+    problem = printable(problem)
     console.print(Text.assemble(("error", "bold red"), f": {problem.detail}", (f"  [{problem.code}]", "dim")))
     for error in problem.errors or ():
         console.print(Text.assemble("  ", (error.field, "bold"), f": {error.detail}"))
@@ -80,6 +83,7 @@ def render_problem(problem: Problem, console: Console) -> None:
 
 def render_comparison(comparison: Comparison, console: Console) -> None:
     """Print what a change of the model or its data did: findings first, then every metric of both splits."""
+    comparison = printable(comparison)
     verdicts = (comparison.verdict_before, comparison.verdict_after)
     told = Text(" → ").join(Text(f" {one.upper()} ", VERDICT_STYLES[one]) for one in verdicts)
     console.print(Text.assemble(told, "  ", (comparison.summary, "bold")))
@@ -114,6 +118,7 @@ def _compared_metrics(metrics: Sequence[ComparedMetric]) -> Table:
 
 def render_job(job: Job, console: Console) -> None:
     """Print where one audit stands."""
+    job = printable(job)
     console.print(Text.assemble((job.id, "bold"), "  ", (job.status, STATUS_STYLES[job.status])))
     grid = Table.grid(padding=(0, 2))
     if job.status == "running":
@@ -134,6 +139,7 @@ def render_job(job: Job, console: Console) -> None:
 
 def render_jobs(jobs: Sequence[Job], console: Console) -> None:
     """Print audits, one a line."""
+    jobs = [printable(one) for one in jobs]
     table = _plain_table()
     for name in ("id", "status", "verdict", "created (UTC)", "tags"):
         table.add_column(name, no_wrap=name == "id")

@@ -8,6 +8,7 @@ import structlog
 
 from audits import engine
 from audits.isolation import Cage, enter, require_isolation
+from audits.isolation.memory import own_limit
 from audits.isolation.runtime import has_gpu
 from audits.models import import_tensorflow
 from audits.sources import Roots
@@ -68,6 +69,8 @@ def _lock_in(request: AuditRequest, read: Sequence[Path], settings: Settings) ->
                 Path(tempfile.gettempdir()),
                 tuple(read),
                 profile="evaluator",
+                # A small file may unpack into more than there is: that ends this audit, not the machine.
+                memory_bytes=own_limit(),
                 gpu=request.resources.device != "cpu" and has_gpu(),
                 sandbox=settings.sandbox,
             )

@@ -2,6 +2,7 @@
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +15,14 @@ from numpy.lib import format as npy_format
 
 from audits.artefacts import Array
 from audits.sources import damage
+from audits.sources.zip_directory import directory_bytes
 from schemas.problem import DataError
 
 MAX_HEADER_CHARACTERS = 10_000
 MAX_MEMBERS = 1_000
+# Of a ZIP archive's directory, which is read whole; each member takes some hundred bytes of it.
+MAX_DIRECTORY_BYTES = 2**20
+MAX_DIMENSIONS = 32  # numpy allowed no more for long, and no model takes them
 # At least so many stand before the bytes of a member.
 LOCAL_HEADER_BYTES = 30
 # Fortran order cannot be cut into rows while it is unpacked.
@@ -29,6 +34,8 @@ SKIPPED_BYTES = 2**24
 SUPPORTED_KINDS = "fiubUS"
 # What zipfile raises for archives that are damaged, encrypted or packed in a way that it does not know.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError, ValueError, struct.error)
+# What numpy lets through of what Python's parser says of a header.
+_DAMAGED_HEADER = (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError)
 # Version 3 differs in the names of fields, which these arrays do not have.
 _HEADER_READERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 
@@ -78,6 +85,8 @@ class NpzFile:
     def __init__(self, path: Path, *, field: str) -> None:
         self.path = path
         self._field = field
+        if (directory_bytes(path) or 0) > MAX_DIRECTORY_BYTES:
+            raise malformed(path, field, f"it has more than {MAX_MEMBERS:,} members")
         try:
             with zipfile.ZipFile(path) as archive:
                 self._members = self._sound_members(archive)
@@ -174,6 +183,8 @@ class NpyFiles:
 
     def rows_of(self, name: str, rows: int, first: int = 0) -> Iterator[Array]:
         path = self._files[name]
+        if self.headers[name].n_bytes == 0:
+            return  # no rows, which cannot be mapped
         try:
             whole = np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=MAX_HEADER_CHARACTERS)
         except (OSError, ValueError) as error:  # it is another file than when it was opened
@@ -239,10 +250,12 @@ def _read_header(file: IO[bytes], path: Path, field: str, name: str) -> ArrayHea
         )
     except KeyError:
         raise malformed(path, field, f"array {name!r} is of a version of the NPY format that is not read") from None
-    except ValueError as error:
+    except _DAMAGED_HEADER as error:
         raise malformed(path, field, f"array {name!r}: {str(error).splitlines()[0][:200]}") from None
     if not all(size >= 0 for size in shape):
         raise malformed(path, field, f"array {name!r} has the shape {shape}")
+    if len(shape) > MAX_DIMENSIONS:
+        raise malformed(path, field, f"array {name!r} has {len(shape):,} dimensions")
     header = ArrayHeader(tuple(int(size) for size in shape), dtype, bool(fortran))
     if header.n_bytes == 0 and 0 not in header.shape[:1]:
         # any number of them takes no space, and nothing would hold the number against anything

@@ -103,7 +103,7 @@ def functions_of(meta_graph: Any) -> list[str]:
     named = {
         child.name: nodes[child.node]
         for child in nodes[0].children
-        if child.node < len(nodes) and (not child.name.startswith("_") or child.name == "__call__")
+        if 0 <= child.node < len(nodes) and (not child.name.startswith("_") or child.name == "__call__")
     }
     return sorted(name for name, node in named.items() if node.function.concrete or node.concrete.name)
 

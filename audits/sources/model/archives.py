@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from audits.sources.zip_directory import directory_bytes
 from schemas.problem import ModelError
 
 FIELD = "model.uri"
@@ -21,8 +22,9 @@ MAX_MEMBERS = 10_000
 MAX_BYTES = 16 * 2**30
 # Weights hardly shrink; so much is allowed at any ratio.
 MAX_RATIO, FREE_OF_RATIO_BYTES = 100, 64 * 2**20
-MAX_DIRECTORY_BYTES, MAX_HEADER_BYTES = 16 * 2**20, 2**20
-MAX_NAME_BYTES, MAX_DEPTH = 255, 32
+# Extended headers: Python before 3.11.10 takes as long as the square of one's size.
+MAX_DIRECTORY_BYTES, MAX_HEADER_BYTES = 16 * 2**20, 2**14
+MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_DEPTH = 255, 2_000, 32
 BLOCK_BYTES = 2**20
 # zip, empty zip, gzip, bzip2, xz
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
@@ -47,7 +49,7 @@ def zip_members(archive: Path) -> list[zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [one for one in opened.infolist() if not one.is_dir() and not _is_clutter(one.filename)]
-    except _DAMAGE as error:
+    except (*_DAMAGE, NotImplementedError) as error:
         raise _damaged(archive, error) from None
     budget = _Budget(archive)
     for member in members:
@@ -72,8 +74,7 @@ def unpack(archive: Path, target: Path) -> None:
     budget = _Budget(archive, target)
     is_zip = zipfile.is_zipfile(archive)
     try:
-        for name, content in _zip_contents(archive) if is_zip else _tar_contents(archive):
-            budget.add_member()
+        for name, content in (_zip_contents if is_zip else _tar_contents)(archive, budget):
             _write(archive, name, content, target, budget)
     except _DAMAGE as error:
         raise _damaged(archive, error) from None
@@ -113,10 +114,11 @@ class _Budget:
         )
 
 
-def _zip_contents(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def _zip_contents(archive: Path, budget: _Budget) -> Iterator[tuple[str, IO[bytes]]]:
     members = zip_members(archive)
     with zipfile.ZipFile(archive) as opened:
         for member in members:
+            budget.add_member()
             with opened.open(member) as content:
                 yield member.filename, content
 
@@ -130,10 +132,13 @@ class _Member(tarfile.TarInfo):
         return super()._proc_member(file)  # type: ignore[misc]
 
 
-def _tar_contents(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def _tar_contents(archive: Path, budget: _Budget) -> Iterator[tuple[str, IO[bytes]]]:
     with tarfile.open(archive, "r|*", tarinfo=_Member) as opened:
         for member in opened:
+            opened.members.clear()  # type: ignore[attr-defined]  # it would remember all of them
+            budget.add_member()
             if member.isdir() or _is_clutter(member.name):
+                budget.add_bytes(member.size)  # passed over, it is unpacked all the same
                 continue
             _require_plain(archive, member.name)
             if not member.isreg() or member.issparse():
@@ -160,7 +165,8 @@ def _require_plain(archive: Path, name: str) -> None:
     """Names that stay below the target."""
     parts = PurePosixPath(name).parts
     is_odd = any(ord(character) < 32 for character in name) or "\\" in name or (len(name) > 1 and name[1] == ":")
-    is_long = len(parts) > MAX_DEPTH or any(len(part.encode("utf-8", "replace")) > MAX_NAME_BYTES for part in parts)
+    sizes = [len(part.encode("utf-8", "replace")) for part in parts]
+    is_long = len(parts) > MAX_DEPTH or max(sizes, default=0) > MAX_NAME_BYTES or sum(sizes) > MAX_PATH_BYTES
     if is_odd or is_long or name.startswith("/") or ".." in parts or not _parts(name):
         raise _unsafe(archive, name, "has a name that leads out of the folder or is no plain one")
 
@@ -177,13 +183,9 @@ def _is_clutter(name: str) -> bool:
 
 def _require_small_directory(archive: Path) -> None:
     """`zipfile` reads the whole directory, which stands at the end, into memory."""
-    with archive.open("rb") as file:
-        file.seek(max(0, archive.stat().st_size - 66_000))
-        tail = file.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) < at + 22:
+    size = directory_bytes(archive)
+    if size is None:
         raise _damaged(archive, "it was cut off")
-    (size,) = struct.unpack_from("<I", tail, at + 12)
     if size > MAX_DIRECTORY_BYTES:
         raise _Budget(archive).too_large(f"holds more than {MAX_MEMBERS:,} files")
 

@@ -13,7 +13,7 @@ from schemas.problem import ModelError
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MAX_CONFIG_BYTES = 64 * 2**20
 MAX_PARTS = 1_000_000
-# What `compile` would need is not loaded.
+# What `compile` would need is not loaded, of the whole model; of models in it, it is.
 _NOT_LOADED = frozenset({"compile_config", "training_config"})
 
 
@@ -63,7 +63,11 @@ def require_no_custom_code(path: Path) -> None:
 
 
 def custom_code(config: Any) -> CustomCode | None:
-    """The first part that is no class or function of Keras; None where all are."""
+    """The first part that is no class or function of Keras; None where all are.
+
+    Raises:
+        ModelError: `model_too_complex`.
+    """
     for layer, part in _parts(config):
         kind = part.get("class_name")
         if kind in {"Lambda", "__lambda__"}:
@@ -78,7 +82,12 @@ def custom_code(config: Any) -> CustomCode | None:
 
 
 def _parts(config: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every serialized object, with the name of the layer that it stands in."""
+    """Every serialized object, with the name of the layer that it stands in.
+
+    Raises:
+        ModelError: `model_too_complex`: there are too many to look at all of them.
+    """
+    whole = config
     waiting: list[tuple[str, Any]] = [("model", config)]
     for _ in range(MAX_PARTS):
         if not waiting:
@@ -92,7 +101,12 @@ def _parts(config: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
             layer = named if isinstance(named, str) else layer
             if "class_name" in part:
                 yield layer, part
-            waiting.extend((layer, part[key]) for key in reversed(part) if key not in _NOT_LOADED)
+            waiting.extend((layer, part[key]) for key in reversed(part) if part is not whole or key not in _NOT_LOADED)
+    raise ModelError(
+        "model_too_complex",
+        f"The configuration of the Keras model has more than {MAX_PARTS:,} parts. Export it: model.export(folder).",
+        field=FIELD,
+    )
 
 
 def _malformed(path: Path) -> ModelError:

@@ -164,12 +164,16 @@ class ExampleFile:
             raise self._problem(f"record {error.record} is damaged: {error.why}", error.record) from None
 
     def _look(self, record: int, features: Any) -> None:
+        if len(features) > MAX_COLUMNS:
+            require_sound_names(list(features), self._source)
         for name, feature in features.items():
             filled = next((one for one in _LISTS if len(getattr(feature, one).value)), None)
             if filled is None:
                 continue
             values = getattr(feature, filled).value
             seen = self._features.setdefault(name, _Feature())
+            if len(self._features) > MAX_COLUMNS:
+                require_sound_names(list(self._features), self._source)
             seen.count(record, len(values))
             if seen.list and seen.list != filled and "bytes_list" in {seen.list, filled}:
                 raise self._problem(f"feature {name!r} is of another type in record {record} than before", record)

@@ -19,6 +19,7 @@ from audits.sources.tables.arrow_types import (
     as_text,
     conversion,
     decoded,
+    decoded_bytes,
     element_of,
     is_bytes,
     read_as,
@@ -43,6 +44,10 @@ from schemas.problem import DataError
 BATCH_ROWS, HEAD_ROWS = 16_384, 100
 # A batch of an Arrow file comes into memory as a whole.
 MAX_BATCH_BYTES = 4 * 2**30
+# Of a column of a batch, whose rows may share one long text.
+MAX_DECODED_BYTES = 2**30
+# Rows may be of no bytes at all: so many are believed, and of more as many as a file has bytes for.
+BELIEVED_ROWS = 100_000_000
 # Of a column, read at once.
 READ_BYTES = 2**20
 # A small column may not unpack into a huge one.
@@ -104,8 +109,11 @@ class TypedFile(ABC):
         for name in kinds:
             require_read(name, self.observed[name], self, self._source.field)
         for batch in self._guarded(batches(list(stored))):
-            flat = {name: self._flat(batch.column(name), name, row) for name in stored if name in self._widths}
-            columns = {name: self._convert(batch, flat, name, kind, row) for name, kind in kinds.items()}
+            try:
+                flat = {name: self._flat(batch.column(name), name, row) for name in stored if name in self._widths}
+                columns = {name: self._convert(batch, flat, name, kind, row) for name, kind in kinds.items()}
+            except MemoryError:
+                raise self._beyond_memory() from None
             yield Chunk(row, columns, batch.num_rows)
             row += batch.num_rows
         self._require_whole(row)
@@ -132,7 +140,9 @@ class TypedFile(ABC):
             for batch in batches:
                 batch.validate(full=True)
                 yield batch
-        except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
+        except MemoryError:  # Arrow's own is one, too
+            raise self._beyond_memory() from None
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise self._malformed(first_line(error)) from None
 
     def _observe(self) -> None:
@@ -215,6 +225,8 @@ class TypedFile(ABC):
         if stored in flat:
             values = pa.array(flat[stored][:, int(name[len(stored) + 1 : -1])], from_pandas=True)
             return to_numpy(values, kind, whole=whole)
+        if decoded_bytes(batch.column(name)) > MAX_DECODED_BYTES:
+            raise self._beyond_memory(name)
         values = decoded(batch.column(name))
         if is_bytes(values.type):
             values = self._as_text(values, name, row)
@@ -243,6 +255,32 @@ class TypedFile(ABC):
                 row=row + odd,
             )
         return texts
+
+    def _require_believable(self, rows: int) -> None:
+        """No more rows than a file of its size may hold: they would be read without end.
+
+        Raises:
+            DataError: `data_compression_ratio`.
+        """
+        if rows > max(BELIEVED_ROWS, MAX_RATIO * self.path.stat().st_size):
+            raise DataError(
+                "data_compression_ratio",
+                f"{self.path.name} promises {rows:,} rows, more than {MAX_RATIO} for each of its bytes. Leave out "
+                "columns that hold nothing, and write it again.",
+                field=self._source.field,
+                file=str(self.path),
+            )
+
+    def _beyond_memory(self, column: str | None = None) -> DataError:
+        where = "rows" if column is None else f"rows of its column {column!r}"
+        return DataError(
+            "data_too_large",
+            f"{self.path.name} needs more memory than there is for {BATCH_ROWS:,} {where}: rows may share a text or a "
+            "list that is stored once. Leave out columns that are no features, or shorten what they hold.",
+            field=self._source.field,
+            file=str(self.path),
+            column=column,
+        )
 
     def _stored(self, name: str) -> str:
         """The column of the file that a column stands in."""
@@ -273,12 +311,25 @@ class ParquetFile(TypedFile):
     def _read_schema(self) -> pa.Schema:
         with self._open() as file:
             about = file.metadata
+            self._require_readable_groups(file)
             self._require_sound_groups(about)
             self._rows = about.num_rows
+            self._require_believable(self._rows)
             # groups without rows begin where the next one does: the first of them is where to read from
             sizes = [about.row_group(place).num_rows for place in range(about.num_row_groups)]
             self._borders: tuple[int, ...] = (0, *accumulate(sizes))
             return file.schema_arrow
+
+    def _require_readable_groups(self, file: parquet.ParquetFile) -> None:
+        """Have Arrow look at the footer's columns where it can say what is wrong: asked for one, it ends the process.
+
+        No row is read.
+        """
+        try:
+            for number in range(file.metadata.num_row_groups):
+                next(file.reader.iter_batches(0, row_groups=[number], use_threads=False), None)
+        except (pa.ArrowException, OSError) as error:
+            raise self._malformed(first_line(error)) from None
 
     def _require_sound_groups(self, about: parquet.FileMetaData) -> None:
         """What the footer says of the row groups neither contradicts itself nor unpacks into far more than is stored.
@@ -359,7 +410,10 @@ class ArrowFile(TypedFile):
     def _batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         with pa.OSFile(str(self.path), "rb") as file:
             _, batches = self._reader(file, [self._schema.get_field_index(name) for name in names])
+            rows = 0
             for batch in batches:
+                rows += batch.num_rows
+                self._require_believable(rows)
                 if batch.nbytes > MAX_BATCH_BYTES:
                     raise self._too_large(batch.nbytes)
                 wanted = batch.select(names)

@@ -88,6 +88,23 @@ def decoded(values: "pa.Array[Any]") -> "pa.Array[Any]":
     return _seconds(values) if _is_duration(values.type) else values
 
 
+def decoded_bytes(values: "pa.Array[Any]") -> int:
+    """What the texts of a column take once they are decoded, where rows share them; 0 for other columns."""
+    if isinstance(values, pa.ExtensionArray):
+        return decoded_bytes(values.storage)
+    if isinstance(values, pa.DictionaryArray) and _is_of_bytes(values.dictionary.type):
+        lengths = pc.binary_length(values.dictionary)
+        return int(pc.sum(lengths.take(values.indices).cast(pa.int64())).as_py() or 0)
+    if isinstance(values, pa.RunEndEncodedArray) and _is_of_bytes(values.values.type):
+        return len(values) * int(pc.max(pc.binary_length(values.values)).as_py() or 0)
+    return 0
+
+
+def _is_of_bytes(type_: pa.DataType) -> bool:
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(test(type_) for test in tests)
+
+
 def as_numbers(values: "pa.Array[Any]") -> "pa.Array[Any]":
     """Decoded values with times of day as seconds since midnight, and decimals as float64."""
     if pa.types.is_time(values.type):

@@ -1,23 +1,27 @@
 """JSON lines: one object a line, streamed through Arrow; the first block says what the columns are."""
 
+import io
 import json
 from codecs import BOM_UTF8
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from typing import Any, BinaryIO, cast
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import json as arrow_json
 
 from audits.sources.compression import unpacked
 from audits.sources.damage import malformed
 from audits.sources.tables.arrow_files import TypedFile, first_line
-from audits.sources.tables.columns import SHOWN_CHARACTERS, beyond_exact
+from audits.sources.tables.columns import MAX_COLUMNS, SHOWN_CHARACTERS, beyond_exact, require_sound_names
 from schemas.problem import DataError
 
 HEAD_BYTES = 2**20
 BLOCK_BYTES = 4 * 2**20  # also the longest line
+# Arrow's reader calls itself for each level, until its stack is full and the process ends.
+MAX_DEPTH = 100
 
 
 class JsonFile(TypedFile):
@@ -33,6 +37,7 @@ class JsonFile(TypedFile):
         return super().describe() | ({"compression": packed} if packed else {})
 
     def _read_schema(self) -> pa.Schema:
+        self._require_few_names()
         try:
             with self._reader(None, HEAD_BYTES) as reader:
                 first = reader.read_next_batch()
@@ -69,7 +74,7 @@ class JsonFile(TypedFile):
     def _reader(self, schema: pa.Schema | None, block_bytes: int) -> Iterator[Any]:
         with self._unmarked() as stream:
             yield arrow_json.open_json(
-                stream,
+                cast(BinaryIO, _Shallow(stream, self._too_deep)),
                 read_options=arrow_json.ReadOptions(block_size=block_bytes, use_threads=False),
                 parse_options=arrow_json.ParseOptions(
                     explicit_schema=schema, unexpected_field_behavior="infer" if schema is None else "ignore"
@@ -83,6 +88,24 @@ class JsonFile(TypedFile):
             if cast(BufferedReader, stream).peek(3)[:3] == BOM_UTF8:
                 stream.read(3)
             yield stream
+
+    def _require_few_names(self) -> None:
+        """Of the head: Arrow takes as long as the square of the number of names, where every line has others.
+
+        Raises:
+            DataError: `data_too_many_columns`.
+        """
+        with self._unmarked() as stream:
+            lines = stream.read(HEAD_BYTES).splitlines()
+        names: set[str] = set()
+        for line in lines:
+            with suppress(ValueError, RecursionError):  # what is no JSON is named later
+                names.update(_names(json.loads(line)))
+            if len(names) > MAX_COLUMNS:
+                require_sound_names(sorted(names), self._source)
+
+    def _too_deep(self) -> DataError:
+        return self._problem("data_malformed", f"its values are nested more than {MAX_DEPTH} deep")
 
     def _culprit(self, schema: pa.Schema | None, error: BaseException) -> DataError:
         """The first line that is no object, or that holds another type than the lines before."""
@@ -126,6 +149,57 @@ class JsonFile(TypedFile):
 
     def _problem(self, code: str, why: str, row: int | None = None) -> DataError:
         return malformed(self.path, self.format, why, field=self._source.field, row=row, code=code)
+
+
+class _Shallow(io.RawIOBase):
+    """Passes JSON on for as long as it is nested no deeper than `MAX_DEPTH`.
+
+    Brackets are counted outside of texts; where the file is no JSON, they are counted up to there at least.
+    """
+
+    _QUOTE = ord('"')
+    _STEPS = np.zeros(256, np.int8)
+    _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
+
+    def __init__(self, stream: BinaryIO, too_deep: Callable[[], DataError]) -> None:
+        self._stream = stream
+        self._too_deep = too_deep
+        self._is_in_text = False
+        self._depth = 0
+        self._cut = b""  # a backslash whose next character is not known yet
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._stream.read(size)
+        self._require_shallow(block)
+        return block
+
+    def _require_shallow(self, block: bytes) -> None:
+        plain = (self._cut + block).replace(b"\\\\", b"__")
+        self._cut = b"\\" if plain.endswith(b"\\") else b""
+        codes = np.frombuffer(plain.removesuffix(self._cut).replace(b'\\"', b"__"), np.uint8)
+        if not len(codes):
+            return
+        in_text = np.logical_xor.accumulate(codes == self._QUOTE) ^ self._is_in_text
+        depth = self._depth + np.cumsum(np.where(in_text, 0, self._STEPS[codes]), dtype=np.int32)
+        self._is_in_text, self._depth = bool(in_text[-1]), max(0, int(depth[-1]))
+        if depth.max() > MAX_DEPTH:
+            raise self._too_deep()
+
+
+def _names(value: Any) -> Iterator[str]:
+    """Of all fields, also of objects in objects and lists."""
+    waiting: list[tuple[str, Any]] = [("", value)]
+    while waiting:
+        place, one = waiting.pop()
+        if isinstance(one, dict):
+            for name, inner in one.items():
+                yield f"{place}.{name}"
+                waiting.append((f"{place}.{name}", inner))
+        elif isinstance(one, list):
+            waiting.extend((place, inner) for inner in one)
 
 
 def _wide(type_: pa.DataType) -> pa.DataType:

@@ -174,6 +174,23 @@ class TestNumpy:
 
         assert read("x.npz")["code"] == "data_malformed"
 
+    def test_more_dimensions_than_numpy_has(self, tmp_path: Path, read: Read) -> None:
+        (tmp_path / "x").mkdir()
+        (tmp_path / "x" / "x.npy").write_bytes(npy_header((1,) * 100) + bytes(8))
+        (tmp_path / "x" / "y.npy").write_bytes(npy_header((1,)) + bytes(8))
+
+        assert read("x")["code"] == "data_malformed"
+
+    def test_a_directory_of_many_members(self, tmp_path: Path, read: Read) -> None:
+        """It is not read: it would take many times its size."""
+        with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+            for place in range(20_000):
+                archive.writestr(f"{place}.npy", b"")
+        found = read("x.npz")
+
+        assert found["code"] == "data_malformed"
+        assert found["grown"] < 10 * MIB
+
     @pytest.mark.parametrize("shape", [(10**15, 0), (10**15, 3, 0)])
     def test_rows_without_values(self, tmp_path: Path, read: Read, shape: tuple[int, ...]) -> None:
         npz(tmp_path / "x.npz", {"x": (npy_header(shape), 0), "y": (npy_header((10**15,), "<U0"), 0)})
@@ -243,3 +260,79 @@ def test_a_record_that_is_shorter_than_it_says(tmp_path: Path, read: Read, lengt
     (tmp_path / "x.tfrecord").write_bytes(size + struct.pack("<I", masked_crc(size)) + b"x" * 64)
 
     assert read("x.tfrecord", label="y")["code"] == "data_malformed"
+
+
+class TestJsonLines:
+    @pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}"), ('["\\\\",[', "]]")])
+    @pytest.mark.parametrize("at", [0, 200_000])
+    def test_values_that_are_nested_deeply(self, tmp_path: Path, read: Read, at: int, begin: str, end: str) -> None:
+        """Arrow calls itself for each level."""
+        deep = f'{{"a":{begin * 100_000}1{end * 100_000},"y":0}}\n'
+        (tmp_path / "x.jsonl").write_text('{"a":1,"y":0}\n' * at + deep)
+        found = read("x.jsonl", label="y")
+
+        assert found["code"] == "data_malformed"
+        assert "nested" in found["detail"]
+
+    def test_brackets_in_texts_are_no_levels(self, tmp_path: Path, read: Read) -> None:
+        (tmp_path / "x.jsonl").write_text('{"a":"' + '[{\\"' * 1000 + '","y":0}\n' + '{"a":"\\\\","y":1}\n')
+
+        assert read("x.jsonl", label="y")["rows"] == 2
+
+    def test_new_names_in_every_line(self, tmp_path: Path, read: Read) -> None:
+        (tmp_path / "x.jsonl").write_text("".join(f'{{"c{k}":1,"y":0}}\n' for k in range(40_000)))
+
+        assert read("x.jsonl", label="y")["code"] == "data_too_many_columns"
+
+
+class TestArrow:
+    def test_rows_that_take_no_space(self, tmp_path: Path, read: Read) -> None:
+        n = 123_457
+        out = io.BytesIO()
+        batch = pa.RecordBatch.from_arrays([pa.nulls(n), pa.nulls(n)], names=["a", "y"])
+        with pa.ipc.new_file(out, batch.schema) as writer:
+            writer.write_batch(batch)
+        (tmp_path / "x.arrow").write_bytes(out.getvalue().replace(struct.pack("<q", n), struct.pack("<q", 2**40)))
+
+        assert read("x.arrow", label="y")["code"] == "data_compression_ratio"
+
+    @pytest.mark.parametrize("of", ["dictionary", "runs"])
+    @pytest.mark.parametrize("suffix", ["feather", "parquet"])
+    def test_a_long_text_that_all_rows_share(self, tmp_path: Path, read: Read, of: str, suffix: str) -> None:
+        n, text = 16_384, pa.array(["x" * MIB])
+        if of == "runs" and suffix == "parquet":
+            pytest.skip("Parquet knows no runs")
+        shared = (
+            pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), text)
+            if of == "dictionary"
+            else pa.RunEndEncodedArray.from_arrays(pa.array([n], pa.int32()), text)
+        )
+        batch = pa.RecordBatch.from_arrays([shared, pa.array(np.zeros(n, np.int8))], names=["a", "y"])
+        if suffix == "parquet":
+            table = pa.Table.from_batches([batch])
+            parquet.write_table(table, tmp_path / "x.parquet", compression="zstd", write_statistics=False)
+        else:
+            with pa.ipc.new_file(tmp_path / "x.feather", batch.schema) as writer:
+                writer.write_batch(batch)
+        found = read(f"x.{suffix}", label="y")
+
+        assert found["code"] == "data_too_large"
+        assert "'a'" in found["detail"]
+
+
+def test_an_example_of_a_million_features(tmp_path: Path, read: Read) -> None:
+    """Empty ones, of 16 bytes each."""
+
+    def field(number: int, content: bytes) -> bytes:
+        size, head = len(content), bytes([number << 3 | 2])
+        while size > 127:
+            head, size = head + bytes([size & 127 | 128]), size >> 7
+        return head + bytes([size]) + content
+
+    body = b"".join(field(1, field(1, b"%07d" % place) + field(2, b"")) for place in range(1_000_000))
+    message = field(1, body)
+    size = struct.pack("<Q", len(message))
+    whole = size + struct.pack("<I", masked_crc(size)) + message + struct.pack("<I", masked_crc(message))
+    (tmp_path / "x.tfrecord").write_bytes(whole)
+
+    assert read("x.tfrecord", label="y")["code"] == "data_too_many_columns"

@@ -123,3 +123,18 @@ def test_a_problem_lists_every_invalid_field():
     text = printed(render_problem, Problem(title="t", detail="d", code="c", errors=errors))
 
     assert "  a.b: Wrong.\n  c: Missing." in text
+
+
+def test_what_comes_from_the_data_gives_the_terminal_no_orders():
+    """A column's name could clear the screen, retitle the window, or turn the text around."""
+    orders = "\x1b[2J\x1b]0;x\x07\u202e\x9b1m"
+    report = whole_report(summary=orders)
+    findings = [
+        one.model_copy(update={"title": orders, "affected": one.affected.model_copy(update={"columns": [orders]})})
+        for one in report.findings
+    ]
+    shown = printed(render_report, report.model_copy(update={"findings": findings}))
+    shown += printed(render_problem, Problem(code="c", title="t", status=422, detail=orders, column=orders))
+
+    assert not set(orders) & set("\x1b\x07\u202e\x9b") & set(shown)
+    assert "\\x1b[2J" in shown

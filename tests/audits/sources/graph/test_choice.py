@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from audits.sources.graph.choice import choose_meta_graph, choose_signature
+from audits.sources.graph.choice import choose_meta_graph, choose_signature, functions_of
 from audits.sources.graph.messages import saved_model_class
 from schemas.problem import ModelError
 
@@ -95,3 +95,11 @@ def test_tags_that_are_named_must_be_there() -> None:
         choose_meta_graph(with_tags("serve gpu"), ["serve"], FOLDER)
 
     assert caught.value.code == "tags_missing"
+
+
+@pytest.mark.parametrize("node", [-(2**31), -5, 7, 2**31 - 1])
+def test_children_that_do_not_exist_are_no_functions(node: int) -> None:
+    meta_graph = saved_model_class()().meta_graphs.add()
+    meta_graph.objects.nodes.add().children.add(node=node, name="f")
+
+    assert functions_of(meta_graph) == []

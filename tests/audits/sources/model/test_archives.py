@@ -160,6 +160,36 @@ def test_a_directory_of_a_zip_that_would_not_fit_into_memory(tmp_path: Path, ref
     assert refused(archive).code == "archive_too_large"
 
 
+def test_the_larger_of_two_directories_of_a_zip_counts(tmp_path: Path, refused) -> None:
+    """Python reads the one of ZIP64 where there is one, whatever the other says."""
+    archive = zipped(tmp_path / "m", "a")
+    raw = archive.read_bytes()
+    at = raw.rindex(b"PK\x05\x06")
+    wide = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, archives.MAX_DIRECTORY_BYTES + 1, 0)
+    archive.write_bytes(raw[:at] + wide + struct.pack("<4sIQI", b"PK\x06\x07", 0, at, 1) + raw[at:])
+
+    assert refused(archive).code == "archive_too_large"
+
+
+def test_what_is_passed_over_in_a_tar_counts(tmp_path: Path, refused, monkeypatch) -> None:
+    """It is unpacked to get past it."""
+    monkeypatch.setattr(archives, "FREE_OF_RATIO_BYTES", 1000)
+
+    assert refused(tarred(tmp_path / "m", "._clutter", content=ZEROS * 10)).code == "archive_too_large"
+
+
+def test_folders_in_a_tar_count(tmp_path: Path, refused, monkeypatch) -> None:
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
+
+    assert refused(tarred(tmp_path / "m", *"abcd", kind=tarfile.DIRTYPE)).code == "archive_too_large"
+
+
+@pytest.mark.parametrize("write", [zipped, tarred])
+def test_a_path_that_no_file_can_have(tmp_path: Path, refused, write) -> None:
+    """Each of its parts is short enough, the whole is not."""
+    assert refused(write(tmp_path / "m", "/".join(["d" * 200] * 25))).code == "archive_unsafe"
+
+
 def test_headers_of_a_tar_that_would_not_fit_into_memory(tmp_path: Path, refused) -> None:
     header = tarfile.TarInfo("x")
     header.type, header.size = tarfile.XHDTYPE, 2**33

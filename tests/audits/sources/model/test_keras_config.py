@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from audits.sources.model import keras_config
 from audits.sources.model.keras_config import custom_code
+from schemas.problem import ModelError
 
 
 def layer(kind: str, name: str, module: str | None = "keras.layers", **config: Any) -> dict[str, Any]:
@@ -43,3 +45,18 @@ def test_losses_are_not_loaded() -> None:
     loss = {"module": "builtins", "class_name": "function", "config": "our_loss"}
 
     assert custom_code({"config": {"layers": [DENSE]}, "compile_config": {"loss": loss}}) is None
+
+
+def test_losses_of_models_in_it_are_loaded() -> None:
+    """Keras compiles them, whether it compiles the whole or not."""
+    inner = layer("Sequential", "inner", layers=[DENSE]) | {"compile_config": {"loss": layer("Lambda", "loss")}}
+
+    assert custom_code({"class_name": "Sequential", "config": {"layers": [inner]}}) is not None
+
+
+def test_what_is_not_looked_at_is_not_trusted(monkeypatch) -> None:
+    monkeypatch.setattr(keras_config, "MAX_PARTS", 10)
+    with pytest.raises(ModelError) as caught:
+        custom_code({"config": {"padding": [0] * 10, "layers": [layer("Lambda", "l")]}})
+
+    assert caught.value.code == "model_too_complex"
