@@ -15,13 +15,13 @@ from schemas.report import CheckRecord, Estimate, Finding, Outcome, Report, Seve
 
 # The order in which they are read.
 CHANGES: Mapping[FindingChange, str] = {
-    "came_back": "came back",
     "new": "new",
+    "not_tested_before": "not tested before",
     "remaining": "remain",
     "unanswered": "cannot be told any more",
     "mended": "mended",
 }
-BAD_CHANGES: tuple[FindingChange, ...] = ("came_back", "new")
+BAD_CHANGES: tuple[FindingChange, ...] = ("new", "not_tested_before")
 SEVERITIES = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 LOWER_IS_BETTER = frozenset(
     {*(name for name, metric in METRICS.items() if not metric.higher), "expected_calibration_error"}
@@ -31,22 +31,23 @@ NEITHER = frozenset({"answered", "positive_rate", "bias"})
 
 
 def compare(before: Report, after: Report) -> Comparison:
-    """What was mended, what came back, what is new, and what the metrics did between two audits of one model."""
+    """What was mended, what is new, and what the metrics did between two audits of one model."""
     findings = sorted(_findings(before, after), key=_urgency)
+    metrics = [*_metrics(before, after)]
     return Comparison(
         before=before.audit_id,
         after=after.audit_id,
         verdict_before=before.verdict,
         verdict_after=after.verdict,
-        summary=_summary(findings),
+        summary=" ".join([*_moved(metrics), _counted(findings)]),
         findings=findings,
-        metrics=[*_metrics(before, after)],
+        metrics=metrics,
         notes=[*_notes(before, after)],
     )
 
 
 def is_worse(comparison: Comparison, severity: Severity) -> bool:
-    """Whether a finding of at least this severity came back or is new, or has risen to it."""
+    """Whether a finding of at least this severity is there that was not told before, or has risen to it."""
     reached = SEVERITIES[: SEVERITIES.index(severity) + 1]
     return any(
         one.severity in reached
@@ -99,20 +100,36 @@ def _change(found: tuple[Finding | None, Finding | None], outcomes: Sequence[Out
         return "remaining"
     if before:
         return "mended" if outcomes[1] is Outcome.PASS else "unanswered"
-    return "came_back" if outcomes[0] is Outcome.PASS else "new"
+    return "new" if outcomes[0] is Outcome.PASS else "not_tested_before"
 
 
 def _urgency(finding: ComparedFinding) -> tuple[int, int, str]:
     return [*CHANGES].index(finding.change), SEVERITIES.index(finding.severity), finding.code
 
 
-def _summary(findings: Sequence[ComparedFinding]) -> str:
-    """``2 mended, 1 came back, nothing new.``"""
+def _moved(metrics: Sequence[ComparedMetric]) -> Iterator[str]:
+    """What the metric that the model is judged by did on the validation rows, where it really did something."""
+    for one in metrics:
+        if one.split != "validation" or not one.is_primary or one.change == "not_told_apart":
+            continue
+        before, after = (None if side is None else side.estimate for side in (one.before, one.after))
+        if before is not None and after is not None:
+            name = METRICS[one.name].title if one.name in METRICS else one.name
+            word = "rose" if after > before else "fell"
+            yield f"Validation {name} {word} from {_digits(before)} to {_digits(after)}."
+
+
+def _digits(number: float) -> str:
+    return f"{number:.3f}" if abs(number) < 1000 else f"{number:,.0f}"
+
+
+def _counted(findings: Sequence[ComparedFinding]) -> str:
+    """``2 mended, 1 new.``"""
     counts = {change: sum(one.change == change for one in findings) for change in CHANGES}
     if not any(counts.values()):
         return "Neither audit found anything."
-    order: tuple[FindingChange, ...] = ("mended", "came_back", "new", "remaining", "unanswered")
-    always = {"mended", "came_back", "new"}
+    order: tuple[FindingChange, ...] = ("mended", "new", "not_tested_before", "remaining", "unanswered")
+    always = {"mended", "new"}
     parts = [f"{counts[change] or 'none'} {CHANGES[change]}" for change in order if counts[change] or change in always]
     text = ", ".join(parts)
     return f"{text[:1].upper()}{text[1:]}."

@@ -7,7 +7,7 @@ from pydantic import Field
 from schemas.base import FiniteFloat, Sent, Split
 from schemas.report import Effect, Estimate, Outcome, Severity, Verdict
 
-FindingChange = Literal["came_back", "new", "remaining", "unanswered", "mended"]
+FindingChange = Literal["new", "not_tested_before", "remaining", "unanswered", "mended"]
 
 
 class ComparedFinding(Sent):
@@ -16,8 +16,8 @@ class ComparedFinding(Sent):
     code: str
     change: FindingChange = Field(
         description="`mended`: found before, and the check passed after. `unanswered`: found before, and the check "
-        "could not tell after. `remaining`: found in both. `came_back`: the check passed before, and finds it after. "
-        "`new`: found after, and the check could not tell before."
+        "could not tell after. `remaining`: found in both. `new`: the check passed before, and finds it after. "
+        "`not_tested_before`: found after, and the check could not tell before."
     )
     title: str
     severity: Severity = Field(description="After; before, where it is not found any more.")

@@ -282,15 +282,15 @@ def compare(
     after: Annotated[str, typer.Argument(metavar="B", help="The later report, likewise.")],
     fail_on: Annotated[
         Literal["critical", "warning", "never"],
-        typer.Option(help="Severity from which a finding that came back, or is new, makes the command exit with 1."),
+        typer.Option(help="Severity from which a finding that A does not have makes the command exit with 1."),
     ] = "warning",
     url: Url = LOCALHOST,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two reports of one model: what was mended, what came back, what is new.
+    """Compare two reports of one model: what was mended, and what is new.
 
-    Exit codes: 0 nothing came back and nothing is new from --fail-on, 1 something is, 2 the command or its input is at
+    Exit codes: 0 nothing is new from --fail-on, 1 something is, 2 the command or its input is at
     fault, 3 a report cannot be had.
     """
     with _problems():

@@ -40,7 +40,13 @@ VERDICT_STYLES = {"pass": "bold white on green", "warn": "bold black on yellow",
 VERDICT_STYLES["inconclusive"] = "bold black on cyan"
 SEVERITY_STYLES = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 STATUS_STYLES = {"succeeded": "green", "failed": "red", "running": "cyan", "queued": "dim", "cancelled": "yellow"}
-CHANGE_STYLES = {"came_back": "bold red", "new": "red", "remaining": "yellow", "unanswered": "dim", "mended": "green"}
+CHANGE_STYLES = {
+    "new": "bold red",
+    "not_tested_before": "red",
+    "remaining": "yellow",
+    "unanswered": "dim",
+    "mended": "green",
+}
 UNANSWERED = (Outcome.INCONCLUSIVE, Outcome.ERROR)
 MAX_CLASSES = 20
 INDENT = 4

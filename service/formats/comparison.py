@@ -7,8 +7,8 @@ from service.formats.numbers import effect, estimate, number
 
 FINDING_WORDS: Mapping[FindingChange, str] = {
     "mended": "mended",
-    "came_back": "came back",
     "new": "new",
+    "not_tested_before": "not tested before",
     "remaining": "remains",
     "unanswered": "cannot tell",
 }

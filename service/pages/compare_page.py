@@ -7,15 +7,22 @@ from service.formats.comparison import FINDING_WORDS, METRIC_WORDS, compared_eff
 from service.formats.numbers import signed
 from service.formats.words import metric
 
-ORDER: tuple[FindingChange, ...] = ("came_back", "new", "remaining", "unanswered", "mended")
+ORDER: tuple[FindingChange, ...] = ("new", "not_tested_before", "remaining", "unanswered", "mended")
 HEADINGS = {
-    "came_back": ("Came back", "The check passed before, and finds it now."),
-    "new": ("New", "Found now; before, the check could not tell or was not run."),
+    "new": ("New", "The check passed before, and finds it now."),
+    "not_tested_before": ("Not tested before", "Found now; before, the check could not tell or was not run."),
     "remaining": ("Remains", "Found in both."),
     "unanswered": ("Cannot be told any more", "Found before; now the check cannot tell or was not run."),
     "mended": ("Mended", "Found before; now the check looked, and passed."),
 }
-MARKS = {"came_back": "fail", "new": "fail", "remaining": "warn", "mended": "pass", "better": "pass", "worse": "fail"}
+MARKS = {
+    "new": "fail",
+    "not_tested_before": "fail",
+    "remaining": "warn",
+    "mended": "pass",
+    "better": "pass",
+    "worse": "fail",
+}
 
 
 def compare_context(comparison: Comparison) -> dict[str, Any]:

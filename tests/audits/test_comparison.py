@@ -1,4 +1,4 @@
-"""What was mended, what came back, what is new, and which metrics really differ."""
+"""What was mended, what is new, and which metrics really differ."""
 
 import pytest
 
@@ -45,9 +45,9 @@ NOT_RUN = report("n")
         (FOUND, UNSURE, "unanswered"),
         (FOUND, NOT_RUN, "unanswered"),
         (FOUND, FOUND, "remaining"),
-        (PASSED, FOUND, "came_back"),
-        (UNSURE, FOUND, "new"),
-        (NOT_RUN, FOUND, "new"),
+        (PASSED, FOUND, "new"),
+        (UNSURE, FOUND, "not_tested_before"),
+        (NOT_RUN, FOUND, "not_tested_before"),
     ],
 )
 def test_a_finding_is_gone_only_where_the_check_looked(before, after, change):
@@ -68,8 +68,8 @@ def test_what_nobody_found_is_not_told():
 
 
 def test_the_summary_counts():
-    assert compare(FOUND, PASSED).summary == "1 mended, none came back, none new."
-    assert compare(UNSURE, FOUND).summary == "None mended, none came back, 1 new."
+    assert compare(FOUND, PASSED).summary == "1 mended, none new."
+    assert compare(UNSURE, FOUND).summary == "None mended, none new, 1 not tested before."
 
 
 class TestGate:
@@ -127,3 +127,14 @@ def test_notes_say_why_the_two_may_not_be_comparable():
     assert "inputs" in notes[0]
     assert "100 rows before and 50 after" in notes[1]
     assert "in r2 after" in notes[2]
+
+
+def test_the_metric_comes_first_where_it_moved():
+    """A pipeline's owner asks whether the model is better before asking which finding is gone."""
+    low, high, near = ((0.56, (0.5, 0.62)), (0.99, (0.97, 1.0)), (0.6, (0.55, 0.65)))
+    before = report("a", Outcome.FAIL, Severity.CRITICAL, metrics=metrics(balanced_accuracy=low))
+    better = compare(before, report("b", Outcome.PASS, metrics=metrics(balanced_accuracy=high)))
+    blurred = compare(before, report("c", Outcome.PASS, metrics=metrics(balanced_accuracy=near)))
+
+    assert better.summary == "Validation balanced accuracy rose from 0.560 to 0.990. 1 mended, none new."
+    assert blurred.summary == "1 mended, none new."

@@ -49,11 +49,11 @@ def test_what_was_mended_is_told_and_succeeds(ids):
 
 
 @pytest.mark.parametrize(("fail_on", "code"), [("warning", 1), ("critical", 1), ("never", 0)])
-def test_what_came_back_ends_with_one(ids, fail_on: str, code: int):
+def test_what_is_new_ends_with_one(ids, fail_on: str, code: int):
     result = run(ids[1], ids[0], "--fail-on", fail_on)
 
     assert result.exit_code == code
-    assert "came back" in result.output
+    assert "1 new" in result.output
 
 
 def test_json_holds_all(ids):
