@@ -17,7 +17,7 @@ setup: ## Install everything into .venv; quick when nothing changed
 
 .PHONY: demo
 demo: setup ## Start the service, audit a real SavedModel over HTTP, show the diagnosis
-	@$(BIN)/python -m scripts.demo $(EXAMPLE) $(if $(KEEP),--keep)
+	@$(BIN)/python -m scripts.demo $(EXAMPLE) $(if $(filter-out 0,$(KEEP)),--keep) $(if $(READY_SECONDS),--ready-seconds $(READY_SECONDS))
 
 .PHONY: test
 test: setup lint types contracts ## Lint, check types and imports, run the tests

@@ -1,7 +1,7 @@
 """Audits an example through the HTTP API: starts the service, submits, waits, and shows what came back.
 
-Usage: python -m scripts.demo [EXAMPLE] [--keep], with the name of a folder of examples/ that holds a request.json.
-Exits as `fitcheck audit` does: with 1 when the verdict is `fail`.
+Usage: python -m scripts.demo [EXAMPLE] [--keep] [--ready-seconds S], with the name of a folder of examples/ that holds
+a request.json. Exits with 0 whatever the verdict is, and with 3 where the demo itself failed.
 """
 
 import argparse
@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -39,7 +40,8 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 STATE = ROOT / ".demo"
 DEFAULT = "wrong_scaling"
-READY_SECONDS = 120.0
+READY_SECONDS = 900.0  # a service that lives will be ready; only one that hangs is given up
+SLOW_SECONDS = 30.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.2
 PR_SET_PDEATHSIG = 1
@@ -93,7 +95,13 @@ def _lock(folder: Path) -> Iterator[bool]:
 
 @contextmanager
 def running_service(
-    state: Path, log: Path, data_root: Path = EXAMPLES, settings: Mapping[str, str] = MappingProxyType({})
+    state: Path,
+    log: Path,
+    data_root: Path = EXAMPLES,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    *,
+    ready_seconds: float = READY_SECONDS,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[str]:
     """`fitcheck serve` on its embedded default; gives its address, and stops it at the end.
 
@@ -102,12 +110,14 @@ def running_service(
         log: file for what it says.
         data_root: below which it reads.
         settings: further environment variables.
+        ready_seconds: how long a service that lives may take to be ready.
+        say: is told, now and then, that it still starts.
     """
     address = f"http://127.0.0.1:{free_port()}"
     with log.open("wb") as output:
         process = _start(address, state, output.fileno(), data_root, settings)
         try:
-            _wait_until_ready(address, process, log)
+            wait_until_ready(address, process, log, ready_seconds, say)
             yield address
         finally:
             _stop(process)
@@ -140,16 +150,31 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _wait_until_ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
+def wait_until_ready(
+    address: str, process: subprocess.Popen[bytes], log: Path, seconds: float, say: Callable[[str], None]
+) -> None:
+    """Return as soon as the service can take and do work.
+
+    Raises:
+        DemoError: it ended, or was not ready after `seconds`; with the end of its log.
+    """
+    started = time.monotonic()
+    said = started
+    while (now := time.monotonic()) < started + seconds:
         if process.poll() is not None:
             raise DemoError("service_ended", f"The service ended with code {process.returncode}:\n{_tail(log)}")
         with suppress(httpx.TransportError):
             if httpx.get(f"{address}/readyz", timeout=5).is_success:
                 return
+        if now >= said + SLOW_SECONDS:
+            said = now
+            say(f"It is still starting after {now - started:.0f} s: this machine is slow or busy. Waiting on.")
         time.sleep(POLL_SECONDS)
-    raise DemoError("service_not_ready", f"The service was not ready after {READY_SECONDS:.0f} s:\n{_tail(log)}")
+    raise DemoError(
+        "service_not_ready",
+        f"The service was not ready after {seconds:g} s; for a slower machine, make demo READY_SECONDS={2 * seconds:g}."
+        f"\n{_tail(log)}",
+    )
 
 
 def _tail(log: Path, lines: int = 15) -> str:
@@ -166,13 +191,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def run(example: str, console: Console, *, keep: bool) -> ExitCode:
+def run(example: str, console: Console, *, keep: bool, ready_seconds: float) -> ExitCode:
     """The whole demo.
 
     Args:
         example: folder below examples/.
         console: where everything is shown.
         keep: leave the service running until Ctrl-C.
+        ready_seconds: how long the service may take to be ready.
     """
     request = request_of(example)
     log = STATE / "service.log"
@@ -180,7 +206,8 @@ def run(example: str, console: Console, *, keep: bool) -> ExitCode:
         state = stack.enter_context(fresh_state())
         _say(console, f"Starting fitcheck serve; TensorFlow takes some seconds to load (log: {_short(log)})")
         with console.status("loading"):
-            address = stack.enter_context(running_service(state, log))
+            service = running_service(state, log, ready_seconds=ready_seconds, say=partial(_say, console))
+            address = stack.enter_context(service)
         report = _audit(request, address, console)
         _explain(report, request, console)
         name_the_page(report, console, service=address if keep else None)
@@ -251,11 +278,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.demo", description=__doc__)
     parser.add_argument("example", nargs="?", default=DEFAULT)
     parser.add_argument("--keep", action="store_true", help="leave the service running until Ctrl-C")
+    parser.add_argument("--ready-seconds", type=float, default=READY_SECONDS, help="wait this long for the service")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the service is stopped
     console = Console()
     try:
-        return run(arguments.example, console, keep=arguments.keep)
+        return run(arguments.example, console, keep=arguments.keep, ready_seconds=arguments.ready_seconds)
     except ProblemError as error:
         render_problem(error.problem, console)
         return ExitCode.FAILED

@@ -13,8 +13,10 @@ readonly UNFINISHED=.uv/unfinished # not in .venv, which uv may make anew
 unset VIRTUAL_ENV PYTHONHOME PYTHONPATH UV_PROJECT_ENVIRONMENT UV_EXTRA
 export UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-300}" PIP_DISABLE_PIP_VERSION_CHECK=1
 
-say() { printf '\033[1;36m==>\033[0m %s\n' "$*"; }
-die() { printf '\033[1;31merror:\033[0m %s\n' "$*" >&2; exit 1; }
+# Colours are for terminals: in a file they are noise.
+coloured() { if [[ -t "$1" && -z "${NO_COLOR:-}" ]]; then printf '\033[%sm%s\033[0m' "$2" "$3"; else printf '%s' "$3"; fi; }
+say() { printf '%s %s\n' "$(coloured 1 '1;36' '==>')" "$*"; }
+die() { printf '%s %s\n' "$(coloured 2 '1;31' 'error:')" "$*" >&2; exit 1; }
 
 # Runs, and is a Python that pyproject.toml admits. A pyenv shim may exist on PATH and still not run.
 is_usable_python() {
@@ -73,7 +75,9 @@ sync_environment() {
   [[ -x "$python" ]] || python="$(find_python)"
   touch "$UNFINISHED"
   say "Installing the locked packages into .venv (TensorFlow for ${EXTRA^^}; some 300 MB on a first run)"
-  .uv/bin/uv sync --frozen --extra "$EXTRA" --python "$python" ||
+  local quiet=() # its list of packages is progress for those who watch
+  [[ -t 2 ]] || quiet=(--quiet)
+  .uv/bin/uv sync "${quiet[@]}" --frozen --extra "$EXTRA" --python "$python" ||
     die "the packages could not be installed; the lines above say why. 'make setup' may be run again at any time"
   fingerprint >"$STAMP"
   rm -f "$UNFINISHED"

@@ -4,7 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -95,6 +99,70 @@ def test_it_ends_with_the_page_that_opens(monkeypatch: pytest.MonkeyPatch, servi
     demo.name_the_page(whole_report(), console, service=service)
 
     assert console.export_text().splitlines()[-1] == f"==> The report with its figures: {page}"
+
+
+@contextmanager
+def answering(statuses: list[int]) -> Iterator[str]:
+    """A service's address; it gives these statuses in turn, the last one for ever."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(statuses.pop(0) if len(statuses) > 1 else statuses[0])
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def living() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_slow_service_is_waited_for_and_said_to_be_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(demo, "POLL_SECONDS", 0.01)
+    said: list[str] = []
+
+    with answering([503, 503, 200]) as address, living() as process:
+        demo.wait_until_ready(address, process, tmp_path / "log", 60, said.append)
+
+    assert len(said) == 2
+    assert "still starting" in said[0]
+
+
+def test_a_service_that_hangs_is_given_up_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("loading\n")
+
+    with answering([503]) as address, living() as process, pytest.raises(demo.DemoError, match=r"READY_SECONDS=0\.6"):
+        demo.wait_until_ready(address, process, tmp_path / "log", 0.3, print)
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments"),
+    [
+        (["KEEP=1"], "--keep"),
+        (["KEEP=0"], ""),
+        (["EXAMPLE=imbalanced", "READY_SECONDS=1800"], "imbalanced --ready-seconds 1800"),
+    ],
+)
+def test_make_hands_its_variables_on(variables: list[str], arguments: str) -> None:
+    shown = subprocess.run(["make", "-n", "demo", *variables], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert " ".join(shown.stdout.split("scripts.demo")[1].split()) == arguments
 
 
 @pytest.mark.tensorflow

@@ -65,7 +65,8 @@ def test_installs_the_locked_packages_and_says_so(checkout: Checkout) -> None:
 
     assert result.returncode == 0, result.stderr
     assert "Ready" in result.stdout
-    assert "sync --frozen --extra cpu" in (checkout.folder / "calls").read_text()
+    assert "\033" not in result.stdout  # no colours where nobody watches,
+    assert "sync --quiet --frozen --extra cpu" in (checkout.folder / "calls").read_text()  # nor a list of packages
 
 
 def test_does_nothing_when_nothing_changed(checkout: Checkout) -> None:
