@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -91,11 +91,14 @@ def _lock(folder: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def running_service(state: Path, log: Path, data_root: Path = EXAMPLES) -> Iterator[str]:
-    """`fitcheck serve` on its embedded default; gives its address, and stops it at the end."""
+def running_service(state: Path, log: Path, data_root: Path = EXAMPLES, **settings: str) -> Iterator[str]:
+    """`fitcheck serve` on its embedded default; gives its address, and stops it at the end.
+
+    `settings` are further environment variables.
+    """
     address = f"http://127.0.0.1:{free_port()}"
     with log.open("wb") as output:
-        process = _start(address, state, output.fileno(), data_root)
+        process = _start(address, state, output.fileno(), data_root, settings)
         try:
             _wait_until_ready(address, process, log)
             yield address
@@ -109,12 +112,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _start(address: str, state: Path, output: int, data_root: Path) -> subprocess.Popen[bytes]:
+def _start(
+    address: str, state: Path, output: int, data_root: Path, settings: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FITCHECK_")}
     fitcheck = Path(sys.executable).with_name("fitcheck")
     return subprocess.Popen(
         [fitcheck, "serve", "--port", address.rpartition(":")[2], "--data-root", str(data_root)],
-        env=environment | {"FITCHECK_STATE_DIR": str(state), "FITCHECK_LOG_FORMAT": "console"},
+        env=environment | {"FITCHECK_STATE_DIR": str(state), "FITCHECK_LOG_FORMAT": "console", **settings},
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
