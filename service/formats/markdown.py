@@ -24,8 +24,9 @@ def markdown(report: Report) -> str:
 
 
 def escaped(text: str) -> str:
-    """One line in which nothing is markup."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    """One line in which nothing is markup, and nothing an order to a terminal that shows it."""
+    seen = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", seen)
 
 
 def _lines(report: Report) -> Iterator[str]:

@@ -93,10 +93,10 @@ def decoded_bytes(values: "pa.Array[Any]") -> int:
     if isinstance(values, pa.ExtensionArray):
         return decoded_bytes(values.storage)
     if isinstance(values, pa.DictionaryArray) and _is_of_bytes(values.dictionary.type):
-        lengths = pc.binary_length(values.dictionary)
+        lengths = pc.call_function("binary_length", [values.dictionary])
         return int(pc.sum(lengths.take(values.indices).cast(pa.int64())).as_py() or 0)
     if isinstance(values, pa.RunEndEncodedArray) and _is_of_bytes(values.values.type):
-        return len(values) * int(pc.max(pc.binary_length(values.values)).as_py() or 0)
+        return len(values) * int(pc.max(pc.call_function("binary_length", [values.values])).as_py() or 0)
     return 0
 
 
