@@ -3,7 +3,10 @@
 What it measures: how much more often the labels of one split contradict control learners that have not seen them than
     the labels of the other split do, among rows of which the learners are equally sure: once for a learner from the
     training rows, once for one from the validation rows. Both must point to the same split, and so must the rows of
-    which they are surest. In a regression, a label contradicts a learner from four robust deviations on.
+    which they are surest. In a regression, a label contradicts a learner from four robust deviations on. Also whether
+    the labels of one split belong to their rows at all: whether they go with the answers of a learner from the other
+    split, and teach a learner what as many rows of the other split teach; and whether they fit when they are read a few
+    rows further up or down.
 Why it matters: wrong training labels are learned, or keep the model from learning; with wrong validation labels the
     metric punishes right answers.
 When it is inconclusive: too few rows for a learner on either side; the learners err too often even where they are
@@ -23,9 +26,11 @@ from pydantic import JsonValue
 from audits.artefacts import Array
 from audits.evidence import control
 from audits.evidence.case import Case, ControlMatrix, Subject, control_encoder
+from audits.evidence.detachment import Detachment, detachment
 from audits.evidence.disagreement import Excess, Suspects, excess_disagreement, suspicious
 from audits.evidence.gap import shift_auc
 from audits.evidence.scoring import quantile_interval
+from audits.repairs.protocol import gain_of
 from audits.repairs.snippets import constant
 from audits.results import CheckResult
 from audits.statistics import resampling
@@ -35,10 +40,31 @@ from schemas.report import Affected, Confirmation, Effect, Estimate, Finding, Ou
 CODE = "preprocessing.label_noise"
 MAX_LISTED = 100
 REFITS = 3
+# Rows by which labels are looked for further down or up, and what of the lost metric must come back.
+ROWS_AWAY = (1, -1, 2, -2, 3, -3)
+MIN_RECOVERY = 0.5
 SEEN_IN_ONE = "only what one split has more of than the other can be seen"
 
 
 def label_noise(case: Case) -> CheckResult:
+    """Labels that contradict the learners, row by row; else labels that belong to other rows altogether."""
+    result = _contradicted(case)
+    limits = cast(LabelNoise, case.limits[CODE])
+    if case.control.reason is not None or _shifted_rows(case, limits):
+        return result
+    detached = detachment(case, case.control)
+    if detached is None or (result.finding is not None and not _is_more(case, detached, result.finding)):
+        return result
+    return _belongs_elsewhere(case, detached, limits)
+
+
+def _is_more(case: Case, detached: Detachment, contradicted: Finding) -> bool:
+    """Whether twice as many quantities were shuffled as contradict a learner grossly; a wrong class always does."""
+    interval = None if contradicted.effect is None else contradicted.effect.interval
+    return case.is_regression and interval is not None and detached.low > 2 * interval[1]
+
+
+def _contradicted(case: Case) -> CheckResult:
     """Hold the contrast against its margin, then drop the suspicious rows and see whether it helps."""
     limits = cast(LabelNoise, case.limits[CODE])
     matrix = case.control
@@ -74,10 +100,96 @@ def _doubt(case: Case, excess: Excess, limits: LabelNoise) -> str | None:
             f"{excess.estimate:.0%} of the labels contradict the learners, but {max(excess.among_sure, 0):.0%} where "
             "they are sure: the rows are harder, not mislabelled"
         )
+    return _shifted_rows(case, limits)
+
+
+def _shifted_rows(case: Case, limits: LabelNoise) -> str | None:
+    """That the rows of the splits differ, so that rows, not labels, may be to blame; or None."""
     shift = shift_auc(case)
     if shift is not None and shift[1][0] > limits.max_shift_auc:
         return f"the rows of the splits differ (two-sample AUC {shift[0]:.2f}); see preprocessing.distribution_shift"
     return None
+
+
+def _belongs_elsewhere(case: Case, detached: Detachment, limits: LabelNoise) -> CheckResult:
+    """Labels that do not belong to their rows, and the place where they do, if it is a few rows away."""
+    split = "training" if detached.split == "train" else "validation"
+    moved = _moved_back(case) if detached.split == "validation" else None
+    summary = (
+        f"About {detached.share:.0%} of the {split} labels (at least {detached.low:.0%}) do not belong to their rows: "
+        f"a learner from the other split finds them unrelated, and a learner fitted on them reaches "
+        f"{detached.own.estimate:.2f}, where as many rows of the other split teach it {detached.taught.estimate:.2f} "
+        "(0 is chance, 1 perfect)."
+    )
+    explanation = summary
+    if moved is not None:
+        confirmation, recovered = moved
+        explanation += (
+            f" When we {confirmation.intervention}, {case.scorer.title} goes from {confirmation.before:.2f} to "
+            f"{confirmation.after:.2f}."
+        )
+    else:
+        recovered = None
+        confirmation = Confirmation(
+            confirmed=True,
+            intervention="none, for what belongs where is not to be had back; a learner was fitted on as many rows of "
+            "the other split instead",
+            metric="rank_correlation" if case.is_regression else "balanced_accuracy_above_chance",
+            before=detached.own.estimate,
+            after=detached.taught.estimate,
+            n=len(case.mended),
+            by_exclusion=True,
+        )
+    finding = Finding(
+        code=CODE,
+        family="preprocessing",
+        severity=Severity.CRITICAL if detached.low > limits.critical_rate else Severity.WARNING,
+        title=f"The {split} labels do not belong to their rows",
+        summary=summary,
+        effect=Effect(
+            name="share_of_wrong_labels", estimate=detached.share, interval=(detached.low, 1.0), limit=limits.min_rate
+        ),
+        n=len(case.mended),
+        affected=Affected(share_of_rows=detached.share),
+        evidence={"split": detached.split, "control_learner": dict(case.control.scores)},
+        remedy=Remedy(
+            text=f"Look at how features and labels of the {split} data were joined, sorted or shuffled: join them by a "
+            "key, and shuffle both by one order. Then "
+            + ("train again." if split == "training" else "judge the model again; it may be better than it looks.")
+        ),
+    )
+    return CheckResult(
+        Outcome.FAIL, finding=finding, confirmation=confirmation, recovered=recovered, explanation=explanation
+    )
+
+
+def _moved_back(case: Case) -> tuple[Confirmation, Estimate] | None:
+    """The labels read a few rows further up or down, where that brings the model back; None elsewhere."""
+    subject, labels = case.mended, case.validation.labels
+    if not np.array_equal(labels[subject.index], subject.labels):
+        return None  # they were mended before
+    moved = {k: subject.with_labels(np.roll(labels, -k)[subject.index]) for k in ROWS_AWAY}
+    scores = {k: case.score(one) for k, one in moved.items()}
+    best = max(scores, key=lambda k: scores[k])
+    before = case.score(subject)
+    if scores[best] - before < MIN_RECOVERY * (case.train_score[0] - before):
+        return None
+    gain = gain_of(case, subject, moved[best], "labels moved back")
+    placebo = max(score for k, score in scores.items() if k != best) - before
+    if gain.interval is None or gain.interval[0] <= max(placebo, 0.0):
+        return None
+    direction = "down" if best > 0 else "up"
+    confirmation = Confirmation(
+        confirmed=True,
+        intervention=f"read every validation label from {abs(best)} row{'s' * (abs(best) > 1)} further {direction}",
+        metric=case.scorer.metric,
+        before=before,
+        after=scores[best],
+        gain_interval=gain.interval,
+        placebo_gain=placebo,
+        n=len(subject),
+    )
+    return confirmation, gain
 
 
 def _result(

@@ -58,6 +58,63 @@ def test_fires_on_validation_labels_that_are_wrong(task: str):
     assert result.recovered.estimate > 0.1
 
 
+def shuffled(share: float) -> Fault:
+    """A share of the rows exchange their labels."""
+
+    def spoil(part: Part, train: Part, rng: np.random.Generator) -> Part:
+        hit, labels = np.flatnonzero(wrong(len(part), share)), part.y.copy()
+        labels[hit] = labels[rng.permutation(hit)]
+        return replace(part, y=labels)
+
+    return spoil
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_fires_on_labels_that_were_shuffled(task: str, split: str):
+    """A learner fitted on them learns nothing, so that it contradicts neither split."""
+    fault = {"fault" if split == "validation" else "train_fault": shuffled(1.0)}
+
+    result = result_of(CODE, case(task, **fault, **EASY))
+
+    assert result.outcome is Outcome.FAIL
+    assert result.finding.severity is Severity.CRITICAL
+    assert result.finding.evidence["split"] == split
+    assert "do not belong to their rows" in result.finding.title
+    assert result.confirmation.by_exclusion
+
+
+def test_fires_on_quantities_of_which_half_were_shuffled():
+    result = result_of(CODE, case("regression", fault=shuffled(0.5), signal=8.0, n_train=600, n_validation=400))
+
+    assert result.finding.evidence["split"] == "validation"
+    assert result.finding.effect.estimate == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("rows", [1, -2])
+def test_labels_a_few_rows_away_are_moved_back(task: str, rows: int):
+    result = result_of(CODE, case(task, fault=lambda part, *_: replace(part, y=np.roll(part.y, rows)), **EASY))
+
+    proof = result.confirmation
+    assert proof.confirmed
+    assert not proof.by_exclusion
+    assert f"{abs(rows)} row" in proof.intervention
+    assert ("down" in proof.intervention) is (rows > 0)
+    assert proof.after == pytest.approx(case(task, **EASY).validation_score[0], abs=0.05)
+    assert proof.placebo_gain < result.recovered.estimate
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_stays_silent_where_columns_were_shuffled_and_others_still_teach(task: str):
+    def spoil(part: Part, train: Part, rng: np.random.Generator) -> Part:
+        values = part.numbers
+        values[:, :2] = rng.permutation(values[:, :2])
+        return part.with_numbers(values)
+
+    assert result_of(CODE, case(task, fault=spoil, **EASY)).finding is None
+
+
 def test_estimates_the_share_of_wrong_labels():
     estimates = [
         result_of(CODE, case(train_fault=mislabelled(0.25), seed=seed, **EASY)).finding.effect.estimate
