@@ -289,6 +289,13 @@ class TestNumbers:
         assert np.isnan(frame["a"].tolist()[1])
         assert said["holes_spelled"].get("a", []) == ([hole.strip()] if hole.strip() else [])
 
+    @pytest.mark.parametrize("hole", ["", "NaT", "NA"])
+    def test_holes_in_a_column_of_days(self, read, hole: str) -> None:
+        frame, _, _ = read(f"d,b,y\n2020-01-31,x,0\n{hole},z,1\n")
+
+        assert frame["d"].isna().tolist() == [False, True]
+        assert frame["d"].dtype.kind == "M"
+
     def test_another_format_far_down_names_the_row(self, read) -> None:
         problem = problem_of(lambda: read('a,y\n"1,234",0\n' + '"5,678",1\n' * 120_000 + "x,1\n"))
 
