@@ -220,6 +220,13 @@ class TestEncodings:
         assert read("a,y\n5 €,0\n".encode("cp1252"))[0]["a"].tolist() == ["5 €"]
         assert read(b"a,y\nx\x81,0\n")[1]["encoding"].startswith("latin-1")
 
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+    def test_utf_16_without_a_mark(self, read, encoding: str) -> None:
+        frame, said, _ = read("a,größe,y\n1,ä,0\n2,ö,1\n".encode(encoding))
+
+        assert frame.to_dict("list") == {"a": [1, 2], "größe": ["ä", "ö"]}
+        assert said["encoding"] == encoding
+
     def test_far_down(self, read, monkeypatch) -> None:
         monkeypatch.setattr(csv_file, "HEAD_BYTES", 50)
         monkeypatch.setattr(csv_file, "BLOCK_BYTES", 64)
