@@ -11,6 +11,7 @@ from typing import Literal, cast
 from audits.sources import compression
 from audits.sources.compression import Compression, compression_of, require_sound_ratio, unpacked
 from audits.sources.records.framing import starts_with_record
+from audits.sources.tables.csv_text import wide_encoding
 from schemas.problem import DataError
 
 Format = Literal["csv", "parquet", "arrow", "jsonl", "tfrecord", "hdf5", "npz", "npy", "saved_dataset"]
@@ -107,7 +108,6 @@ _NAMES: dict[str, str] = {
     "hdf5": "HDF5",
     "saved_dataset": "a saved dataset",
 }
-_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Files written in parts: part-00000-of-00005
 _SHARD = re.compile(r"-\d+-of-\d+$")
 # Names of columns may stand in braces and brackets.
@@ -196,7 +196,7 @@ def _content(start: bytes) -> str:
         return "MATLAB" if start.startswith(b"MATLAB") else "hdf5"
     if starts_with_record(start):
         return "tfrecord"
-    if start.startswith(_WIDE_MARKS):
+    if wide_encoding(start) is not None:
         return "csv"
     # a NUL further down is named by the reader
     if b"\0" in start[:TELLING_BYTES]:
@@ -211,7 +211,7 @@ def _as_lines(start: bytes, content: str, named: Format | None) -> str:
         return "jsonl"
     if named == "jsonl" and content == "JSON":
         return "one list instead of one object a line"
-    if named == "jsonl" and start.startswith(_WIDE_MARKS):
+    if named == "jsonl" and wide_encoding(start) is not None:
         return "text in UTF-16, where UTF-8 is needed"
     return content
 

@@ -18,7 +18,7 @@ from schemas.problem import DataError
 # Spellings of a hole in a column of numbers. In a column of text only the empty string is one: "?" and "None"
 # may be categories there, and a model with a vocabulary was trained on them.
 HOLES = frozenset(
-    {"", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"}
+    {"", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN", "NaT"}
     | {"null", "NULL", "Null", "None", "none", "NONE"}
     | {"-", "--", "."}
 )

@@ -113,7 +113,8 @@ def explanations(values: Sequence[str]) -> list[NumberFormat]:
     found: list[NumberFormat] = []
     for one in FORMATS:
         has_groups = one.thousands is None or any(one.thousands in cell for cell in cells)
-        has_fractions = one.decimal == "." or any(one.decimal in cell for cell in cells)
+        # without a fraction, "1 000" is the same number by either sign, but "1.000" is not
+        has_fractions = one.decimal == "." or one.thousands == "." or any(one.decimal in cell for cell in cells)
         if has_groups and has_fractions and all(one.fits(cell) for cell in cells):
             found.append(one)
     return found

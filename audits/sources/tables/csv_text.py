@@ -19,6 +19,17 @@ _WIDE_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# ASCII of which every second byte is zero
+_WIDE_ASCII = (
+    (re.compile(rb"(?:[\t\r\n -~]\0){4}"), "utf-16-le"),
+    (re.compile(rb"(?:\0[\t\r\n -~]){4}"), "utf-16-be"),
+)
+
+
+def wide_encoding(start: bytes) -> str | None:
+    """UTF-16 or UTF-32, by the mark that text of them begins with, or by its first characters; None for others."""
+    marked = next((name for mark, name in _WIDE_MARKS if start.startswith(mark)), None)
+    return marked or next((name for pattern, name in _WIDE_ASCII if pattern.match(start)), None)
 
 
 class TextError(Exception):
@@ -32,8 +43,9 @@ class TextError(Exception):
 class Utf8(io.RawIOBase):
     """Text of any encoding as UTF-8 without a byte order mark.
 
-    Bytes that begin with a UTF-16 or UTF-32 mark are of that encoding. Else they are UTF-8, and where they are not and
-    all before them was ASCII, they are Windows-1252 (or Latin-1, where that has no such character).
+    Bytes that begin with a UTF-16 or UTF-32 mark, or with ASCII in UTF-16, are of that encoding. Else they are UTF-8,
+    and where they are not and all before them was ASCII, they are Windows-1252 (or Latin-1, where that has no such
+    character).
 
     Attributes:
         encoding: as found so far.
@@ -88,7 +100,7 @@ class Utf8(io.RawIOBase):
 
     def _begin(self, raw: bytes) -> None:
         if not self._said:
-            self.encoding = next((name for mark, name in _WIDE_MARKS if raw.startswith(mark)), "utf-8")
+            self.encoding = wide_encoding(raw) or "utf-8"
         self._decoder = codecs.getincrementaldecoder(self.encoding)()
         self.encoding = codecs.lookup(self.encoding).name
 

@@ -220,6 +220,13 @@ class TestEncodings:
         assert read("a,y\n5 €,0\n".encode("cp1252"))[0]["a"].tolist() == ["5 €"]
         assert read(b"a,y\nx\x81,0\n")[1]["encoding"].startswith("latin-1")
 
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+    def test_utf_16_without_a_mark(self, read, encoding: str) -> None:
+        frame, said, _ = read("a,größe,y\n1,ä,0\n2,ö,1\n".encode(encoding))
+
+        assert frame.to_dict("list") == {"a": [1, 2], "größe": ["ä", "ö"]}
+        assert said["encoding"] == encoding
+
     def test_far_down(self, read, monkeypatch) -> None:
         monkeypatch.setattr(csv_file, "HEAD_BYTES", 50)
         monkeypatch.setattr(csv_file, "BLOCK_BYTES", 64)
@@ -249,6 +256,10 @@ class TestNumbers:
             ("a;y\n1 234,5;0\n7;1\n", [1234.5, 7], {"decimal": ",", "thousands": " "}),
             ("a;y\n1\u202f234,5;0\n7;1\n", [1234.5, 7], {"decimal": ",", "thousands": " "}),
             ("a,y\n1'234.5,0\n7,1\n", [1234.5, 7], {"decimal": ".", "thousands": "'"}),
+            ("a;b;y\n1.000;0,5;0\n999;1,5;1\n", [1000, 999], {"decimal": ",", "thousands": "."}),
+            ("a;b;y\n1.250;0,5;0\n0.125;1,5;1\n", [1.25, 0.125], None),
+            ("a;y\n1.000.000;0\n2.500;1\n", [1e6, 2500], {"decimal": ",", "thousands": "."}),
+            ("a;y\n1.000;0\n2.500;1\n", [1, 2.5], None),
             ('a,y\n"1,5",0\n"22,75",1\n', [1.5, 22.75], None),
             ("a;y\n0,125;0\n0,250;1\n", [0.125, 0.25], None),
             ("a;y\n1,234;0\n2,345;1\n", [1.234, 2.345], {"decimal": ","}),
@@ -284,6 +295,13 @@ class TestNumbers:
 
         assert np.isnan(frame["a"].tolist()[1])
         assert said["holes_spelled"].get("a", []) == ([hole.strip()] if hole.strip() else [])
+
+    @pytest.mark.parametrize("hole", ["", "NaT", "NA"])
+    def test_holes_in_a_column_of_days(self, read, hole: str) -> None:
+        frame, _, _ = read(f"d,b,y\n2020-01-31,x,0\n{hole},z,1\n")
+
+        assert frame["d"].isna().tolist() == [False, True]
+        assert frame["d"].dtype.kind == "M"
 
     def test_another_format_far_down_names_the_row(self, read) -> None:
         problem = problem_of(lambda: read('a,y\n"1,234",0\n' + '"5,678",1\n' * 120_000 + "x,1\n"))
