@@ -31,11 +31,11 @@ from service.api.negotiation import negotiate
 from service.api.openapi import AUDIT_BODY, SERVER_SENT_EVENT, header, problems
 from service.api.problems import NoWorkerError
 from service.api.uploads import uploads_of
-from service.api.validation import WrittenInt
 from service.formats.registry import FORMATS
 from service.jobs.errors import AuditNotFound
 from service.jobs.interface import JobFilter, Jobs
 from service.settings import Settings
+from service.validation import WrittenInt
 
 MAX_PAGE = 200
 REPORT_FORMATS = {one.media_type: one for one in FORMATS.values()}
