@@ -13,7 +13,14 @@ from schemas.problem import Problem, ProblemError
 from service.client.asynchronous import AsyncAudit, AsyncClient
 from service.client.blocking import Audit, Client
 from service.client.calls import Patience
-from service.client.errors import AuditFailedError, GateError, RefusedError, ServiceError, WaitTimeoutError
+from service.client.errors import (
+    AuditFailedError,
+    GateError,
+    InvalidRequestError,
+    RefusedError,
+    ServiceError,
+    WaitTimeoutError,
+)
 from service.client.reports import AuditReport
 
 __all__ = [
@@ -24,6 +31,7 @@ __all__ = [
     "AuditReport",
     "Client",
     "GateError",
+    "InvalidRequestError",
     "Patience",
     "Problem",
     "ProblemError",

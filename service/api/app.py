@@ -29,7 +29,6 @@ from service.api.limits import RateLimiter
 from service.api.metrics import Metrics
 from service.api.middleware import Envelope
 from service.api.problems import InvalidRequestError, MethodNotAllowedError, NotFoundError, problem_response
-from service.api.validation import field_errors
 from service.jobs.client import open_jobs
 from service.jobs.database import connect
 from service.jobs.interface import Jobs, Upkeep
@@ -37,6 +36,7 @@ from service.pages.routes import pages
 from service.pages.session import Sessions
 from service.settings import Settings, get_settings
 from service.uploads.store import Uploads
+from service.validation import field_errors
 
 DOCS_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"

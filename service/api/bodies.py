@@ -19,7 +19,7 @@ from service.api.problems import (
     MalformedJsonError,
     UnsupportedMediaTypeError,
 )
-from service.api.validation import field_errors
+from service.validation import field_errors
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64  # no request is deeper than six

@@ -70,7 +70,7 @@ PROBLEM_EXAMPLES: Mapping[HTTPStatus, tuple[str, str]] = {
     HTTPStatus.GONE: ("report_expired", "The report of audit 42 is not kept any more. Submit the audit again."),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("body_too_large", "The body has more than 4,194,304 bytes."),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("unsupported_media_type", "Send Content-Type: application/json."),
-    HTTPStatus.UNPROCESSABLE_ENTITY: ("invalid_request", "data.label: Input should be a valid string."),
+    HTTPStatus.UNPROCESSABLE_ENTITY: ("invalid_request", "data.label: Give a text, a whole number or a list."),
     HTTPStatus.INTERNAL_SERVER_ERROR: ("internal_error", "The service failed; this is not your fault."),
     HTTPStatus.SERVICE_UNAVAILABLE: ("database_unavailable", "The database does not answer. Try again."),
 }

@@ -36,6 +36,7 @@ from service.formats.registry import FORMATS, ReportFormat
 from service.jobs.errors import AuditNotFound
 from service.jobs.interface import JobFilter, Jobs
 from service.settings import Settings
+from service.validation import WrittenInt
 
 MAX_PAGE = 200
 REPORT_FORMATS = {one.media_type: one for one in FORMATS.values()}

@@ -12,9 +12,9 @@ from schemas.upload import Upload, UploadPage
 from service.api.access import Caller, Owner, authenticate
 from service.api.openapi import UPLOAD_BODY, header, problems
 from service.api.receiving import receive_upload
-from service.api.validation import WrittenInt
 from service.uploads.errors import UploadNotFound
 from service.uploads.store import Uploads
+from service.validation import WrittenInt
 
 MAX_PAGE = 200
 _ID = re.compile(r"[0-9a-f-]{36}")

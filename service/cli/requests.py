@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from schemas.data import CsvOptions
 from schemas.problem import Problem, RequestError
 from schemas.request import AuditRequest
-from service.api.validation import field_errors
 from service.cli.options import AuditOptions
 from service.texts import classes, column, columns, label, names, reported, tag
+from service.validation import field_errors
 
 SPLITS = ("train", "validation")
 

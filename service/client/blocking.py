@@ -349,7 +349,7 @@ class Client:
             **fields: see `RequestFields`.
 
         Raises:
-            pydantic.ValidationError: this is no valid request.
+            InvalidRequestError: this is no valid request.
         """
         asked = request_of(request, fields)
         if upload:

@@ -1,6 +1,7 @@
 """What a client raises.
 
 ProblemError
+  ├ InvalidRequestError this is no valid request; nothing was sent
   ├ ToldError           a problem that the service told
   │   ├ RefusedError    the request is at fault; mending it helps
   │   └ ServiceError    the service cannot be reached, is busy or failed; trying later may help
@@ -9,9 +10,27 @@ ProblemError
   └ GateError           the verdict of a report breaks the gate
 """
 
+from collections.abc import Sequence
 from typing import Self
 
-from schemas.problem import Problem, ProblemError
+from schemas.problem import FieldError, Problem, ProblemError, RequestError
+
+
+class InvalidRequestError(RequestError, ValueError):
+    """This is no valid request; nothing was sent.
+
+    Args:
+        errors: every invalid field, and what to give there.
+    """
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        told = "; ".join(f"{error.field}: {error.detail.rstrip('.')}" for error in errors)
+        super().__init__("invalid_request", f"This is no valid request: {told}.", field=errors[0].field)
+        self.errors = tuple(errors)
+
+    @property
+    def problem(self) -> Problem:
+        return super().problem.model_copy(update={"errors": list(self.errors)})
 
 
 class ToldError(ProblemError):

@@ -1,11 +1,15 @@
 """A request from the words that a program has for it: paths, names, or whole objects of the API."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from pydantic import ValidationError
+
+from audits.sources.naming import suggestion
 from schemas.data import DataReference
+from schemas.problem import FieldError
 from schemas.request import (
     AuditRequest,
     Callback,
@@ -16,6 +20,8 @@ from schemas.request import (
     ReportedMetric,
     Resources,
 )
+from service.client.errors import InvalidRequestError
+from service.validation import field_errors
 
 Address = str | PathLike[str]
 Column = str | int
@@ -58,23 +64,33 @@ def request_of(request: AuditRequest | Mapping[str, Any] | None, fields: Request
     """The request, with the fields that are given laid over it.
 
     Raises:
-        pydantic.ValidationError: it is no valid request.
+        InvalidRequestError: it is no valid request.
         TypeError: there is no such field.
     """
     unknown = set(fields) - RequestFields.__optional_keys__
     if unknown:
-        raise TypeError(f"a request has no field {', '.join(sorted(unknown))}")
+        raise TypeError(_unknown(unknown))
     content = _content(request)
     data = dict(content.get("data") or {})
     for name, value in fields.items():
-        said = _address(value) if name in ADDRESSES else _plain(value)
+        said = _address(name, value) if name in ADDRESSES else _plain(value)
         if name in OF_DATA:
             data[name] = said
         elif name == "fail_on":
             content["gate"] = {"fail_on": said}
         else:
             content[name] = {"url": said} if name == "callback" and isinstance(said, str) else said
-    return AuditRequest.model_validate(content | {"data": data})
+    content |= {"data": data}
+    try:
+        return AuditRequest.model_validate(content)
+    except ValidationError as error:
+        raise InvalidRequestError(field_errors(error.errors(include_url=False), content, AuditRequest)) from None
+
+
+def _unknown(names: Iterable[str]) -> str:
+    known = sorted(RequestFields.__optional_keys__)
+    told = " ".join(f"A request has no field {name!r}.{suggestion(name, known)}" for name in sorted(names))
+    return f"{told} Its fields are {', '.join(known)}."
 
 
 def _content(request: AuditRequest | Mapping[str, Any] | None) -> dict[str, Any]:
@@ -83,13 +99,24 @@ def _content(request: AuditRequest | Mapping[str, Any] | None) -> dict[str, Any]
     return dict(request or {})
 
 
-def _address(value: Any) -> Any:
-    """``"a.csv"`` as ``{"uri": "a.csv"}``."""
+def _address(name: str, value: Any) -> Any:
+    """``"a.csv"`` as ``{"uri": "a.csv"}``.
+
+    Raises:
+        InvalidRequestError: these are data in memory, or a model, and no address of them.
+    """
+    if not (value is None or isinstance(value, str | PathLike | Sequence | Mapping) or hasattr(value, "model_dump")):
+        raise InvalidRequestError([FieldError(field=name, detail=_to_write(value))])
     if isinstance(value, str | PathLike):
         return {"uri": _uri(value)}
     if isinstance(value, Sequence):
         return {"uri": [_uri(item) for item in value]}
     return _plain(value)
+
+
+def _to_write(value: Any) -> str:
+    how = ', as `frame.to_parquet("data.parquet")` does' if hasattr(value, "to_parquet") else ""
+    return f"Give an address, not a {type(value).__name__}: write it to a file{how}, and give its path."
 
 
 def _uri(value: Address) -> str:

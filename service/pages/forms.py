@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from schemas.problem import FieldError, Problem, RequestError
 from schemas.request import AuditRequest, RequestedKind
-from service.api.validation import field_errors
 from service.texts import classes, column, columns, label, names, reported, tag
+from service.validation import field_errors
 
 Kind = Literal["text", "lines", "choice"]
 SPLITS = ("train", "validation")

@@ -58,13 +58,13 @@ from service.api.routes import (
     submit_audit,
 )
 from service.api.uploads import uploads_of
-from service.api.validation import field_errors
 from service.formats.registry import FORMATS
 from service.pages import audits_page, compare_page
 from service.pages.forms import GROUPS, MAIN, Filled, request_in
 from service.pages.rendering import render
 from service.pages.report_page import report_page
 from service.pages.session import SESSION, VISITOR, Sessions, forget
+from service.validation import field_errors
 
 PAGES = (
     ("/audits", "Audits"),

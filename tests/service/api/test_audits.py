@@ -115,7 +115,7 @@ class TestInvalidRequests:
         (error,) = submit(client, body).json()["errors"]
 
         assert error["field"] == "data.train.uri"
-        assert "valid string" in error["detail"]
+        assert "text" in error["detail"]
         assert "valid array" in error["detail"]
 
     def test_an_item_of_a_list_is_named_by_its_place(self, client, body):

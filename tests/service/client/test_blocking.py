@@ -7,7 +7,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fitcheck import AuditFailedError, Client, GateError, Patience, RefusedError, ServiceError, WaitTimeoutError
+from fitcheck import (
+    AuditFailedError,
+    Client,
+    GateError,
+    InvalidRequestError,
+    Patience,
+    RefusedError,
+    ServiceError,
+    WaitTimeoutError,
+)
 from fitcheck.models import AuditRequest
 from schemas.problem import Problem
 from service.api.app import create_app
@@ -96,8 +105,27 @@ class TestSubmitting:
         assert jobs.requests[audit.id].data.train == request.data.train
 
     def test_an_unknown_field_is_an_error_of_the_caller(self, client: Client):
-        with pytest.raises(TypeError, match="lable"):
+        with pytest.raises(TypeError, match=r"no field 'lable'. Did you mean 'label'\? Its fields are .*validation"):
             client.submit(lable="y", **FIELDS)
+
+    def test_an_invalid_field_is_told_without_the_words_of_our_library(self, client: Client, jobs: FakeJobs):
+        with pytest.raises(InvalidRequestError) as caught:
+            client.submit(**FIELDS | {"label": 7.5, "priority": "high"})
+
+        assert str(caught.value) == (
+            "This is no valid request: data.label: Give a text, a whole number or a list; "
+            "priority: Give a whole number."
+        )
+        assert [error.field for error in caught.value.problem.errors] == ["data.label", "priority"]
+        assert isinstance(caught.value, ValueError)
+        assert not jobs.requests
+
+    def test_a_table_in_memory_is_no_address(self, client: Client):
+        class DataFrame:
+            def to_parquet(self) -> None: ...
+
+        with pytest.raises(InvalidRequestError, match=r"train: Give an address, not a DataFrame: .*to_parquet"):
+            client.submit(**FIELDS | {"train": DataFrame()})
 
     def test_what_the_service_refuses_is_told_whole(self, client: Client):
         with pytest.raises(RefusedError) as caught:

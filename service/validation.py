@@ -1,5 +1,6 @@
 """Invalid fields, named as the client wrote them."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, get_args
@@ -10,6 +11,20 @@ from pydantic_core import ErrorDetails
 from schemas.problem import FieldError
 
 MAX_ERRORS = 100
+MAX_SHOWN = 200
+# What pydantic calls the kind of value that a field takes -> what a client writes.
+KINDS = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "dict_type": "an object",
+}
 _NOTHING = object()
 
 
@@ -36,11 +51,11 @@ def field_errors(errors: Iterable[ErrorDetails], content: Any, model: type[BaseM
         content: what was validated, as it was sent.
         model: what it was validated against.
     """
-    details: dict[str, list[str]] = {}
+    found: dict[str, list[ErrorDetails]] = {}
     for error in errors:
         path = _path(error["loc"], content)
-        details.setdefault(".".join(map(str, path)) or "body", []).append(_detail(error, model))
-    return [FieldError(field=field, detail="; or: ".join(found)) for field, found in details.items()][:MAX_ERRORS]
+        found.setdefault(".".join(map(str, path)) or "body", []).append(error)
+    return [FieldError(field=field, detail=_detail(of_field, model)) for field, of_field in found.items()][:MAX_ERRORS]
 
 
 def _path(loc: Sequence[int | str], content: Any) -> list[int | str]:
@@ -57,12 +72,39 @@ def _path(loc: Sequence[int | str], content: Any) -> list[int | str]:
     return path
 
 
-def _detail(error: ErrorDetails, model: type[BaseModel]) -> str:
+def _detail(errors: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
+    """What to give: the kinds of value that the field takes, where it was given none of them."""
+    kinds = list(dict.fromkeys(_kind(error, model) for error in errors))
+    if None in kinds:
+        return "; or: ".join(_sentence(error, model) for error in errors)
+    named = [kind for kind in kinds if kind is not None]
+    return f"Give {' or '.join(filter(None, (', '.join(named[:-1]), named[-1])))}."
+
+
+def _kind(error: ErrorDetails, model: type[BaseModel]) -> str | None:
+    """The kind of value that was missed; None where the kind was right, or the value was no text of that kind."""
+    if error["type"] in {"model_type", "model_attributes_type"}:
+        return _object(error, _model_at(model, error["loc"]))
+    return KINDS.get(error["type"])
+
+
+def _object(error: ErrorDetails, wanted: type[BaseModel] | None) -> str:
+    """What was sent, as the object that was meant, where one text is all that it needs; else its fields."""
+    if wanted is None:
+        return "an object"
+    required = [name for name, field in wanted.model_fields.items() if field.is_required()]
+    sent = error["input"]
+    if isinstance(sent, str) and len(sent) <= MAX_SHOWN and len(required) == 1:
+        return f"an object: {json.dumps({required[0]: sent}, ensure_ascii=False)}"
+    return f"an object with the fields {', '.join(wanted.model_fields)}"
+
+
+def _sentence(error: ErrorDetails, model: type[BaseModel]) -> str:
     if error["type"] == "missing":
         return "This field is required."
     if error["type"] == "extra_forbidden":
         return _unknown_field(error["loc"], model)
-    message = error["msg"].removeprefix("Value error, ")
+    message = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return message[:1].upper() + message[1:].rstrip(".") + "."
 
 
