@@ -159,36 +159,47 @@ def test_a_hostile_file_is_refused_at_once(service: Service, name: str) -> None:
 
 URIS = {
     "uri_outside_roots": [
-        *("/etc/passwd", "file:///etc/passwd", "/proc/self/environ", "file:///proc/1/environ", "../outside/secret.csv"),
-        *(
-            "file:///%2e%2e/%2e%2e/etc/passwd",
-            "/dev/zero",
-            "honest/../../outside/secret.csv",
-            "/etc/*",
-            "/**/secret.csv",
-        ),
+        "/etc/passwd",
+        "file:///etc/passwd",
+        "file:/etc/passwd",
+        "/proc/self/environ",
+        "file:///proc/1/environ",
+        "../outside/secret.csv",
+        "file:///%2e%2e/%2e%2e/etc/passwd",
+        "/dev/zero",
+        "honest/../../outside/secret.csv",
+        "/etc/*",
+        "/**/secret.csv",
     ],
     "uri_malformed": [
-        *("file://evil.example/etc/passwd", "file:///a%00b", "file:///a%zz", "file:/etc/passwd", "x\ny.csv"),
-        *(
-            "https://user:password@zoo.example/x.csv",
-            "https://zoo.example/../x.csv",
-            "https://zoo.example/%2e%2e/x.csv",
-        ),
-        *("https://zoo.example\\@evil.example/x.csv", "https://2130706433/x.csv", "https://0x7f.1/x.csv", "\ud800"),
+        "file://evil.example/etc/passwd",
+        "file:///a%00b",
+        "file:///a%zz",
+        "x\ny.csv",
+        "https://user:password@zoo.example/x.csv",
+        "https://zoo.example/../x.csv",
+        "https://zoo.example/%2e%2e/x.csv",
+        "https://zoo.example\\@evil.example/x.csv",
+        "https://2130706433/x.csv",
+        "https://0x7f.1/x.csv",
+        "https://[::ffff:127.0.0.1]/x.csv",
     ],
     "uri_not_allowed": [
-        *("http://127.0.0.1/x.csv", "http://169.254.169.254/latest/meta-data/", "https://10.0.0.1/x.csv"),
-        *("https://[::1]/x.csv", "https://[::ffff:127.0.0.1]/x.csv", "https://zoo.example.evil.example/x.csv"),
-        *(
-            "https://zoo.example:8443/x.csv",
-            "http://zoo.example/x.csv",
-            "s3://zoo-bucket-of-another/x.csv",
-            "memory://x",
-        ),
+        "http://127.0.0.1/x.csv",
+        "http://169.254.169.254/latest/meta-data/",
+        "https://10.0.0.1/x.csv",
+        "https://[::1]/x.csv",
+        "https://zoo.example.evil.example/x.csv",
+        "https://zoo.example:8443/x.csv",
+        "http://zoo.example/x.csv",
+        "s3://zoo-bucket-of-another/x.csv",
+        "memory://x",
     ],
     "uri_scheme_forbidden": [
-        *("ftp://zoo.example/x.csv", "zip://x.csv::file:///etc/passwd", "gopher://x/", "dict://127.0.0.1:11211/"),
+        "ftp://zoo.example/x.csv",
+        "zip://x.csv::file:///etc/passwd",
+        "gopher://x/",
+        "dict://127.0.0.1:11211/",
         "data://x,y",
     ],
 }
@@ -199,7 +210,7 @@ FIELDS = ("data.train.uri", "data.validation.label_uri", "history.uri", "model.u
 
 @pytest.mark.parametrize("code", URIS)
 def test_an_address_that_leads_elsewhere(service: Service, code: str) -> None:
-    found = {uri: refusal(service.submit(**{"data.train.uri": uri})) for uri in map(as_text, URIS[code])}
+    found = {uri: refusal(service.submit(**{"data.train.uri": uri})) for uri in URIS[code]}
 
     assert found == dict.fromkeys(found, (status_of(code), code, "data.train.uri"))
 
@@ -220,11 +231,6 @@ def test_every_field_that_takes_an_address_is_guarded(service: Service, blamed: 
 def status_of(code: str) -> int:
     """The address is wrong, or what lies there."""
     return 400 if code.startswith("uri_") else 422
-
-
-def as_text(uri: str) -> str:
-    """What JSON can carry."""
-    return uri.encode("utf-8", "replace").decode()
 
 
 def test_the_honest_audit_was_answered_and_its_names_do_no_harm(service: Service) -> None:
