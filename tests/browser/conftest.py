@@ -1,23 +1,10 @@
 """A real browser. The tests are skipped where no Chromium is installed."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-)
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from benchmarks.report_pages import CHROMIUM, FLAGS
 
 
 @pytest.fixture(scope="module")
