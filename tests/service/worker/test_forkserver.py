@@ -24,6 +24,7 @@ from service.settings import Settings
 from service.worker.evaluation import ForkedEvaluation, connect, is_warm
 from service.worker.forkserver import ForkServer
 from service.worker.keeping import _listen, evaluator_environment
+from service.worker.protocol import Frames
 from tests.service import evaluators
 from tests.service.conftest import make_request
 
@@ -230,7 +231,10 @@ class TestTheMachineRefuses:
     @pytest.fixture
     def own(self, tmp_path: Path, scratch: Path) -> Iterator[Server]:
         started = Server(tmp_path, scratch=scratch)
-        assert is_warm(started.address, 60)
+        with connect(started.address) as connection:
+            assert Frames(connection).next(60) is not None
+            held = descriptors(started.process.pid)
+        wait_until(lambda: len(descriptors(started.process.pid)) < len(held))  # it has seen that we are gone
         yield started
         started.stop()
 
@@ -266,10 +270,14 @@ class TestTheMachineRefuses:
         assert evaluate(own, "quick").verdict == "pass"
 
 
+def descriptors(pid: int) -> set[int]:
+    return {int(one.name) for one in Path(f"/proc/{pid}/fd").iterdir()}
+
+
 @contextmanager
 def few_descriptors(pid: int, free: int) -> Iterator[None]:
     """As long as this lasts, the process can open so many files more."""
-    taken = {int(one.name) for one in Path(f"/proc/{pid}/fd").iterdir()}
+    taken = descriptors(pid)
     limit = next(islice((number for number in count() if number not in taken), free, None))
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]))
     try:
