@@ -103,7 +103,7 @@ def test_fires_on_holes_that_training_never_showed():
 
     assert result.outcome is Outcome.FAIL
     assert result.finding.severity is Severity.WARNING
-    assert "trained without" in result.finding.summary
+    assert "The training data had none" in result.finding.summary
 
 
 def test_holes_more_frequent_in_one_split_are_an_observation():
