@@ -31,7 +31,6 @@ from service.api.negotiation import negotiate
 from service.api.openapi import AUDIT_BODY, SERVER_SENT_EVENT, header, problems
 from service.api.problems import NoWorkerError
 from service.api.uploads import uploads_of
-from service.api.validation import WrittenInt
 from service.formats.registry import FORMATS, ReportFormat
 from service.jobs.errors import AuditNotFound
 from service.jobs.interface import JobFilter, Jobs
