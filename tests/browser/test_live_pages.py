@@ -1,18 +1,16 @@
 """The live pages in a browser: a whole audit from the form to the comparison, for everybody, and from one host."""
 
-import gzip
 import itertools
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from schemas.job import Progress
 from schemas.problem import Problem
 from service.api.access import caller_of
+from tests.browser.axe import violations, with_axe
 from tests.browser.live import EXAMPLES, Live, running
-from tests.browser.test_report_page import AXE, DESKTOP, PHONE, STANDARDS
+from tests.browser.test_report_page import DESKTOP, PHONE
 from tests.service.cli.reports import whole_report
 from tests.service.conftest import make_request
 
@@ -298,16 +296,12 @@ def test_everybody_can_use_it_on_every_screen(context, live, places, name):
     tab = Tab(context, live)
     tab.page.goto(places[name])
     tab.ready()
-    tab.page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
-    tab.page.evaluate(gzip.decompress(Path(AXE).read_bytes()).decode())
+    with_axe(tab.page)
     for scheme, width in VIEWS:
         tab.page.emulate_media(color_scheme=scheme)
         tab.page.set_viewport_size({"width": width, "height": 900})
         tab.page.wait_for_timeout(200)
-        run = "standards => axe.run({runOnly: standards}).then(result => result.violations)"
-        found = tab.page.evaluate(run, STANDARDS)
-        told = [(one["id"], one["help"], [node["html"][:150] for node in one["nodes"][:3]]) for one in found]
 
-        assert not found, f"{scheme} {width}: {json.dumps(told, indent=1)}"
+        assert violations(tab.page) == [], f"{scheme} {width}"
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= width, f"{scheme} {width}"
     assert tab.wrong == []

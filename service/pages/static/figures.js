@@ -33,17 +33,23 @@
     document.documentElement.dataset.ready = "yes";
   };
 
+  // what is read out begins with what is seen
+  const say = (button, word) => {
+    button.textContent = word;
+    button.setAttribute("aria-label", button.getAttribute("aria-label").replace(/^[^:]*/, word));
+  };
+
   const copy = async (button) => {
     const code = document.getElementById(button.dataset.copies);
     try {
       await navigator.clipboard.writeText(code.textContent);
-      button.textContent = "Copied";
+      say(button, "Copied");
     } catch {
       // no clipboard without https: select it, so that the user's own keys copy it
       getSelection().selectAllChildren(code);
-      button.textContent = "Selected";
+      say(button, "Selected");
     }
-    setTimeout(() => (button.textContent = "Copy"), 2000);
+    setTimeout(() => say(button, "Copy"), 2000);
   };
 
   for (const button of document.querySelectorAll("[data-copies]")) {
