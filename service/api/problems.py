@@ -31,7 +31,16 @@ from fastapi.responses import Response
 
 from audits.catalogue import UnknownFindingError
 from audits.isolation.probing import IsolationUnavailable
-from schemas.problem import DataError, FieldError, ModelError, Problem, ProblemError, RequestError, title_of
+from schemas.problem import (
+    TYPE_PREFIX,
+    DataError,
+    FieldError,
+    ModelError,
+    Problem,
+    ProblemError,
+    RequestError,
+    title_of,
+)
 from service.jobs.errors import (
     AuditNotFound,
     BadCursor,
@@ -53,7 +62,6 @@ from service.uploads.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-TYPE_PREFIX = "urn:fitcheck:problem:"
 RETRY_AFTER_SECONDS = 5
 CHALLENGE = 'Bearer realm="fitcheck"'
 BUSY_RETRY_AFTER_SECONDS = 30  # a queue is not empty a moment later
@@ -288,10 +296,7 @@ def problem_response(error: ProblemError, instance: str) -> Response:
     headers = {**HEADERS.get(status, {}), **getattr(error, "headers", {})}
     if isinstance(error, MethodNotAllowedError):
         headers["Allow"] = error.allowed
-    type_ = TYPE_PREFIX + error.code
-    return write(
-        error.problem.model_copy(update={"type": type_, "status": status.value, "instance": instance}), headers
-    )
+    return write(error.problem.model_copy(update={"status": status.value, "instance": instance}), headers)
 
 
 def internal_error_response(instance: str) -> Response:
