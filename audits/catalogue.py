@@ -5,7 +5,7 @@ The checks are parsed, never imported: they need scipy and scikit-learn, and the
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -33,8 +33,22 @@ _HEADING = re.compile(rf"^({'|'.join(HEADINGS)}):[ \t]*", re.MULTILINE)
 class UnknownFindingError(RequestError):
     """The code names no finding."""
 
-    def __init__(self, code: str) -> None:
-        super().__init__("finding_not_found", f"There is no finding {code!r}. GET /v1/catalogue lists all of them.")
+    def __init__(self, code: str, known: Collection[str]) -> None:
+        super().__init__(
+            "finding_not_found",
+            f"There is no finding {code!r}.{closest_code(code, known)} GET /v1/catalogue lists all of them.",
+        )
+
+
+def closest_code(wanted: str, known: Collection[str]) -> str:
+    """A sentence that names the closest code, also where its family was left out or is another; or nothing."""
+    from audits.sources.naming import suggestion  # noqa: PLC0415 - its package loads every reader
+
+    by_name = {code.rpartition(".")[2]: code for code in known}
+    told = suggestion(wanted, known) or suggestion(wanted.rpartition(".")[2], by_name)
+    for name, code in by_name.items():
+        told = told.replace(repr(name), repr(code))
+    return told
 
 
 def entries(folder: Path = CHECKS) -> tuple[CatalogueEntry, ...]:
@@ -58,10 +72,10 @@ def entry(code: str, folder: Path = CHECKS) -> CatalogueEntry:
     Raises:
         UnknownFindingError: the code names none.
     """
-    for found in entries(folder):
-        if found.code == code:
-            return found
-    raise UnknownFindingError(code)
+    known = {found.code: found for found in entries(folder)}
+    if code not in known:
+        raise UnknownFindingError(code, known)
+    return known[code]
 
 
 def require_known(checks: Checks, folder: Path = CHECKS) -> None:
@@ -76,7 +90,8 @@ def require_known(checks: Checks, folder: Path = CHECKS) -> None:
         if unknown:
             raise RequestError(
                 "unknown_check",
-                f"checks.{field} names {unknown[0]!r}, which is no check; see GET /v1/catalogue.",
+                f"checks.{field} names {unknown[0]!r}, which is no check.{closest_code(unknown[0], known)} "
+                "GET /v1/catalogue lists all of them.",
                 field=f"checks.{field}",
             )
     codes = {found.code for found in entries(folder)}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -129,7 +130,7 @@ def _audit(
             started.callback(opened.model.close)
             with closing(means.executor(opened, time.monotonic() - begun[0])) as executor:
                 case = _collect(opened, executor, history, limits, tell)
-        _require_known_labels(case)
+        _require_known_labels(case, opened)
         return _examine(case, opened, codes, audit_id, tell)
 
 
@@ -215,7 +216,7 @@ def _collect(
     )
 
 
-def _require_known_labels(case: Case) -> None:
+def _require_known_labels(case: Case, opened: Opened) -> None:
     """Refuse validation labels that nothing can be measured on: all the same, or none of them a class.
 
     Raises:
@@ -241,13 +242,15 @@ def _require_known_labels(case: Case) -> None:
     if case.is_regression or (subject.labels != UNKNOWN).any() or label_encoding.respelling(case, subject):
         return
     seen = ", ".join(sorted({str(value) for value in subject.raw_labels})[:5])
+    files = opened.validation.files
+    where = Path(files[0]).name if len(files) == 1 else f"each of the {len(files)} validation files"
     raise DataError(
         "label_values_unknown",
-        f"No validation label is a class of the model: they are {seen}, the classes "
-        f"{', '.join(case.labels.names[:5])}. Encode the labels of both splits alike, or name the classes in "
-        "output.classes.",
+        f"No validation label is a class of the model: the labels in {where} are {seen}, the model's classes, as the "
+        f"training labels name them, {', '.join(case.labels.names[:5])}. Encode the labels of both splits alike, or "
+        "name the classes in output.classes.",
         field="data.label",
-        row=int(subject.index[0]),
+        file=files[0],
     )
 
 

@@ -14,6 +14,8 @@ from pydantic import Field
 
 from schemas.base import Sent
 
+TYPE_PREFIX = "urn:fitcheck:problem:"
+
 
 class Problem(Sent):
     """Why something was refused or failed, and what to do about it."""
@@ -71,6 +73,7 @@ class ProblemError(Exception):
     @property
     def problem(self) -> Problem:
         return Problem(
+            type=TYPE_PREFIX + self.code,
             title=title_of(self.code),
             detail=self.detail,
             code=self.code,

@@ -1,5 +1,6 @@
 """Every command of docs/tutorial.md, in its order, as a reader types them."""
 
+import json
 import os
 import re
 import shutil
@@ -75,5 +76,8 @@ def test_its_commands_lead_to_the_diagnosis_and_out_of_it(stocked: Path):
     before, after = done.stdout.split("exit code 1\n")
     assert "preprocessing.scaling_mismatch" in before
     assert "Confirmed" in before
-    assert "preprocessing.scaling_mismatch" not in after.split("training loss")[1]
+    mended = json.loads((stocked / "fitcheck" / "mine" / "mended.json").read_text())
+    assert "preprocessing.scaling_mismatch" not in [finding["code"] for finding in mended["findings"]]
+    assert "FAIL" in after
+    assert "preprocessing.scaling_mismatch" in after.split("training loss")[1]  # as `compare` lists it
     assert (stocked / "fitcheck" / "mine" / "report.html").is_file()

@@ -194,7 +194,7 @@ def _missing(spec: TensorSpec, columns: Sequence[Column]) -> DataError:
     return DataError(
         "feature_missing",
         f"The model has an input {spec.name!r}, but no column has that name; there is {listed(names)}."
-        f"{suggestion(spec.name, names)}",
+        f"{suggestion(spec.name, names)} Rename the column as the input, in both splits, or add it.",
         field="data.features",
         column=spec.name,
     )
@@ -227,9 +227,22 @@ def _count_mismatch(columns: Sequence[Column], spec: TensorSpec, width: int) -> 
     return DataError(
         "feature_count_mismatch",
         f"The model's input {spec.name!r} takes {width} values a row, the data have {len(names)} feature columns: "
-        f"{listed(names)}. Name the model's columns in data.features, and columns that are no features as id, group, "
-        "time or weight.",
+        f"{listed(names)}. {_to_balance(width - len(names))}",
         field="data.features",
+    )
+
+
+def _to_balance(missing: int) -> str:
+    """What to do about columns that are missing, or about those that are too many (negative)."""
+    if missing > 0:
+        return (
+            f"{missing} {'is' if missing == 1 else 'are'} missing: add the column{'s' * (missing > 1)} to the files of "
+            "both splits, made as for training (encoded, one-hot); a column that stands in one split alone does not "
+            "count, nor does one that data.exclude or data.features leaves out."
+        )
+    return (
+        f"{-missing} {'is' if missing == -1 else 'are'} too many: name what is no feature in data.exclude (or as id, "
+        "group, time or weight, where it is that), or the model's columns in data.features."
     )
 
 

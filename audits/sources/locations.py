@@ -19,11 +19,14 @@ from urllib.parse import unquote
 
 from audits.sources import uploads
 from audits.sources.globbing import MAX_PLACES, TooManyPlacesError, matches
+from audits.sources.naming import suggestion
 from audits.sources.remote import Scratch, fetch, is_remote
 from schemas.problem import DataError, ModelError, ProblemError, RequestError
 
 MAX_FILES = 10_000
 SHOWN_CHARACTERS = 200
+SHOWN_ROOTS = 5
+MAX_COMPARED = 1000  # names that one which is not there is compared with
 
 _PARTITION = re.compile(r"(?P<key>[^=]+)=(?P<value>[^=]*)")
 _HIVE_HOLE = "__HIVE_DEFAULT_PARTITION__"
@@ -185,7 +188,7 @@ def _resolve_one(address: str, roots: Roots, field: str) -> list[_Found]:
         if _exists(candidate, field):
             return [_Found(candidate, candidate)]
     if pattern is None:
-        raise _not_found(address, field)
+        raise _not_found(address, field, _hint(path, pattern, roots))
     return _expand(address, pattern, roots, field)
 
 
@@ -270,7 +273,7 @@ def _expand(address: str, pattern: str, roots: Roots, field: str) -> list[_Found
             raise _outside(address, field)
         if confined:
             return [_Found(path, _fixed_part(place)) for path in confined]
-    raise _not_found(address, field)
+    raise _not_found(address, field, _hint(pattern, pattern, roots))
 
 
 def start_of_glob(address: str, field: str) -> Path | None:
@@ -345,14 +348,31 @@ def _problem(field: str) -> type[ProblemError]:
     return ModelError if _kind(field) == "model" else DataError
 
 
-def _not_found(address: str, field: str) -> ProblemError:
+def _not_found(address: str, field: str, hint: str = "Check the address.") -> ProblemError:
     return _problem(field)(
         f"{_kind(field)}_not_found",
-        f"There is nothing at {_shown(address)}. Check the address as the service sees it: an absolute path, or one "
-        "relative to a data root.",
+        f"There is nothing at {_shown(address)}. {hint}",
         field=field,
         file=_shown(address),
     )
+
+
+def _hint(path: str, pattern: str | None, roots: Roots) -> str:
+    """The name that was meant, as far as one is there, and where a relative path was looked up."""
+    near = "" if pattern else next(filter(None, map(_likely, _below_roots(path, roots))), "")
+    folders = ", ".join(map(str, roots.folders[:SHOWN_ROOTS]))
+    looked = "" if path.startswith("/") else f" Relative paths are looked up below the data roots: {folders}."
+    return (near or " Check the address.").strip() + looked
+
+
+def _likely(missing: Path) -> str:
+    """A sentence with the closest name in the folder of a path that is not there; or nothing."""
+    folder = missing.parent
+    try:
+        names = [child.name for child in islice(folder.iterdir(), MAX_COMPARED)]
+    except OSError:
+        return ""
+    return suggestion(missing.name, [name for name in names if not name.startswith(".")])
 
 
 def _outside(address: str, field: str) -> RequestError:

@@ -43,7 +43,8 @@ STOP_SECONDS = 5.0
 TEND_SECONDS = 0.1
 READY_SECONDS = 1.0
 RETRY_SECONDS = 5.0
-EFFECT = "audits are queued without being examined"
+FOR_GOOD = "audits are queued without being examined; mend the cause, and start the service again"
+EFFECT = "audits are queued without being examined until it runs; it is tried again by itself"
 # What one may hold, as the kernel counts it, and what of the machine's memory all of them together may: slots, the API
 # and the page cache want the rest.
 EXAMINATION_BYTES = int(MEMORY_BYTES * DATA_HEADROOM)
@@ -134,7 +135,7 @@ class Examiner:
                 name="examiner",
             )
         except OSError as error:
-            log.error("examiner_not_started", error=str(error), effect=EFFECT)  # noqa: TRY400 - says all there is
+            log.error("examiner_not_started", error=str(error), effect=FOR_GOOD)  # noqa: TRY400 - says all there is
             return None
         resources.callback(lambda: kept.stop(time.monotonic() + STOP_SECONDS))
         return kept
@@ -148,7 +149,9 @@ class Examiner:
                 return
             await asyncio.sleep(0)
         if kept is not None:
-            log.error("examiner_not_started", effect=EFFECT)
+            # One that only takes its time is no fault.
+            tell = log.error if kept.ends else log.warning
+            tell("examiner_not_started" if kept.ends else "examiner_still_starting", effect=EFFECT)
 
     def _ask(self, request: AuditRequest) -> Examined:
         deadline = time.monotonic() + self._seconds

@@ -9,9 +9,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from schemas.job import JobEvent
-from schemas.problem import Problem
+from schemas.problem import TYPE_PREFIX, Problem
 from schemas.request import AuditRequest
-from service.api.problems import BUSY_RETRY_AFTER_SECONDS, MEDIA_TYPE, RETRY_AFTER_SECONDS, TYPE_PREFIX
+from service.api.problems import BUSY_RETRY_AFTER_SECONDS, MEDIA_TYPE, RETRY_AFTER_SECONDS
 
 REF = "#/components/schemas/{model}"
 BEARER = "bearer"

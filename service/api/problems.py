@@ -31,7 +31,16 @@ from fastapi.responses import Response
 
 from audits.catalogue import UnknownFindingError
 from audits.isolation.probing import IsolationUnavailable
-from schemas.problem import DataError, FieldError, ModelError, Problem, ProblemError, RequestError, title_of
+from schemas.problem import (
+    TYPE_PREFIX,
+    DataError,
+    FieldError,
+    ModelError,
+    Problem,
+    ProblemError,
+    RequestError,
+    title_of,
+)
 from service.jobs.errors import (
     AuditNotFound,
     BadCursor,
@@ -53,7 +62,6 @@ from service.uploads.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-TYPE_PREFIX = "urn:fitcheck:problem:"
 RETRY_AFTER_SECONDS = 5
 CHALLENGE = 'Bearer realm="fitcheck"'
 BUSY_RETRY_AFTER_SECONDS = 30  # a queue is not empty a moment later
@@ -294,11 +302,8 @@ def headers_of(error: ProblemError) -> dict[str, str]:
 def problem_response(error: ProblemError, instance: str) -> Response:
     """The answer to a request that ended in `error`; `instance` is its path."""
     status = status_of(error)
-    headers = headers_of(error)
-    type_ = TYPE_PREFIX + error.code
-    return write(
-        error.problem.model_copy(update={"type": type_, "status": status.value, "instance": instance}), headers
-    )
+    updated = {"status": status.value, "instance": instance}
+    return write(error.problem.model_copy(update=updated), headers_of(error))
 
 
 def internal_error_response(instance: str) -> Response:

@@ -213,11 +213,16 @@ def submit(
     html: Html = None,
     rows: Rows = None,
 ) -> None:
-    """Submit an audit to a service. Paths are the service's, below its data roots; with --upload, this machine's."""
+    """Submit an audit to a service. It reads paths of this machine below its data roots alone; all with --upload."""
     with _problems() as errors:
+        from schemas.problem import RequestError
         from service.cli.requests import request_from
         from service.client.progress import ProgressDisplay, UploadDisplay
 
+        if not wait and (output is not None or html is not None):
+            raise RequestError(
+                "wait_needed", "--output and --html keep the report, for which --wait waits: add --wait.", field="wait"
+            )
         asked = request_from(options)
         with _client(url, key) as client:
             if upload:
@@ -227,6 +232,7 @@ def submit(
             job = client.submit(asked, idempotency_key)
             if not wait:
                 _show_job(job, as_json=as_json)
+                _say(errors, f"Follow it: fitcheck watch {job.id}, or {url.rstrip('/')}/audits/{job.id} in a browser")
                 return
             errors.print(f"audit {job.id}", style="dim", highlight=False)
             with ProgressDisplay(errors) as progress:
@@ -472,13 +478,13 @@ def _end_with(
     from service.cli.render import render_report
     from service.cli.writing import write_report
 
-    if html is not None:
-        write_report(found, "html", html)
+    targets = [(html, "html"), (output, "json" if form == "text" else form)]  # kept as what programs read
     if rows is not None:
-        write_report(found, rows.suffix.lower().removeprefix("."), rows)
-    if output is not None:
-        # a report for people is kept as what programs read
-        write_report(found, "json" if form == "text" else form, output)
+        targets.append((rows, rows.suffix.lower().removeprefix(".")))
+    for target, kept in targets:
+        if target is not None:
+            write_report(found, kept, target)
+            _say(_console(stderr=True), f"Written: {target}")
     if as_json:
         _print_json(found)
     elif form == "text":
@@ -486,6 +492,11 @@ def _end_with(
     elif output is None:
         write_report(found, form)
     raise typer.Exit(gate(found, fail_on))
+
+
+def _say(console: "Console", words: str) -> None:
+    """A line beside the answer, never broken: it holds what is copied."""
+    console.print(words, style="dim", markup=False, soft_wrap=True)
 
 
 def _print_json(what: Any) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from schemas.problem import DataError, ModelError, ProblemError, RequestError
 from schemas.report import Report
 from service.cli.render import render_problem
+from service.cli.words import in_words_of_the_command_line
 from service.client.errors import RefusedError
 from service.client.reports import FailOn, breaks
 
@@ -41,7 +42,7 @@ def problems_end_the_command(errors: Console) -> Iterator[Console]:
     except (typer.Exit, BrokenPipeError):
         raise
     except ProblemError as error:
-        render_problem(error.problem, errors)
+        render_problem(in_words_of_the_command_line(error.problem), errors)
         raise typer.Exit(ExitCode.USAGE if isinstance(error, USERS_OWN) else ExitCode.FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(ExitCode.INTERRUPTED) from None

@@ -256,7 +256,7 @@ def with_request(*, queued: bool) -> Callable[[Callable[..., None]], Callable[..
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Output = Annotated[Path | None, typer.Option(help="Write the report as JSON to this file too.")]
+Output = Annotated[Path | None, typer.Option(help="Write the report to this file: as JSON, or as --format says.")]
 Html = Annotated[Path | None, typer.Option(help="Write the report as a page that is whole in this file.")]
 
 

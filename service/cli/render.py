@@ -256,7 +256,7 @@ def _proof(proof: Confirmation) -> Text:
         details.append(f"best placebo {proof.placebo_gain:+.2f}")
     if proof.n is not None:
         details.append(f"{proof.n:,} rows")
-    numbers = (f"{proof.metric} {_number(proof.before)} -> {_number(proof.after)}", "bold")
+    numbers = (f"{metric_name(proof.metric)} {_number(proof.before)} -> {_number(proof.after)}", "bold")
     return Text.assemble(label, numbers, (f" ({', '.join(details)})" if details else ""), f": {proof.intervention}")
 
 
@@ -275,7 +275,7 @@ def _unexplained(gap: Gap) -> Iterator[RenderableType]:
     if gap.unexplained is None or abs(gap.unexplained) < VISIBLE:
         return
     share = f" ({gap.unexplained_share:.0%} of the gap)" if gap.unexplained_share is not None else ""
-    yield _indented(Text(f"Unexplained: {gap.unexplained:+.3f} {gap.metric}{share}", "dim"))
+    yield _indented(Text(f"Unexplained: {gap.unexplained:+.3f} {metric_name(gap.metric)}{share}", "dim"))
 
 
 def _findings(report: Report) -> Iterator[RenderableType]:
@@ -297,7 +297,8 @@ def _finding(finding: Finding) -> Iterator[RenderableType]:
     yield Text.assemble("  ", severity, (finding.code, "cyan"), f"  {finding.title}")
     yield _indented(Text(finding.summary))
     # Its code stands in the report; here it would bury the causes.
-    yield _indented(Text.assemble(("Remedy ", "bold"), finding.remedy.text))
+    where = "" if finding.remedy.code is None else " (The code stands in the report that --output or --html writes.)"
+    yield _indented(Text.assemble(("Remedy ", "bold"), finding.remedy.text, (where, "dim")))
 
 
 def _metrics(metrics: Metrics) -> Iterator[RenderableType]:
@@ -311,7 +312,7 @@ def _metrics(metrics: Metrics) -> Iterator[RenderableType]:
     for name in dict.fromkeys((*metrics.validation.values, *metrics.train.values)):
         style = "bold" if name == metrics.primary or name in metrics.recommended else ""
         cells = [_estimate(split.values.get(name)) for split in (metrics.train, metrics.validation)]
-        table.add_row(name, *cells, style=style)
+        table.add_row(metric_name(name), *cells, style=style)
     yield Padding(table, (0, 0, 0, 2))
     yield from _classes(metrics)
 

@@ -105,8 +105,8 @@ def path_of(audit_id: str, rest: str = "") -> str:
 
 
 def page_of(url: str, audit_id: str) -> str:
-    """Where a browser shows the report."""
-    return url.rstrip("/") + path_of(audit_id, "/report")
+    """Where a browser shows the report, with the way to all other pages."""
+    return f"{url.rstrip('/')}/audits/{quote(audit_id, safe='')}/report"
 
 
 def body_of(request: AuditRequest) -> Mapping[str, object]:

@@ -34,7 +34,7 @@ class NoReport(JobError):  # noqa: N818 - named for what it says
     def __init__(self, audit_id: str, status: JobStatus) -> None:
         self.status = status
         super().__init__(
-            "no_report", f"Audit {audit_id} has no report: it is {status}. {WHAT_TO_DO[status]}", field="id"
+            "no_report", f"Audit {audit_id} has no report: it {HOW_IT_STANDS[status]}. {WHAT_TO_DO[status]}", field="id"
         )
 
 
@@ -92,6 +92,13 @@ class DatabaseUnavailable(JobError):  # noqa: N818 - named for what it says
         super().__init__("database_unavailable", "The database does not answer. Nothing was lost; try again.")
 
 
+HOW_IT_STANDS: dict[JobStatus, str] = {
+    "queued": "waits in the queue",
+    "running": "is running",
+    "succeeded": "has just succeeded",
+    "failed": "failed",
+    "cancelled": "was cancelled",
+}
 WHAT_TO_DO: dict[JobStatus, str] = {
     "queued": "Wait until its status is succeeded.",
     "running": "Wait until its status is succeeded.",

@@ -17,6 +17,8 @@ TITLES: Mapping[Stage, str] = {
     "checking": "Check",
     "diagnosing": "Find the causes",
 }
+# "failed" beside the verdict "fail" would read as the same.
+WORDS = {"failed": "could not run"}
 MARKS = {"succeeded": "pass", "failed": "error"}
 # Before this much is done, the pace says nothing about the end.
 MIN_FRACTION = 0.05
@@ -50,7 +52,7 @@ def row(job: Job) -> Context:
         "id": job.id,
         "is_active": job.status in ACTIVE,
         "is_comparable": job.status == "succeeded",
-        "word": job.verdict or job.status,
+        "word": job.verdict or WORDS.get(job.status, job.status),
         "kind": job.verdict or MARKS.get(job.status, ""),
         "tags": [f"{key}:{value}" for key, value in job.tags.items()],
         "created": moment(job.created_at),

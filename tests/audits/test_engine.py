@@ -391,7 +391,10 @@ def test_labels_of_which_none_is_a_class_are_refused(run: Workbench):
     with pytest.raises(DataError) as refusal:
         run(fault=relabelled(lambda y: y + 40))
 
-    assert refusal.value.code == "label_values_unknown"
+    problem = refusal.value.problem
+    assert problem.code == "label_values_unknown"
+    assert f"the labels in {Path(problem.file).name} are 40, 41" in problem.detail
+    assert problem.row is None  # all of them are to blame
 
 
 @pytest.mark.parametrize("world", [{"n_validation": 1}, {"fault": relabelled(lambda y: 0 * y + 7)}])

@@ -23,7 +23,7 @@ def test_every_error_is_a_problem(kind: type[ProblemError]):
         "y",
         "MatMul",
     )
-    assert problem.type == "about:blank"
+    assert problem.type == "urn:fitcheck:problem:label_missing"
 
 
 def test_a_problem_survives_the_way_through_json():

@@ -51,7 +51,7 @@ def orders_for(
     if classes is not None and not (base.index is not None and needed == 2 and len(classes) > 2):
         return [requested_order(classes, uniques, needed)]
     named = any(not isinstance(value, int | float) for value in uniques)
-    return possible_orders(uniques, needed, lists() if named else ())
+    return possible_orders(uniques, needed, lists() if named else (), request.task)
 
 
 def space_following(
@@ -89,21 +89,27 @@ def requested_order(classes: Sequence[str | int], uniques: Sequence[Any], needed
     return Order(ordered, "output.classes")
 
 
-def possible_orders(uniques: Sequence[Any], needed: int | None, lists: Sequence[ClassList]) -> list[Order]:
+def possible_orders(
+    uniques: Sequence[Any], needed: int | None, lists: Sequence[ClassList], task: str = "auto"
+) -> list[Order]:
     """Every order that a usual encoder gives, the most likely first, none twice.
 
     Args:
         uniques: training labels, texts in the order of their first appearance.
         needed: how many classes the model answers; None where it answers ids and so any number.
         lists: of class names, which the model carries.
+        task: of the request.
 
     Raises:
+        RequestError: `task_mismatch`, the task that was asked for is not that of the labels.
         DataError: `classes_ambiguous`.
     """
     numeric = all(isinstance(value, int | float) for value in uniques)
     width = len(uniques) if needed is None else needed
     found = _of_numbers(uniques, width) if numeric else _of_names([str(u) for u in uniques], needed, width, lists)
     if not found:
+        if task == "binary" and len(uniques) > 2:
+            raise _not_binary(uniques)
         raise _ambiguous(uniques, width)
     kept: dict[tuple[Any, ...], Order] = {}
     for order in found:
@@ -147,8 +153,21 @@ def _of_names(uniques: list[str], needed: int | None, width: int, lists: Sequenc
     return found
 
 
+def _shown(uniques: Sequence[Any]) -> str:
+    return ", ".join(as_name(v)[:20] for v in uniques[:6]) + (", ..." if len(uniques) > 6 else "")
+
+
+def _not_binary(uniques: Sequence[Any]) -> RequestError:
+    return RequestError(
+        "task_mismatch",
+        f"The request says that the task is binary, but the training labels hold {len(uniques)} distinct values "
+        f"({_shown(uniques)}). Set `task` to regression where they are quantities, to multiclass where they are "
+        "classes, or leave it out; or name another label column.",
+        field="task",
+    )
+
+
 def _ambiguous(uniques: Sequence[Any], width: int) -> DataError:
-    shown = ", ".join(as_name(v)[:20] for v in uniques[:6]) + (", ..." if len(uniques) > 6 else "")
     what = (
         "Rows of classes that the model cannot answer must be left out, or another output or label column be named"
         if len(uniques) > width
@@ -156,8 +175,8 @@ def _ambiguous(uniques: Sequence[Any], width: int) -> DataError:
     )
     return DataError(
         "classes_ambiguous",
-        f"The training labels hold {len(uniques)} distinct values ({shown}), the model answers {width} classes. "
-        f"{what}; or, if the labels are quantities, set `task` to regression.",
+        f"The training labels hold {len(uniques)} distinct values ({_shown(uniques)}), the model answers {width} "
+        f"classes. {what}; or, if the labels are quantities, set `task` to regression.",
         field="output.classes",
     )
 

@@ -208,8 +208,8 @@ def text_in_numeric_column(column: str, found: FoundText, because: str, *, field
         mended = "The names of the columns stand there a second time: remove that row."
     return DataError(
         "text_in_numeric_column",
-        f"Column {column!r} holds {found.value!r} in row {found.row} of {Path(found.file).name}, but {because}. "
-        + mended,
+        f"Column {column!r} holds {found.value!r} in row {found.row} of {Path(found.file).name} (the first is "
+        f"row 0), but {because}. " + mended,
         field=field,
         file=found.file,
         row=found.row,

@@ -228,7 +228,8 @@ def _require_feature(column: str, opened: Files) -> None:
                 raise DataError(
                     "feature_missing",
                     f"The {split} file {file.path.name} has no column {column!r}; "
-                    f"it has {listed(file.observed)}.{suggestion(column, file.observed)}",
+                    f"it has {listed(file.observed)}.{suggestion(column, file.observed)}"
+                    " Add the column there; or, if the model does not take it, name it in data.exclude.",
                     field=f"data.{split}.uri",
                     file=str(file.path),
                     column=column,

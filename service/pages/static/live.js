@@ -3,6 +3,8 @@
 (() => {
   const one = (selector, within = document) => within.querySelector(selector);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  // "failed" beside the verdict "fail" would read as the same.
+  const wordOf = (event) => event.verdict ?? { failed: "could not run" }[event.status] ?? event.status;
   const isFinal = (status) => ["succeeded", "failed", "cancelled"].includes(status);
 
   // Browsers keep six connections to a host: only the page that is looked at holds one.
@@ -34,7 +36,7 @@
   };
   const percent = (event) => Math.round(event.progress.fraction * 100);
   const mark = (holder, event) => {
-    const word = event.verdict ?? event.status;
+    const word = wordOf(event);
     const made = document.createElement("span");
     made.className = `mark ${event.verdict ?? { failed: "error" }[event.status] ?? event.status}`;
     made.textContent = word;
@@ -53,7 +55,7 @@
       if (!isFinal(event.status)) return;
       one("[data-going]", row).remove();
       delete row.dataset.active;
-      one("[data-news]", list).textContent = `Audit ${event.audit_id}: ${event.verdict ?? event.status}`;
+      one("[data-news]", list).textContent = `Audit ${event.audit_id}: ${wordOf(event)}`;
     };
     const address = () => "/audits/events?" + active().map((row) => `id=${encodeURIComponent(row.dataset.audit)}`).join("&");
     if (active().length) follow(address, take, () => !active().length);
@@ -84,7 +86,7 @@
     const take = (event) => {
       if (isFinal(event.status)) {
         over = true;
-        one("[data-news]", section).textContent = `The audit has ended: ${event.verdict ?? event.status}`;
+        one("[data-news]", section).textContent = `The audit has ended: ${wordOf(event)}`;
         location.reload(); // to the report, or to why there is none
         return;
       }

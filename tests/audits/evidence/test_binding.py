@@ -80,6 +80,9 @@ class TestOneInput:
         assert (problem.code, problem.field) == ("feature_count_mismatch", "data.features")
         assert f"{width} values" in problem.detail
         assert "2 feature columns: 'a', 'b'" in problem.detail
+        assert ("1 is missing" if width == 3 else "1 is too many: name what is no feature in data.exclude") in (
+            problem.detail
+        )
 
     @pytest.mark.parametrize("shape", [(None,), (None, 1)])
     def test_an_input_for_one_value(self, shape: tuple) -> None:
@@ -192,7 +195,7 @@ class TestNamedInputs:
 
         assert (problem.code, problem.column) == ("feature_missing", "age")
         assert "'ages', 'home_city'" in problem.detail
-        assert "Did you mean 'ages'?" in problem.detail
+        assert "Did you mean 'ages'? Rename the column as the input" in problem.detail
 
     def test_text_for_a_number_is_refused(self) -> None:
         assert refused(FakeSplit({"age": "string", "home_city": "string"}), *self.INPUTS).column == "age"

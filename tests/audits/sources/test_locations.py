@@ -147,6 +147,24 @@ def test_links_within_the_roots_are_followed(root: Path) -> None:
     assert found("link.csv", root) == ["a.csv"]
 
 
+def test_a_misspelled_name_is_answered_with_the_one_that_was_meant(root: Path) -> None:
+    (root / "train.csv").write_text("x\n1\n")
+    (root / "secret.csv").write_text("x\n1\n")
+
+    relative, absolute = refused("trian.csv", root), refused(f"{root}/trian.csv", root)
+
+    assert relative.detail.startswith("There is nothing at trian.csv. Did you mean 'train.csv'?")
+    assert relative.detail.endswith(f"below the data roots: {root}.")
+    assert absolute.detail == f"There is nothing at {root}/trian.csv. Did you mean 'train.csv'?"
+    assert "secret" not in refused("nothing-like-it", root).detail
+
+
+def test_names_outside_of_the_roots_are_not_told(root: Path) -> None:
+    (root.parent / "train.csv").write_text("x\n1\n")
+
+    assert "train.csv" not in refused("../trian.csv", root).detail
+
+
 def test_a_loop_of_links_is_nothing(root: Path) -> None:
     (root / "one.csv").symlink_to(root / "two.csv")
     (root / "two.csv").symlink_to(root / "one.csv")

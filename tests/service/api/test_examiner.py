@@ -182,6 +182,17 @@ def test_without_an_examiner_audits_are_queued_and_the_log_says_so(
     assert [line for line in lines if line["event"] == "examiner_not_started" and line["log_level"] == "error"]
 
 
+def test_an_examiner_that_takes_its_time_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.api.examiner.START_SECONDS", 1e-9)
+    monkeypatch.setattr("service.api.examiner.is_warm", lambda *_: False)
+    with capture_logs() as lines, running(Examiner(Settings(state_dir=tmp_path), module=FAKE, seconds=1)):
+        pass
+    (told,) = [line for line in lines if line["event"].startswith("examiner_")]
+
+    assert (told["event"], told["log_level"]) == ("examiner_still_starting", "warning")
+    assert "tried again" in told["effect"]
+
+
 def test_nothing_is_left_of_an_examiner_that_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     with running(Examiner(Settings(state_dir=tmp_path), module=FAKE)) as examiner:

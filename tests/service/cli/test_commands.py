@@ -201,7 +201,7 @@ class TestAudit:
     def test_the_summary_goes_to_stdout_and_the_progress_to_stderr(self, engine):
         result = run("audit", *REQUEST)
 
-        assert "Confirmed balanced_accuracy" in result.stdout
+        assert "Confirmed balanced accuracy" in result.stdout
         assert result.stderr.count("checking") == 1
         assert "checking" not in result.stdout
 
@@ -220,7 +220,7 @@ class TestAudit:
 
         assert result.exit_code == 0
         assert file.read_text(encoding="utf-8").startswith("<!doctype html>")
-        assert "Confirmed balanced_accuracy" in result.stdout
+        assert "Confirmed balanced accuracy" in result.stdout
 
     @pytest.mark.parametrize(("name", "beginning"), [("rows.csv", b"split,row"), ("ROWS.PARQUET", b"PAR1")])
     def test_the_rows_that_findings_name_are_written(self, engine, tmp_path: Path, name, beginning):
@@ -305,6 +305,21 @@ class TestSubmit:
 
     def test_as_json(self, online):
         assert json.loads(run("submit", *REQUEST, "--json").stdout)["status"] == "queued"
+
+    def test_the_next_step_is_told(self, online, jobs):
+        result = run("submit", *REQUEST, "--url", "http://here:1/")
+        audit_id = jobs.stored[-1].job.id
+
+        assert f"fitcheck watch {audit_id}" in result.stderr
+        assert f"http://here:1/audits/{audit_id}" in result.stderr
+
+    @pytest.mark.parametrize("option", ["--output", "--html"])
+    def test_a_report_that_nobody_waits_for_is_not_written(self, online, jobs, tmp_path: Path, option: str):
+        result = run("submit", *REQUEST, option, str(tmp_path / "report"))
+
+        assert result.exit_code == 2
+        assert "add --wait" in result.stderr
+        assert not jobs.stored
 
     def test_the_idempotency_key_is_sent(self, online, jobs):
         for _ in range(2):
@@ -434,15 +449,16 @@ class TestReading:
     def test_a_report_as_a_page(self, online, jobs, tmp_path: Path):
         audit_id = submitted(jobs)
         jobs.succeed(audit_id)
-        run("report", audit_id, "--html", str(tmp_path / "report.html"))
+        result = run("report", audit_id, "--html", str(tmp_path / "report.html"))
 
+        assert f"Written: {tmp_path}/report.html" in result.stderr
         assert "</html>" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
     def test_a_report_that_is_not_there(self, online, jobs):
         result = run("report", submitted(jobs))
 
         assert result.exit_code == 2
-        assert "queued" in result.stderr
+        assert "it waits in the queue" in result.stderr
 
     @pytest.mark.parametrize("audit_id", ["audit-9999", "a b", "%2e", "audit-0001?x=1"])
     def test_an_unknown_audit(self, online, jobs, audit_id: str):
@@ -451,6 +467,8 @@ class TestReading:
 
         assert result.exit_code == 2
         assert "no audit" in result.stderr
+        assert "List yours: `fitcheck list`." in result.stderr
+        assert "/v1/" not in result.stderr
 
     def test_cancel(self, online, jobs):
         assert "cancelled" in run("cancel", submitted(jobs)).stdout
@@ -520,6 +538,11 @@ class TestCatalogue:
 
         assert result.exit_code == 2
         assert "metrics.nonsense" in result.stderr
+        assert "`fitcheck catalogue` lists all of them." in result.stderr
+
+    @pytest.mark.parametrize("code", ["scaling_mismatch", "preprocessing.scaling_mismach", "metrics.scaling_mismatch"])
+    def test_the_closest_finding_is_named(self, code: str):
+        assert "Did you mean 'preprocessing.scaling_mismatch'?" in run("catalogue", code).stderr
 
 
 @pytest.mark.tensorflow

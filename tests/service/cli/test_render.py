@@ -31,10 +31,10 @@ def test_the_verdict_and_its_sentence_come_first(text: str):
     [
         "1  preprocessing.scaling_mismatch  explains 98% of the gap (95% to 100%)",
         "Thirty columns are scaled otherwise.",
-        "Confirmed balanced_accuracy 0.500 -> 0.970 (gain 0.440 to 0.500, best placebo +0.01, 200 rows): standardise",
+        "Confirmed balanced accuracy 0.500 -> 0.970 (gain 0.440 to 0.500, best placebo +0.01, 200 rows): standardise",
         "Remedy Apply the training scaler.",
         "scaler = StandardScaler().fit(train)",
-        "Unexplained: +0.010 balanced_accuracy (2% of the gap)",
+        "Unexplained: +0.010 balanced accuracy (2% of the gap)",
         "warning  metrics.small_validation  Title of metrics.small_validation",
         "preprocessing.outliers  A placebo did as well.",
         "1 pass, 1 fail, 1 inconclusive",
@@ -47,13 +47,21 @@ def test_everything_that_matters_is_said(text: str, part: str):
 
 def test_the_metrics_of_both_splits_stand_side_by_side(text: str):
     assert re.search(r"train \(n=1,000\) +validation \(n=200\)", text)
-    assert re.search(r"balanced_accuracy +0\.980 \[0\.930, 1\.030\] +0\.500 \[0\.450, 0\.550\]", text)
+    assert re.search(r"balanced accuracy +0\.980 \[0\.930, 1\.030\] +0\.500 \[0\.450, 0\.550\]", text)
 
 
 def test_the_classification_report_is_given_for_both_splits(text: str):
     assert re.search(r"train, by class +precision +recall +f1 +rows", text)
     assert re.search(r"validation, by class", text)
     assert re.search(r"cat +0\.900 +- +0\.800 +200", text)
+
+
+def test_code_that_is_not_shown_is_said_to_be_in_the_report():
+    report = whole_report()
+    (other,) = [one for one in report.findings if one.code not in {cause.code for cause in report.diagnosis}]
+    coded = other.model_copy(update={"remedy": other.remedy.model_copy(update={"code": "x = 1"})})
+
+    assert "--output or --html writes" in printed(render_report, report.model_copy(update={"findings": [coded]}))
 
 
 def test_a_cause_is_not_repeated_among_the_findings(text: str):

@@ -240,7 +240,7 @@ class TestAudit:
 
         assert (report.verdict, audit.verdict, audit.status) == ("warn", "warn", "succeeded")
         assert seen[-1].stage == "done"
-        assert report.page == f"http://fitcheck.test/v1/audits/{audit.id}/report"
+        assert report.page == f"http://fitcheck.test/audits/{audit.id}/report"
 
     def test_the_bar_is_shown_on_standard_error(self, client: Client, jobs: FakeJobs, capsys):
         audit = client.submit(**FIELDS)
@@ -320,4 +320,4 @@ class TestReport:
 
         assert "<script>" not in shown
         assert "&lt;script&gt;" in shown
-        assert f'href="http://fitcheck.test/v1/audits/{audit.id}/report"' in shown
+        assert f'href="http://fitcheck.test/audits/{audit.id}/report"' in shown

@@ -164,6 +164,7 @@ class TestAudit:
         jobs.fail(audit, problem)
         page = browser.get(f"/audits/{audit}").text
 
+        assert ">could not run</span>" in browser.get("/audits").text
         assert "There is no &lt;b&gt;." in page
         assert "<dt>file</dt><dd><code>a.csv</code></dd>" in page
         assert "<dt>row, counted from 0</dt><dd><code>3</code></dd>" in page

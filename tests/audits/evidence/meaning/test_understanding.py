@@ -228,6 +228,8 @@ def test_the_requests_order_of_the_classes_counts():
         (texts("a", "b"), 3, {}, "classes_ambiguous"),
         (np.array([10, 20]), 3, {}, "classes_ambiguous"),
         (np.array([0, 1, 2, 3]), 2, {"task": "multiclass"}, "classes_ambiguous"),
+        (np.arange(30) / 7, 1, {"task": "binary"}, "task_mismatch"),
+        (texts("a", "b", "c"), 2, {"task": "binary"}, "task_mismatch"),
         (texts("a", "b"), 1, {"classes": ["a", "b", "c"]}, "classes_mismatch"),
         (texts("a", "b", "d"), 3, {"classes": ["a", "b", "c"]}, "classes_mismatch"),
         (np.full(20, 3.5), 1, {}, "label_constant"),
