@@ -19,7 +19,7 @@ from tests.zoo.zoo import ENDS_IN, REFUSED_UNSEEN
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("tensorflow")]
 
 X = {"x": np.ones((5, 3), np.float32)}
-TIMEOUT_SECONDS, GRACE_SECONDS = 10.0, 10.0
+TIMEOUT_SECONDS, GRACE_SECONDS = 10.0, 30.0
 MEMORY_BYTES = 3 * 2**30
 
 
