@@ -53,6 +53,7 @@ class Watch:
         self._printed_bytes = 0
         self._looked_at = self._looked_at_disk = 0.0
         self.deadline: float | None = None
+        self.ran_out_of_memory = False  # as its last words say; C++ aborts with them
         os.set_blocking(printed, False)
 
     def look(self) -> None:
@@ -99,6 +100,7 @@ class Watch:
     def _keep(self, block: bytes) -> None:
         room = max(0, LOGGED_BYTES - self._printed_bytes)
         self._printed_bytes += len(block)
+        self.ran_out_of_memory |= b"bad_alloc" in block
         for line in block[:room].decode("utf-8", "replace").splitlines():
             log.info("the model's process %d prints: %s", self._pid, _escaped(line))
         if self._printed_bytes > MAX_PRINTED_BYTES:

@@ -9,6 +9,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from audits.isolation import Cage, require_isolation
@@ -110,8 +111,7 @@ class Conversation:
 
     def _crashed(self) -> EvaluatorError:
         status = self.child.wait(DYING_SECONDS)
-        # TensorFlow aborts where the kernel refuses it memory.
-        if status == -signal.SIGABRT and self.child.peak_bytes > MUCH * (self._memory_bytes or math.inf):
+        if status == -signal.SIGABRT and self._ran_out_of_memory():
             return _beyond("memory", None)
         if status is not None and status < 0:
             why = f"was ended by {_signal_name(-status)}"
@@ -125,6 +125,12 @@ class Conversation:
             "run the signature on the same data elsewhere, and export the model anew.",
             field="model.uri",
         )
+
+    def _ran_out_of_memory(self) -> bool:
+        """TensorFlow aborts where the kernel refuses it memory: while it holds much, or with words of C++."""
+        with suppress(LimitError):
+            self._watch.drain()
+        return self._watch.ran_out_of_memory or self.child.peak_bytes > MUCH * (self._memory_bytes or math.inf)
 
     def close(self) -> None:
         """End the process: it holds nothing worth waiting for."""

@@ -59,6 +59,8 @@ def test_the_metrics_are_those_that_there_are():
     assert set(re.findall(r"^\| `(fitcheck_\w+)`", PAGE, re.MULTILINE)) == made | {
         "fitcheck_followers",
         "fitcheck_database_up",
+        "fitcheck_isolation_level",
+        "fitcheck_isolation_info",
     }
 
 

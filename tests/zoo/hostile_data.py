@@ -370,7 +370,7 @@ ENTRIES: dict[str, Entry] = {
     "csv_nul": entry(csv_text(b"a,y\n" + b"1,0\n" * 300 + b"\0,0\n"), "data_malformed"),
     "csv_open_quote": entry(csv_text(b'a,y\n1,0\n"2,1\n' + b"3,0\n" * 100), "data_malformed"),
     "parquet_lying_rows": entry(lying_parquet, "data_malformed"),
-    "parquet_footer_gb": entry(parquet_footer_of_gigabytes, "data_malformed"),
+    "parquet_footer_gb": entry(parquet_footer_of_gigabytes, "data_malformed", "data_format_mismatch"),
     "arrow_rows_of_nothing": entry(arrow_rows_of_nothing, "data_compression_ratio"),
     "arrow_runs_without_end": entry(arrow_runs_without_end, "data_compression_ratio"),
     "arrow_lying": entry(lying_arrow, "data_compression_ratio", "data_too_large"),

@@ -209,7 +209,7 @@ def test_an_audit_is_followed_and_its_end_is_told(tmp_path: Path) -> None:
             callback_secrets=("whsec_" + "QUJD" * 10,),
         )
         url = f"http://127.0.0.1:{settings.port}"
-        service = Service(settings, "run_serve", evaluator="benchmarks.sleeping")
+        service = Service(settings, "run_serve", evaluator="benchmarks.soak.sleeping")
         try:
             wait_until(lambda: answers(f"{url}/readyz"), seconds=60)
             body = {

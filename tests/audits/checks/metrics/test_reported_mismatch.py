@@ -66,7 +66,7 @@ def test_fires_on_a_number_from_nowhere():
 
     assert result.outcome is Outcome.FAIL
     assert result.confirmation is None
-    assert "No usual mistake" in result.finding.summary or "candidates" in result.finding.summary
+    assert "None of the usual mistakes" in result.finding.summary or "candidates" in result.finding.summary
 
 
 @pytest.mark.parametrize(("off", "severity"), [(0.07, Severity.WARNING), (0.035, Severity.INFO)])
