@@ -13,8 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # A worker, and what it forks, say who they are, and are then busy for longer than the test waits.
 BUSY = """
-import os, sys, time
+import os, signal, sys, time
 from benchmarks.auditing import in_fork, worker_pool
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where the tests run in the background
 
 def prepare():
     pass
