@@ -229,7 +229,7 @@ class TestAudit:
 
         assert result.exit_code == 0, result.stderr
         assert (tmp_path / name).read_bytes().startswith(beginning)
-        assert "Confirmed balanced_accuracy" in result.stdout
+        assert "Confirmed balanced accuracy" in result.stdout
 
     def test_rows_in_no_known_form_are_refused_before_the_audit(self, engine, tmp_path: Path):
         result = run("audit", *REQUEST, "--rows", str(tmp_path / "rows.xlsx"))
