@@ -286,8 +286,8 @@ def test_a_fault_of_ours_is_settled(job, hook, monkeypatch):
 
 
 def test_one_that_hangs_delays_no_other(job, hook, monkeypatch):
-    monkeypatch.setattr(webhooks, "TIMEOUT_SECONDS", 0.5)
-    hook.answers = [lambda _: time.sleep(1.5)]
+    monkeypatch.setattr(webhooks, "TIMEOUT_SECONDS", 2.0)
+    hook.answers = [lambda _: time.sleep(3)]
     upkeep = FakeUpkeep(*[Delivery(job, hook.url, 1)] * 3)
 
     asyncio.run(deliver_due(upkeep, HERE))
