@@ -122,10 +122,10 @@ def test_a_hundred_followers_cost_one_look(counted, audit_request):
         audits = [submitted(counted, audit_request) for _ in range(4)]
         hub = Following(counted)
         readers = [asyncio.create_task(read(hub.stream(audit, 0))) for audit in audits * 25]
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
         for audit in audits:
             counted.start(audit)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
         for audit in audits:
             counted.succeed(audit)
         return await asyncio.gather(*readers)
