@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import cast, get_args
 
+from audits.naming import suggestion
 from schemas.catalogue import CatalogueEntry, LimitEntry
 from schemas.limits import LIMITS
 from schemas.problem import RequestError
@@ -42,8 +43,6 @@ class UnknownFindingError(RequestError):
 
 def closest_code(wanted: str, known: Collection[str]) -> str:
     """A sentence that names the closest code, also where its family was left out or is another; or nothing."""
-    from audits.sources.naming import suggestion  # noqa: PLC0415 - its package loads every reader
-
     by_name = {code.rpartition(".")[2]: code for code in known}
     told = suggestion(wanted, known) or suggestion(wanted.rpartition(".")[2], by_name)
     for name, code in by_name.items():

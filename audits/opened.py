@@ -9,8 +9,8 @@ from audits.evidence.labels import as_name
 from audits.evidence.meaning.heads import Candidates
 from audits.evidence.meaning.shapes import is_text
 from audits.evidence.tables import TableGuard
+from audits.naming import listed
 from audits.sources.graph.class_lists import class_lists, restored_lists
-from audits.sources.naming import listed
 from schemas.problem import ModelError
 from schemas.request import AuditRequest
 

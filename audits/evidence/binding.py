@@ -11,8 +11,8 @@ from audits.evidence.feeds.lines import feed_lines
 from audits.evidence.feeds.matching import matched, numbered
 from audits.evidence.feeds.pictures import PictureFeed
 from audits.evidence.feeds.tensors import Feed, InputFeed, require_kind
+from audits.naming import listed, normalised, suggestion
 from audits.sources.graph.inputs import ragged_pairs
-from audits.sources.naming import listed, normalised, suggestion
 from schemas.problem import DataError, ModelError
 
 _NUMERIC_PREFIXES = ("float", "int", "uint", "bool", "bfloat")

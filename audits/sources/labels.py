@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from audits.artefacts import Array, SplitName
+from audits.naming import listed
 from audits.sources.arrays.numpy_files import NpyFiles
 from audits.sources.formats import identify, is_data
 from audits.sources.locations import Roots, resolve_files
-from audits.sources.naming import listed
 from audits.sources.tables.columns import TableFile, TableSource
 from audits.sources.tables.readers import READERS
 from schemas.data import Data

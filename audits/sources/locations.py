@@ -17,9 +17,9 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote
 
+from audits.naming import suggestion
 from audits.sources import uploads
 from audits.sources.globbing import MAX_PLACES, TooManyPlacesError, matches
-from audits.sources.naming import suggestion
 from audits.sources.remote import Scratch, fetch, is_remote
 from schemas.problem import DataError, ModelError, ProblemError, RequestError
 

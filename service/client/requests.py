@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict
 
 from pydantic import ValidationError
 
+from audits.naming import suggestion
 from schemas.data import DataReference
 from schemas.problem import FieldError
 from schemas.request import (
@@ -87,8 +88,6 @@ def request_of(request: AuditRequest | Mapping[str, Any] | None, fields: Request
 
 
 def _unknown(names: Iterable[str]) -> str:
-    from audits.sources.naming import suggestion  # noqa: PLC0415 - its package loads every reader
-
     known = sorted(RequestFields.__optional_keys__)
     told = " ".join(f"A request has no field {name!r}.{suggestion(name, known)}" for name in sorted(names))
     return f"{told} Its fields are {', '.join(known)}."

@@ -9,8 +9,8 @@ import numpy as np
 from audits.artefacts import Array, Column, ExampleFeature, Rows, TensorSpec
 from audits.evidence.feeds.matching import matched, numbered
 from audits.evidence.feeds.tensors import as_numbers, as_text, numbers_of, require_kind
+from audits.naming import listed, suggestion
 from audits.sources.example_messages import example_class
-from audits.sources.naming import listed, suggestion
 from schemas.problem import DataError, ModelError
 
 # Field of a Feature, by the type that the model parses.

@@ -10,7 +10,7 @@ import numpy as np
 
 from audits.artefacts import Array, Column, LineFormat, Rows, TensorSpec
 from audits.evidence.feeds.tensors import as_text
-from audits.sources.naming import listed
+from audits.naming import listed
 from schemas.problem import DataError
 
 

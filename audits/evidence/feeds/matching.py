@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from audits.artefacts import Column
-from audits.sources.naming import normalised
+from audits.naming import normalised
 
 # What graphs add to a name: the output's number, a number that makes it unique, words for where it is fed.
 _ADDED = re.compile(

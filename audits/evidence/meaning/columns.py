@@ -8,7 +8,7 @@ from audits.artefacts import Array, ClassList
 from audits.evidence.labels import distinct
 from audits.evidence.meaning.answers import Answers
 from audits.evidence.meaning.tasks import MIN_FIT
-from audits.sources.naming import normalised
+from audits.naming import normalised
 from audits.statistics.metrics import roc_auc
 from schemas.problem import ModelError, RequestError
 from schemas.request import AuditRequest

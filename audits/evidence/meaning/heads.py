@@ -13,7 +13,7 @@ from audits.evidence.meaning.shapes import as_matrix, is_text
 from audits.evidence.meaning.understanding import Head, understand
 from audits.evidence.outputs import OutputMeaning, Predictions
 from audits.evidence.scoring import Scorer
-from audits.sources.naming import listed, normalised
+from audits.naming import listed, normalised
 from schemas.problem import ModelError, ProblemError, RequestError
 from schemas.request import AuditRequest
 

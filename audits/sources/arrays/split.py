@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from audits.artefacts import Array, Batch, Column, Rows, Span, SplitName
+from audits.naming import listed, suggestion
 from audits.sources.arrays.numpy_files import ArrayFile, ArrayHeader
 from audits.sources.formats import Format
 from audits.sources.labels import LabelFile
-from audits.sources.naming import listed, suggestion
 from audits.sources.tables.columns import as_whole
 from audits.sources.tables.split import empty, missing_label, unusable_labels
 from schemas.problem import DataError

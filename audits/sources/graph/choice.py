@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from audits.naming import listed
 from audits.sources.graph.purpose import is_transform
-from audits.sources.naming import listed
 from schemas.problem import ModelError
 
 DEFAULT_TAGS = frozenset({"serve"})

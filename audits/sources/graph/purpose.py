@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from audits.naming import listed, normalised
 from audits.sources.graph.reach import Reach
-from audits.sources.naming import listed, normalised
 from schemas.problem import ModelError
 
 TRANSFORM_TAG = "transform"

@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from audits.artefacts import ExampleFeature, LineFormat, ModelDescription, TensorSpec
+from audits.naming import listed
 from audits.sources.graph.choice import choose_meta_graph, choose_signature, signature_names
 from audits.sources.graph.files import FIELD, PB, require_assets, require_no_escape, require_variables
 from audits.sources.graph.foreign_ops import require_known_ops
@@ -22,7 +23,6 @@ from audits.sources.graph.protobuf import shape_of, type_of
 from audits.sources.graph.purpose import require_predictions
 from audits.sources.graph.reach import Reach, all_ops
 from audits.sources.graph.scalars import fixed_inputs, unfed_placeholders
-from audits.sources.naming import listed
 from schemas.problem import ModelError
 
 MAX_PB_BYTES = 2**30

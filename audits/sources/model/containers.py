@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from audits.naming import listed
 from audits.sources.graph.files import PB
 from audits.sources.model.archives import FIELD, is_archive
 from audits.sources.model.keras_config import CONFIG, WEIGHTS, is_keras_file
-from audits.sources.naming import listed
 from schemas.problem import ModelError
 
 HDF5 = b"\x89HDF\r\n\x1a\n"

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from audits.artefacts import Column, ColumnKind, SplitName
-from audits.sources.naming import normalised
+from audits.naming import normalised
 from audits.sources.tables.columns import Observed, TableFile, text_in_numeric_column
 from schemas.problem import DataError
 

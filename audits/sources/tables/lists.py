@@ -11,8 +11,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from audits.artefacts import Array, ModelDescription, SplitName
+from audits.naming import normalised
 from audits.sources.graph.inputs import ragged_pairs
-from audits.sources.naming import normalised
 from audits.sources.tables.columns import TableFile
 from schemas.problem import DataError
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audits.artefacts import ModelDescription, SplitName
+from audits.naming import listed, normalised, suggestion
 from audits.sources.formats import Identified
 from audits.sources.labels import LabelFile, read_labels
 from audits.sources.locations import DataFile, Roots
-from audits.sources.naming import listed, normalised, suggestion
 from audits.sources.tables.agreement import Agreement
 from audits.sources.tables.columns import TableFile, TableSource, require_read
 from audits.sources.tables.lists import HoldsLists, agree_on_lengths, lengths_differ, takes_lists

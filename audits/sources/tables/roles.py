@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audits.artefacts import SplitName
-from audits.sources.naming import listed, suggestion
+from audits.naming import listed, suggestion
 from audits.sources.tables.columns import TableFile
 from schemas.data import PATTERN, ColumnReference, Data
 from schemas.problem import DataError, RequestError
