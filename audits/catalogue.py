@@ -37,11 +37,21 @@ class UnknownFindingError(RequestError):
     def __init__(self, code: str, known: Collection[str]) -> None:
         super().__init__(
             "finding_not_found",
-            f"There is no finding {code!r}.{closest_code(code, known)} GET /v1/catalogue lists all of them.",
+            f"There is no finding {code!r}.{_closest_code(code, known)} GET /v1/catalogue lists all of them.",
         )
 
 
-def closest_code(wanted: str, known: Collection[str]) -> str:
+def unknown_check(wanted: str, known: Collection[str], field: str) -> RequestError:
+    """The problem of a request whose `checks` name what is none, in `include` or `exclude`."""
+    return RequestError(
+        "unknown_check",
+        f"checks.{field} names {wanted!r}, which is no check.{_closest_code(wanted, known)} "
+        "GET /v1/catalogue lists all of them.",
+        field=f"checks.{field}",
+    )
+
+
+def _closest_code(wanted: str, known: Collection[str]) -> str:
     """A sentence that names the closest code, also where its family was left out or is another; or nothing."""
     by_name = {code.rpartition(".")[2]: code for code in known}
     told = suggestion(wanted, known) or suggestion(wanted.rpartition(".")[2], by_name)
@@ -87,12 +97,7 @@ def require_known(checks: Checks, folder: Path = CHECKS) -> None:
     for field, patterns in (("include", checks.include or ()), ("exclude", checks.exclude)):
         unknown = [pattern for pattern in patterns if pattern not in known]
         if unknown:
-            raise RequestError(
-                "unknown_check",
-                f"checks.{field} names {unknown[0]!r}, which is no check.{closest_code(unknown[0], known)} "
-                "GET /v1/catalogue lists all of them.",
-                field=f"checks.{field}",
-            )
+            raise unknown_check(unknown[0], known, field)
     codes = {found.code for found in entries(folder)}
     included = codes if checks.include is None else {code for code in codes if _selects(checks.include, code)}
     if codes and not {code for code in included if not _selects(checks.exclude, code)}:

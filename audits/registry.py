@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from audits.catalogue import closest_code
+from audits.catalogue import unknown_check
 from audits.checks.metrics.decision_threshold import decision_threshold
 from audits.checks.metrics.dominated_by_few import dominated_by_few
 from audits.checks.metrics.imbalanced_accuracy import imbalanced_accuracy
@@ -136,10 +136,5 @@ def _matching(pattern: str, known: set[str], field: str) -> set[str]:
     family = pattern.removesuffix(".*")
     found = {pattern} & known or {code for code in known if pattern.endswith(".*") and code.startswith(family + ".")}
     if not found:
-        raise RequestError(
-            "unknown_check",
-            f"checks.{field} names {pattern!r}, which is no check.{closest_code(pattern, known)} "
-            "GET /v1/catalogue lists all of them.",
-            field=f"checks.{field}",
-        )
+        raise unknown_check(pattern, known, field)
     return found
