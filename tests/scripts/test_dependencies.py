@@ -7,15 +7,15 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from scripts import dependencies
 from tests.deploy.test_containers import stages
+from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
 Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -108,15 +108,8 @@ def database(answer: Answer) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as address:
+        yield f"{address}/"
 
 
 def nothing_but(*vulnerable: str) -> Answer:

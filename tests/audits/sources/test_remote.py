@@ -3,10 +3,9 @@
 import contextlib
 import functools
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import fsspec
@@ -18,6 +17,7 @@ from audits.sources.remote import Scratch, require_allowed, scratch
 from schemas.data import Data
 from schemas.problem import ProblemError
 from tests.audits.sources.conftest import everything
+from tests.serving import serving
 
 CSV = b"a,y\n1,0\n2,1\n"
 REDIRECTS = {
@@ -240,13 +240,8 @@ class TestHttps:
 
             def log_message(self, *_: object) -> None: ...
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(tmp_path)))
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        with serving(functools.partial(Handler, directory=str(tmp_path))) as address:
+            yield f"{address}/"
 
     def test_a_file(self, server: str, place: Scratch) -> None:
         train, _ = opened(server + "x.csv", place, server)
