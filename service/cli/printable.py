@@ -4,18 +4,19 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from service.formats.words import visible
+
 _Model = TypeVar("_Model", bound=BaseModel)
-_KEPT = frozenset("\n\t")
 
 
 def printable(model: _Model) -> _Model:
-    """The same, with escapes (U+001B is written as such) in place of characters that cannot be seen."""
+    """The same, with escapes in place of characters that cannot be seen, but for line ends and tabs."""
     return type(model).model_validate(_plain(model.model_dump()))
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
-        return "".join(c if c.isprintable() or c in _KEPT else ascii(c)[1:-1] for c in value)
+        return visible(value, kept="\n\t")
     if isinstance(value, dict):
         return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from audits.figures.waterfall import VISIBLE, term_name
 from schemas.report import Cause, Confirmation, Finding, Gap, Outcome, Remedy, Report, Severity
 from service.formats.numbers import NOTHING, bounds, count, estimate, number, percent
-from service.formats.words import answer, check_name, metric, outcome_counts, proof_numbers, proof_word, titles
+from service.formats.words import answer, check_name, metric, outcome_counts, proof_numbers, proof_word, titles, visible
 
 MARKS = {"pass": "✅", "warn": "⚠️", "fail": "❌", "inconclusive": "❔"}
 # A comment on GitHub holds 65,536 characters; code of so many columns is better read in the report itself.
@@ -25,8 +25,7 @@ def markdown(report: Report) -> str:
 
 def escaped(text: str) -> str:
     """One line in which nothing is markup, and nothing an order to a terminal that shows it."""
-    seen = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
-    return _SPECIAL.sub(r"\\\1", seen)
+    return _SPECIAL.sub(r"\\\1", visible(" ".join(text.split())))
 
 
 def _lines(report: Report) -> Iterator[str]:

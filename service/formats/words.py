@@ -34,6 +34,11 @@ def check_name(code: str) -> str:
     return code.rpartition(".")[2].replace("_", " ").capitalize()
 
 
+def visible(text: str, kept: str = "") -> str:
+    """The text with escapes (U+001B is written as such) in place of characters that cannot be seen but for `kept`."""
+    return "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in text)
+
+
 def titles(report: Report) -> dict[str, str]:
     """Code -> title of its finding."""
     return {finding.code: finding.title for finding in report.findings}
