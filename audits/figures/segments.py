@@ -64,7 +64,7 @@ def _rows(evidence: Mapping[str, Any]) -> Iterator[Row]:
     nodes: list[Mapping[str, Any]] = list(evidence["tree"])
     count = nodes[0]["rows"] - next(node["rows"] for node in nodes if node["rank"] == 1)
     outside = {"rule": "elsewhere", "depth": 1, "rows": count, "rank": None, **evidence["outside"]}
-    nodes = [nodes[0], *nodes[1:], outside]
+    nodes.append(outside)
     names = told_apart((f"{branch}{node['rule']}" for branch, node in zip(_branches(nodes), nodes, strict=True)), LABEL)
     learner = evidence.get("simple_learner_inside")
     for name, node in zip(names, nodes, strict=True):

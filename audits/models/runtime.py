@@ -19,10 +19,10 @@ from audits.sources.graph.inputs import SPARSE_PARTS
 
 Device = Literal["auto", "cpu", "gpu"]
 Outputs = dict[str, Array]
+USAGE = ("device_memory_bytes", "rows_a_call")
 
 # What one call may take in: small models run fastest on thousands of rows, while the activations of large ones,
 # which grow with their weights, must fit into memory.
-USAGE = ("device_memory_bytes", "rows_a_call")
 MAX_BATCH_ROWS, MIN_BATCH_ROWS = 4096, 16
 BATCH_BYTES = 8 * 2**20
 BATCH_PARAMETER_ROWS = 2**29

@@ -23,6 +23,7 @@ WEIGHTS = {
     "outage": 0,
 }
 """How often each happens, after each has happened once."""
+OF_THE_MACHINE = {"database", "disk", "clock", "outage"}
 
 
 class Faults(threading.Thread):
@@ -101,6 +102,3 @@ class Faults(threading.Thread):
         else:
             os.kill(victim, signal.SIGKILL)
         return True
-
-
-OF_THE_MACHINE = {"database", "disk", "clock", "outage"}

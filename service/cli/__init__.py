@@ -478,7 +478,8 @@ def _end_with(
     from service.cli.render import render_report
     from service.cli.writing import write_report
 
-    targets = [(html, "html"), (output, "json" if form == "text" else form)]  # kept as what programs read
+    # a report for people is kept as what programs read
+    targets = [(html, "html"), (output, "json" if form == "text" else form)]
     if rows is not None:
         targets.append((rows, rows.suffix.lower().removeprefix(".")))
     for target, kept in targets:
